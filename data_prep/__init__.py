@@ -1,0 +1,1 @@
+"""Annotations and videos in, second-level JSON tracks and frames out."""
