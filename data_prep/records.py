@@ -1,0 +1,129 @@
+"""Read and write second-level records: JSONL, one record a line, validated both ways.
+
+`record.schema.json` beside this file states the shape for other tools; what a JSON Schema cannot say (order of
+seconds, x_min < x_max, spans inside the clip) is checked here. `data_prep/validation.py` holds the checks.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NoReturn
+
+from data_prep.files import atomic_write
+from data_prep.validation import SCHEMA_VERSION, RecordError, check_video_path, quote, validate_record
+
+__all__ = ["SCHEMA_VERSION", "RecordError", "RecordWriter", "read_records", "resolve_video", "validate_record"]
+
+MAX_LINE_BYTES = 64 * 2**20  # a day of boxes is under 10 MB; a file without line ends must not fill the memory
+
+
+def read_records(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the valid records of a JSONL file one by one; blank lines are skipped.
+
+    Raises:
+        RecordError: at the first line that is no valid record, naming file and line.
+        OSError: if the file cannot be read.
+
+    Example:
+        >>> for record in read_records("tracks.jsonl"):  # doctest: +SKIP
+        ...     print(record["query"], record["span"])
+    """
+    name = quote(os.fspath(path))
+    with open(path, "rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            where = f"{name}:{number}"
+            if len(line) > MAX_LINE_BYTES:
+                raise RecordError(f"{where}: line above {MAX_LINE_BYTES} bytes, expected one record a line")
+            if line.strip():
+                yield validate_record(_parse(line, where), where)
+
+
+def _parse(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        bad = line[error.start]
+        raise RecordError(f"{where}: byte 0x{bad:02x} at offset {error.start}, expected UTF-8") from None
+    except RecursionError:
+        raise RecordError(f"{where}: JSON nested too deeply, expected one flat record") from None
+    except json.JSONDecodeError as error:
+        raise RecordError(f"{where}: no JSON ({error.msg} at column {error.colno}), expected one record") from None
+    except ValueError as error:  # NaN and Infinity, and integers of thousands of digits
+        raise RecordError(f"{where}: {quote(str(error), 120)}") from None
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} in JSON, expected a finite number")
+
+
+class RecordWriter:
+    """Write records to a JSONL file that appears complete or not at all.
+
+    Use it as a context manager: when the block ends well the file takes its place, on an error or a kill what was
+    there before stays.
+
+    Raises (from `write`):
+        RecordError: if the record is not valid; it names the record and the field.
+
+    Example:
+        >>> with RecordWriter("tracks.jsonl") as writer:  # doctest: +SKIP
+        ...     writer.write(record)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.count = 0
+        self._stack = ExitStack()
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "RecordWriter":
+        self._file = self._stack.enter_context(atomic_write(self.path))
+        return self
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Validate one record and add its line."""
+        if self._file is None:
+            raise RuntimeError("RecordWriter is a context manager: with RecordWriter(path) as writer: ...")
+        valid = validate_record(record)
+        try:
+            line = json.dumps(valid, ensure_ascii=False, allow_nan=False)
+            line.encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:  # only in added fields: the others are checked
+            problem = quote(str(error), 120)
+            raise RecordError(f"record {quote(valid['id'])}: an added field cannot be JSON ({problem})") from None
+        self._file.write(line + "\n")
+        self.count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file = None
+        self._stack.__exit__(kind, error, trace)
+
+
+def resolve_video(root: str | os.PathLike[str], relative: str) -> Path:
+    """The file that a record's `video` names under the video root; it need not exist.
+
+    The root itself may be a link, what lies under it may link only to places inside it.
+
+    Raises:
+        RecordError: if the path is not a plain relative one, or a link leads out of the root.
+
+    Example:
+        >>> resolve_video("/", "videos/a.mp4").name
+        'a.mp4'
+    """
+    check_video_path(relative)
+    base = Path(root)
+    try:
+        real_root, real = base.resolve(), (base / relative).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
+        raise RecordError(f"video {quote(relative)}: {quote(str(error), 120)}") from None
+    if not real.is_relative_to(real_root):
+        raise RecordError(f"video {quote(relative)}: a link to {quote(str(real))}, expected a file under the root")
+    return real
