@@ -1,0 +1,110 @@
+"""What a reward function is handed: completions, and the columns of the data set that hold the truth."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .tracks import Box, Scale, Span, Track
+
+# What rounding to single precision can add to a box that ends at the picture's edge.
+_TOLERANCE = 1e-6
+
+
+def completion_text(completion: Any) -> str:
+    """The text of a completion: a plain string, or the last assistant message of a conversation.
+
+    Raises:
+        TypeError: the completion is neither.
+
+    >>> completion_text([{"role": "assistant", "content": [{"type": "text", "text": "{}"}]}])
+    '{}'
+    """
+    if isinstance(completion, str):
+        return completion
+    if not isinstance(completion, list) or not all(isinstance(message, dict) for message in completion):
+        raise TypeError(f"completion: got {_short(completion)}, expected a string or a list of messages")
+    for message in reversed(completion):
+        if message.get("role", "assistant") == "assistant":
+            content = message.get("content")
+            if isinstance(content, list):
+                return "".join(part.get("text") or "" for part in content if part.get("type", "text") == "text")
+            return content or ""
+    return ""
+
+
+def check_column(name: str, column: Sequence[Any] | None, num_rows: int) -> Sequence[Any]:
+    """The column, or as many Nones if there is none.
+
+    Raises:
+        ValueError: it does not have one value for each completion.
+    """
+    if column is None:
+        return [None] * num_rows
+    if len(column) != num_rows:
+        raise ValueError(f"column {name!r} has {len(column)} values for {num_rows} completions: expected one for each")
+    return column
+
+
+def read_track(value: Any, row: int) -> Track | None:
+    """The true track of a row, `[{"second": int, "box": [x_min, y_min, x_max, y_max]}, ...]`; None if it has none.
+
+    Raises:
+        ValueError: the data are wrong. They may not be: a wrong truth would score silently.
+    """
+    if not value:
+        return None
+    boxes: dict[int, Box] = {}
+    for state in value:
+        try:
+            second, box = state["second"], tuple(state["box"])
+        except (TypeError, KeyError):
+            raise ValueError(
+                f"column 'track' row {row}: got {_short(state)}, "
+                "expected {'second': int, 'box': [x_min, y_min, x_max, y_max]}"
+            ) from None
+        where = f"column 'track' row {row} second {second!r}"
+        if type(second) is not int or second < 0:
+            raise ValueError(f"{where}: expected a whole number from 0")
+        if second in boxes:
+            raise ValueError(f"{where}: it is there twice")
+        if len(box) != 4 or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in box):
+            raise ValueError(f"{where}: box {_short(list(box))} is not four finite numbers")
+        if not all(-_TOLERANCE <= number <= 1 + _TOLERANCE for number in box):
+            raise ValueError(f"{where}: box {list(box)} is not normalised to [0, 1]: divide by the width and height")
+        if box[0] >= box[2] or box[1] >= box[3]:
+            raise ValueError(f"{where}: box {list(box)} is empty or inverted (order: x_min, y_min, x_max, y_max)")
+        boxes[second] = box
+    return Track("", boxes)
+
+
+def read_span(value: Any, row: int) -> Span | None:
+    """The true span of a row, [first, last] seconds, both included; None if it has none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return None
+    if len(value) != 2 or not all(type(second) is int for second in value) or not 0 <= value[0] <= value[1]:
+        raise ValueError(
+            f"column 'span' row {row}: got {_short(value)}, expected [first, last] seconds, 0 <= first <= last"
+        )
+    return (value[0], value[1])
+
+
+def read_scale(value: Any, row: int) -> Scale:
+    """The units of a row's boxes in model text, [of the width, of the height]; 1000 by 1000 if it has none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return (1000, 1000)
+    if len(value) != 2 or not all(isinstance(units, (int, float)) and 0 < units < math.inf for units in value):
+        raise ValueError(f"column 'box_scale' row {row}: got {_short(value)}, expected two positive numbers")
+    return (value[0], value[1])
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,130 @@
+"""Scores of one sample: box IoU, temporal IoU, mvIoU and vIoU. Pure functions of tracks and spans."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .tracks import Answer, Span, Track
+
+
+class Scores(NamedTuple):
+    """The three scores of one sample, each in [0, 1]."""
+
+    tIoU: float  # noqa: N815  the field's own spelling
+    mvIoU: float  # noqa: N815
+    vIoU: float  # noqa: N815
+
+
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes (x_min, y_min, x_max, y_max) in one unit, whichever; 0 to 1.
+
+    Boxes are half-open, so boxes that only touch share nothing. An empty or inverted box overlaps nothing.
+
+    >>> box_iou((0.0, 0.0, 0.4, 0.4), (0.2, 0.0, 0.6, 0.4))  # 0.08 / 0.24
+    0.3333333333333333
+    >>> box_iou((0, 0, 2, 2), (2, 0, 4, 2))
+    0.0
+    """
+    a_left, a_top, a_right, a_bottom = a
+    b_left, b_top, b_right, b_bottom = b
+    width = (a_right if a_right < b_right else b_right) - (a_left if a_left > b_left else b_left)
+    height = (a_bottom if a_bottom < b_bottom else b_bottom) - (a_top if a_top > b_top else b_top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a_right - a_left) * (a_bottom - a_top) + (b_right - b_left) * (b_bottom - b_top) - shared)
+
+
+def temporal_iou(predicted: Span | None, true: Span | None) -> float:
+    """tIoU of the paper's equation 5 on inclusive second spans: shared seconds / seconds in either; 0 to 1.
+
+    Args:
+        predicted: (first, last) seconds, both included; None is a prediction without a span and scores 0.
+        true: the same of the ground truth; None scores 0.
+
+    The union of two spans that meet is their hull. Spans that do not meet score 0.
+
+    >>> temporal_iou((2, 5), (4, 7))  # seconds 4, 5 of 2..7
+    0.3333333333333333
+    >>> temporal_iou((3, 3), (3, 3))  # an event of one second is a normal event
+    1.0
+    >>> temporal_iou((0, 1), (2, 3))
+    0.0
+    """
+    if predicted is None or true is None:
+        return 0.0
+    shared = min(predicted[1], true[1]) - max(predicted[0], true[0]) + 1
+    if shared <= 0:
+        return 0.0
+    return shared / (max(predicted[1], true[1]) - min(predicted[0], true[0]) + 1)
+
+
+def mviou(
+    predicted: Track, true: Track, *, predicted_span: Span | None = None, true_span: Span | None = None
+) -> float:
+    """mvIoU of the paper's equation 6: mean box IoU over the seconds of both spans that have a true box; 0 to 1.
+
+    Args:
+        predicted, true: tracks in the same unit.
+        predicted_span, true_span: (first, last) seconds, both included; left out, those of the track's boxes.
+
+    A second of that set without a predicted box counts 0. An empty set scores 0.
+
+    >>> true = Track("cat", {k: (0.0, 0.0, 0.5, 0.5) for k in range(4)})
+    >>> mviou(Track("cat", {1: (0.0, 0.0, 0.5, 0.5)}), true)  # one confident second is enough for mvIoU
+    1.0
+    >>> mviou(Track("cat", {0: (0.0, 0.0, 0.5, 0.5), 3: (0.0, 0.0, 0.5, 0.5)}), true)  # seconds 1 and 2 count 0
+    0.5
+    """
+    return _scores(predicted, predicted_span or predicted.span, true, true_span or true.span).mvIoU
+
+
+def viou(predicted: Track, true: Track, *, predicted_span: Span | None = None, true_span: Span | None = None) -> float:
+    """vIoU, the field's tube metric: the same sum of box IoUs divided by the seconds in either span; 0 to 1.
+
+    Args:
+        predicted, true: tracks in the same unit.
+        predicted_span, true_span: (first, last) seconds, both included; left out, those of the track's boxes.
+
+    When every second of the true span has a box, vIoU = tIoU * mvIoU.
+
+    >>> true = Track("cat", {k: (0.0, 0.0, 0.5, 0.5) for k in range(4)})
+    >>> viou(Track("cat", {1: (0.0, 0.0, 0.5, 0.5)}), true)
+    0.25
+    """
+    return _scores(predicted, predicted_span or predicted.span, true, true_span or true.span).vIoU
+
+
+def score_answer(answer: Answer, true: Track | None, true_span: Span | None = None) -> Scores | None:
+    """All three scores of one answer; None where there is no true track (such a sample is skipped, not 0).
+
+    Args:
+        answer: what `parse_answer` read.
+        true: the true track, normalised to [0, 1] as the answer is; None or without boxes: no score.
+        true_span: (first, last) seconds, both included; left out, that of the true track's boxes.
+
+    >>> from stvg_rewards import parse_answer
+    >>> answer = parse_answer('{"2": [{"label": "dog", "bbox_2d": [0, 0, 500, 500]}]}')
+    >>> score_answer(answer, Track("dog", {2: (0.0, 0.0, 0.5, 1.0), 3: (0.0, 0.0, 0.5, 1.0)}))
+    Scores(tIoU=0.5, mvIoU=0.5, vIoU=0.25)
+    """
+    if true is None or not true.boxes:
+        return None
+    return _scores(answer.track, answer.span, true, true_span or true.span)
+
+
+def _scores(predicted: Track, predicted_span: Span | None, true: Track, true_span: Span | None) -> Scores:
+    if predicted_span is None or true_span is None:
+        return Scores(0.0, 0.0, 0.0)
+    first, last = max(predicted_span[0], true_span[0]), min(predicted_span[1], true_span[1])
+    if last < first:
+        return Scores(0.0, 0.0, 0.0)
+    union = max(predicted_span[1], true_span[1]) - min(predicted_span[0], true_span[0]) + 1
+    total, num_seconds = 0.0, 0
+    # Over the true boxes, not over the seconds: a predicted span may be absurdly long.
+    for second, box in true.boxes.items():
+        if first <= second <= last:
+            num_seconds += 1
+            predicted_box = predicted.boxes.get(second)
+            if predicted_box is not None:
+                total += box_iou(predicted_box, box)
+    return Scores((last - first + 1) / union, total / num_seconds if num_seconds else 0.0, total / union)

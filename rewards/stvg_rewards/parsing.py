@@ -1,0 +1,141 @@
+"""Model text -> answer, by the rules of the answer contract."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .locate import last_object
+from .tracks import Answer, Box, Scale, Track
+
+# "3", "3.0", "3s". Fifteen digits are 30 million years: longer ones are no seconds.
+_SECOND = re.compile(r"\s*([0-9]{1,15})(?:\.0+)?\s*s?\s*", re.ASCII)
+
+
+class States(NamedTuple):
+    """Everything that an answer lists, before one label is chosen."""
+
+    by_label: dict[str, dict[int, Box | None]]  # labels by first appearance; second -> box, None: its box was invalid
+    discarded: dict[str, int]  # reason -> number of states
+    found: bool  # there was an object that could be read
+    intact: bool  # it was valid JSON and closed
+
+
+def parse_answer(
+    text: str, *, seconds: int | None = None, scale: Sequence[float] = (1000, 1000), salvage: bool = True
+) -> Answer:
+    """Read the answer from a model's text (the contract of the paper's appendix A.1).
+
+    Args:
+        text: anything that a model may write. It never raises.
+        seconds: K, the number of seconds of the clip: keys from K on are discarded. None: no limit.
+        scale: (units of the width, units of the height) in which the text's boxes are written: (1000, 1000), or the
+            pixels of the frame. It is never guessed from the numbers.
+        salvage: keep the complete entries of truncated or broken JSON; otherwise such a text has no states.
+
+    Raises:
+        ValueError: seconds or scale (settings, not model text) make no sense.
+
+    The last top-level JSON object after the reasoning is the answer. The label that is listed in most seconds (ties:
+    the first to appear) is the target; the span runs from the first to the last second that lists it.
+
+    >>> answer = parse_answer('<think>It runs.</think>{"2": [{"label": "dog-1", "bbox_2d": [0, 250, 500, 750]}],'
+    ...                       ' "3": [{"label": "dog-1", "bbox_2d": [9, 9]}]}', seconds=8)
+    >>> answer.track
+    Track(label='dog-1', boxes={2: (0.0, 0.25, 0.5, 0.75)})
+    >>> answer.span, answer.discarded, answer.salvaged
+    ((2, 3), 1, False)
+    >>> parse_answer("I cannot see it.").span is None
+    True
+    """
+    states = read_states(text, seconds=seconds, scale=scale, salvage=salvage)
+    num_discarded = sum(states.discarded.values())
+    track, span = Track("", {}), None
+    if states.by_label:
+        label = max(states.by_label, key=lambda name: len(states.by_label[name]))
+        listed = states.by_label[label]
+        span = (min(listed), max(listed))
+        track = Track(label, {second: box for second, box in sorted(listed.items()) if box is not None})
+    complete = states.intact and not num_discarded
+    return Answer(
+        track=track,
+        span=span,
+        parsed=bool(states.by_label) or complete,
+        salvaged=states.found and not states.intact and bool(states.by_label),
+        complete=complete,
+        discarded=num_discarded,
+        discarded_by=states.discarded,
+    )
+
+
+def read_states(
+    text: str, *, seconds: int | None = None, scale: Sequence[float] = (1000, 1000), salvage: bool = True
+) -> States:
+    """All labels of an answer: what `parse_answer` chooses from, and what multi-object studies use. Same arguments."""
+    if seconds is not None and seconds < 1:
+        raise ValueError(f"seconds {seconds!r}: expected the number of seconds of the clip, at least 1, or None")
+    if len(scale) != 2 or not all(0 < units < math.inf for units in scale):
+        raise ValueError(f"scale {scale!r}: expected two positive numbers, such as (1000, 1000)")
+    located = last_object(text)
+    if located is None or not (located.intact or salvage):
+        return States({}, {}, False, False)
+    width, height = scale
+    by_label: dict[str, dict[int, Box | None]] = {}
+    discarded: dict[str, int] = {}
+
+    def discard(reason: str, num: int = 1) -> None:
+        discarded[reason] = discarded.get(reason, 0) + num
+
+    for key, entries in located.pairs:
+        num_held = max(1, len(entries)) if type(entries) is list else 1
+        match = _SECOND.fullmatch(key) if key is not None else None
+        if match is None:
+            discard("key", num_held)
+            continue
+        second = int(match.group(1))
+        if seconds is not None and second >= seconds:
+            discard("late", num_held)
+            continue
+        if type(entries) is not list:
+            discard("shape")
+            continue
+        for entry in entries:
+            label = entry.get("label") if type(entry) is dict else None
+            if type(label) is not str:
+                discard("shape")
+                continue
+            listed = by_label.setdefault(label, {})
+            if second in listed:
+                discard("duplicate")
+                continue
+            listed[second] = box = read_box(entry.get("bbox_2d"), (width, height))
+            if box is None:
+                discard("box")
+    return States(by_label, discarded, True, located.intact)
+
+
+def read_box(value: Any, scale: Scale) -> Box | None:
+    """A box of model text in units of the scale, clipped to the picture and normalised; None if it is invalid.
+
+    >>> read_box([-20, 250, 500, 2000], (1000, 1000))
+    (0.0, 0.25, 0.5, 1.0)
+    >>> read_box([500, 250, 20, 750], (1000, 1000)) is None
+    True
+    """
+    if type(value) is not list or len(value) != 4:
+        return None
+    for number in value:
+        # Not isinstance: True is an int. A float that is not finite fails one of the two comparisons.
+        if type(number) is not int and not (type(number) is float and -math.inf < number < math.inf):
+            return None
+    width, height = scale
+    left, top, right, bottom = value
+    if left >= right or top >= bottom or left >= width or top >= height or right <= 0 or bottom <= 0:
+        return None
+    # Clipped before the division: an integer of 400 digits cannot be divided into a float.
+    return (
+        left / width if left > 0 else 0.0,
+        top / height if top > 0 else 0.0,
+        right / width if right < width else 1.0,
+        bottom / height if bottom < height else 1.0,
+    )

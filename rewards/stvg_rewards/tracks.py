@@ -1,0 +1,70 @@
+"""The two things that everything else speaks about: a track, and an answer that was read from text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Box = tuple[float, float, float, float]
+"""(x_min, y_min, x_max, y_max), normalised to [0, 1] of the displayed picture, open on the right and at the bottom."""
+
+Span = tuple[int, int]
+"""(first, last) second, both included: it covers last - first + 1 seconds."""
+
+Scale = tuple[float, float]
+"""What 1.0 of the width and of the height is called in model text: (1000, 1000), or the pixels of the frame."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object through time: its name and its box in every second in which it is seen.
+
+    Args:
+        label: the name that the object carries in answer text, such as "person-1".
+        boxes: second index -> (x_min, y_min, x_max, y_max), normalised to [0, 1]. A second in which the object is
+            not seen is absent; it is never a zero box.
+
+    >>> track = Track("person-1", {3: (0.1, 0.2, 0.5, 0.6), 4: (0.2, 0.2, 0.6, 0.6)})
+    >>> track.span
+    (3, 4)
+    >>> len(track)
+    2
+    """
+
+    label: str
+    boxes: Mapping[int, Box]
+
+    @property
+    def span(self) -> Span | None:
+        """(first, last) second that has a box, both included; None for a track without boxes."""
+        return (min(self.boxes), max(self.boxes)) if self.boxes else None
+
+    def __len__(self) -> int:
+        """Number of seconds that have a box."""
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read from one model text (`parse_answer`).
+
+    A text that cannot be read is an answer too: one with an empty track and no span.
+
+    Args:
+        track: the target: the label that is listed in most seconds, with its valid boxes by ascending second.
+        span: (first, last) second that lists the target's label, with a valid box or not; None where none does.
+        parsed: the text held an answer: at least one state could be read, or the object is complete and rightly
+            holds none.
+        salvaged: the JSON was truncated or broken, and what was complete in it was kept.
+        complete: one whole JSON object was read and no state of it was discarded (what `format_reward` pays for).
+        discarded: number of discarded states.
+        discarded_by: the same by reason: "key" (no second), "late" (past the clip's end), "shape" (no list of
+            label and box), "box" (not four finite numbers, inverted, or empty in the picture), "duplicate"
+            (second entry for one second and label).
+    """
+
+    track: Track
+    span: Span | None
+    parsed: bool
+    salvaged: bool
+    complete: bool
+    discarded: int
+    discarded_by: Mapping[str, int] = field(default_factory=dict)
