@@ -1,0 +1,32 @@
+"""Command line: `python -m data_prep <command>`; one command a source, `--help` lists them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from data_prep.records import RecordError
+from data_prep.sources import synthetic
+from data_prep.stages import StageError
+
+COMMANDS = {"synthetic": synthetic}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0, or 2 where the input is at fault (one line on stderr)."""
+    parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").splitlines()[0]
+        module.add_arguments(commands.add_parser(name, help=summary, description=summary))
+    args = parser.parse_args(arguments)
+    try:
+        COMMANDS[args.command].run(args)
+    except (RecordError, StageError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Settings of the three stages that TRL does not have; everything else is SFTConfig's, GRPOConfig's and ModelConfig's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trl import ScriptArguments
+
+
+@dataclass
+class StageArguments(ScriptArguments):
+    """Data and optimiser settings that CPT, SFT and GRPO share."""
+
+    tracks: list[str] = field(default_factory=list, metadata={"help": "track files (JSONL) to train on"})
+    validation_tracks: str | None = field(
+        default=None, metadata={"help": "track file for the wrong-image check after training; none: no check"}
+    )
+    video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
+    prompts: str | None = field(
+        default=None, metadata={"help": "folder of prompt templates; default: the paper's wording"}
+    )
+    max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
+    frame_rate: float = field(default=1.0, metadata={"help": "frames a second that the model sees"})
+    cache_clips: int = field(default=64, metadata={"help": "decoded clips kept for the next fetch"})
+    max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
+    vision_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
+    )
+
+
+@dataclass
+class GRPOArguments(StageArguments):
+    """StageArguments and the choice of the reward."""
+
+    reward: str = field(
+        default="tiou_mviou", metadata={"help": "reward variant: tiou_mviou (the paper's), mviou, viou or tiou"}
+    )

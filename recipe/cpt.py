@@ -1,0 +1,11 @@
+"""Continued pre-training (section 3.4): tracking prompts and general questions, next-token loss on the answer.
+
+python -m recipe.cpt --config recipe/configs/tiny/cpt.yaml
+"""
+
+from __future__ import annotations
+
+from recipe.supervised import main, parse
+
+if __name__ == "__main__":
+    main("cpt", *parse())

@@ -1,0 +1,159 @@
+"""Track JSONL -> the rows that TRL's trainers take: interleaved timestamps and frames, completion, reward columns.
+
+The stored dataset holds records as text; frames are decoded when a batch is fetched. TRL's sampler repeats each prompt
+`num_generations` times in a batch and fetches the same generation batch again for every optimiser step on it, so the
+builder decodes each distinct clip once and keeps the last few (`cache_clips`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from data_prep.video import sample_frames
+from datasets import Dataset
+from PIL.Image import Image
+from stvg_rewards import Track, format_answer
+
+from data_prep.records import read_records, resolve_video
+from data_prep.seconds import frame_times
+from recipe.families import Family, fit_frame
+from recipe.prompts import question, user_message
+
+logger = logging.getLogger(__name__)
+
+REWARD_COLUMNS = ("track", "span", "seconds", "box_scale")
+
+
+@dataclass
+class RowBuilder:
+    """Turns a batch of stored records into rows; the transform of the datasets made here.
+
+    Attributes:
+        video_root: folder that the records' `video` paths are relative to.
+        prompts: templates by name, from `load_prompts`.
+        grid, max_pixels: frame size limits, pixels (see `fit_frame`).
+        rate: frames a second.
+        completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
+        cache_clips: how many decoded clips are kept.
+    """
+
+    video_root: Path
+    prompts: dict[str, Template]
+    family: Family
+    grid: int
+    max_pixels: int
+    rate: float = 1.0
+    completions: bool = True
+    cache_clips: int = 64
+    clips_decoded: int = 0
+    _cache: OrderedDict[tuple[str, float, float], list[Image]] = field(default_factory=OrderedDict, repr=False)
+
+    def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
+        rows = [self.row(json.loads(text)) for text in batch["record"]]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def frame_size(self, record: dict[str, Any]) -> tuple[int, int] | None:
+        """(width, height) of the frames that the model gets; None where the record does not state the picture's."""
+        if record["width"] is None or record["height"] is None:
+            return None
+        return fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.max_pixels)
+
+    def row(self, record: dict[str, Any]) -> dict[str, Any]:
+        """One record as a trainer row."""
+        times = frame_times(record["seconds"], self.rate)
+        starts = [index / self.rate for index in range(len(times))]
+        frames = self.frames(record, times)
+        scale = self.family.box_scale(frames[0].size)
+        row: dict[str, Any] = {
+            "id": record["id"],
+            "kind": record["kind"],
+            "images": frames,
+            "prompt": [user_message(starts, question(record, self.prompts))],
+        }
+        if self.completions:
+            row["completion"] = [{"role": "assistant", "content": completion_text(record, self.family, scale)}]
+        row |= {
+            "track": record.get("track"),
+            "span": record.get("span"),
+            "seconds": record["seconds"],
+            "box_scale": list(scale),
+        }
+        return row
+
+    def frames(self, record: dict[str, Any], times: list[float]) -> list[Image]:
+        """The record's frames in order, decoded unless the clip is among the last `cache_clips`."""
+        start, end = record["clip"]
+        key = (record["video"], start, end)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        path = resolve_video(self.video_root, record["video"])
+        frames = sample_frames(path, times, clip_start_s=start, size=self.frame_size(record))
+        self.clips_decoded += 1
+        self._cache[key] = frames
+        if len(self._cache) > self.cache_clips:
+            self._cache.popitem(last=False)
+        return frames
+
+
+def completion_text(record: dict[str, Any], family: Family, scale: tuple[int, int]) -> str:
+    """The true completion: reasoning (if the record has one) and answer, in the family's tags.
+
+    Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text.
+    """
+    if record["kind"] in ("caption", "qa"):
+        return str(record["answer"])
+    if record["kind"] == "scene":
+        tracks = [_track(item["label"], item["track"]) for item in record["tracks"]]
+        answer = format_answer(tracks, scale=scale)
+    else:
+        answer = format_answer(_track(record["label"], record["track"]), scale=scale)
+    reasoning = record.get("reasoning")
+    thought = f"{family.think[0]}{reasoning}{family.think[1]}" if reasoning else ""
+    return f"{thought}{family.answer[0]}{answer}{family.answer[1]}"
+
+
+def _track(label: str, states: list[dict[str, Any]]) -> Track:
+    return Track(label=label, boxes={state["second"]: tuple(state["box"]) for state in states})
+
+
+def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = None) -> Dataset:
+    """Rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
+
+    A record whose video is missing is left out, counted and logged with the first names.
+
+    Args:
+        limit: at most this many records of each file.
+
+    Raises:
+        RecordError: A record is malformed (names file, line and field).
+        FileNotFoundError: A file's records have no video at all.
+    """
+    kept: list[str] = []
+    for path in tracks:
+        kept += _records_with_video(path, builder.video_root, limit)
+    return Dataset.from_dict({"record": kept}).with_transform(builder)
+
+
+def _records_with_video(path: str, video_root: Path, limit: int | None) -> list[str]:
+    kept: list[str] = []
+    missing: list[str] = []
+    for record in read_records(path):
+        if len(kept) == limit:
+            break
+        if resolve_video(video_root, record["video"]).is_file():
+            kept.append(json.dumps(record))
+        else:
+            missing.append(record["video"])
+    if missing:
+        names = ", ".join(sorted(set(missing))[:5])
+        logger.warning("%s: %d records left out, no such video below %s: %s", path, len(missing), video_root, names)
+    if not kept:
+        raise FileNotFoundError(f"{path}: none of its {len(missing)} records has its video below {video_root}")
+    return kept

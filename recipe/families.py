@@ -1,0 +1,79 @@
+"""What differs between the model families that the recipe trains: one small table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family's conventions.
+
+    Attributes:
+        coordinates: "thousandths" (0..1000 of width and height) or "pixels" (of the resized frame).
+        image_token: the token that stands for one merged patch of an image in the text.
+        think: opening and closing tag of the reasoning part.
+        answer: opening and closing tag of the answer part.
+    """
+
+    name: str
+    coordinates: str
+    image_token: str
+    think: tuple[str, str] = ("<think>", "</think>")
+    answer: tuple[str, str] = ("<answer>", "</answer>")
+
+    def box_scale(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """(scale_x, scale_y): what the model's integers are divided by to give [0, 1] of the picture."""
+        return (1000, 1000) if self.coordinates == "thousandths" else frame_size
+
+
+FAMILIES = {
+    "glm4v": Family("glm4v", "thousandths", "<|image|>"),
+    "glm46v": Family("glm46v", "thousandths", "<|image|>"),
+    "qwen2_5_vl": Family("qwen2_5_vl", "pixels", "<|image_pad|>"),
+    "qwen3_vl": Family("qwen3_vl", "thousandths", "<|image_pad|>"),
+}
+
+
+def family_of(config: Any) -> Family:
+    """The family of a transformers model config, by its `model_type`.
+
+    Raises:
+        ValueError: A model type that the table does not hold.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise ValueError(
+            f"model type {config.model_type!r} is unknown here; known: {', '.join(FAMILIES)}. "
+            "Add a row to recipe/families.py with its coordinate convention and tags."
+        )
+    return family
+
+
+def frame_grid(config: Any) -> int:
+    """Pixels that a frame's sides must be a multiple of: patch size times merge size."""
+    vision = config.vision_config
+    return int(vision.patch_size) * int(vision.spatial_merge_size)
+
+
+def fit_frame(width: int, height: int, *, grid: int, max_pixels: int) -> tuple[int, int]:
+    """The frame size that the model gets: sides on the patch grid, about the same shape, at most `max_pixels`.
+
+    Resized before either side sees it, so that the trainer and vLLM count the same image tokens.
+
+    >>> fit_frame(96, 96, grid=24, max_pixels=2304)
+    (48, 48)
+    >>> fit_frame(640, 360, grid=28, max_pixels=200704)
+    (588, 336)
+    """
+    shrink = min(1.0, (max_pixels / (width * height)) ** 0.5)
+    columns = max(1, round(width * shrink / grid))
+    rows = max(1, round(height * shrink / grid))
+    while columns * rows * grid * grid > max_pixels and columns * rows > 1:
+        # Give up a column or a row, whichever leaves the shape nearer to the picture's.
+        if rows == 1 or (columns > 1 and columns / rows > width / height):
+            columns -= 1
+        else:
+            rows -= 1
+    return columns * grid, rows * grid

@@ -1,0 +1,50 @@
+"""Answers from a model through Hugging Face's generate: greedy or sampled, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from trl.data_utils import prepare_multimodal_messages
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    processor: Any,
+    rows: list[dict[str, Any]],
+    *,
+    temperature: float = 0.0,
+    max_new_tokens: int = 512,
+) -> list[str]:
+    """One answer a row, special tokens skipped.
+
+    Args:
+        rows: from `RowBuilder`; `prompt` and `images` are used.
+        temperature: 0 decodes greedily; else samples from the whole distribution (no top-k, no top-p).
+        max_new_tokens: longest answer, tokens.
+    """
+    messages = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
+    inputs = processor.apply_chat_template(
+        messages,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True, "padding_side": "left"},
+    ).to(model.device)
+    decoding: dict[str, Any] = {"do_sample": False}
+    if temperature > 0:
+        decoding = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    # A sampled image token has no image behind it and breaks the next forward pass.
+    decoding["suppress_tokens"] = [model.config.image_token_id]
+    output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
+    answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return answers
+
+
+def batches(rows: Any, size: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows of a dataset in lists of at most `size`."""
+    for begin in range(0, len(rows), size):
+        yield [rows[index] for index in range(begin, min(begin + size, len(rows)))]

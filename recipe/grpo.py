@@ -1,0 +1,63 @@
+"""Reinforcement learning with the verifier reward (section 3.6, eq. 4 to 8) through TRL's GRPOTrainer.
+
+python -m recipe.grpo --config recipe/configs/tiny/grpo.yaml --reward tiou_mviou
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trl import GRPOConfig, ModelConfig, TrlParser, get_peft_config
+
+from data_prep.stages import Stage
+from recipe.arguments import GRPOArguments
+from recipe.checkpoints import MarkComplete, last_complete
+from recipe.dataset import load_mixture
+from recipe.loading import load_model, load_processor, row_builder
+from recipe.rewards import reward_functions
+from recipe.trainers import GroundingGRPOTrainer
+
+
+def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+
+
+def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
+    """Run the stage; does nothing if its folder holds the same stage already."""
+    # Data
+    settings = vars(script_args) | vars(model_args) | training_args.to_dict()
+    inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
+    stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
+    if stage.is_complete():
+        return
+    stage.begin()
+    processor = load_processor(model_args)
+    model = load_model(model_args, script_args)
+    builder = row_builder(script_args, model, completions=False)
+    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+
+    # Trainer
+    trainer = GroundingGRPOTrainer(
+        model=model,
+        reward_funcs=reward_functions(script_args.reward),
+        args=training_args,
+        train_dataset=train_dataset,
+        processing_class=processor,
+        peft_config=get_peft_config(model_args),
+        callbacks=[MarkComplete()],
+    )
+    trainer.vision_learning_rate = script_args.vision_learning_rate
+
+    # Train
+    trainer.train(resume_from_checkpoint=last_complete(stage.folder))
+
+    # Save
+    trainer.save_model(training_args.output_dir)
+    trainer.save_state()
+    if trainer.accelerator.is_main_process:
+        stage.finish({"clips_decoded": builder.clips_decoded})
+
+
+if __name__ == "__main__":
+    main(*parse())

@@ -1,0 +1,11 @@
+"""Supervised fine-tuning (section 3.5, eq. 3): reasoning in words, then the true answer, next-token loss on both.
+
+python -m recipe.sft --config recipe/configs/tiny/sft.yaml
+"""
+
+from __future__ import annotations
+
+from recipe.supervised import main, parse
+
+if __name__ == "__main__":
+    main("sft", *parse())

@@ -1,0 +1,59 @@
+"""The loop that CPT and SFT share: the stages differ in their data and settings, not in their loss (eq. 3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trl import ModelConfig, SFTConfig, TrlParser, get_peft_config
+
+from data_prep.stages import Stage
+from recipe.arguments import StageArguments
+from recipe.checkpoints import MarkComplete, last_complete
+from recipe.dataset import load_mixture
+from recipe.loading import load_model, load_processor, row_builder
+from recipe.trainers import GroundingSFTTrainer
+from recipe.wrong_image import wrong_image_loss_ratio
+
+
+def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, ModelConfig]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
+
+
+def main(name: str, script_args: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
+    """Run one supervised stage; does nothing if its folder holds the same stage already."""
+    # Data
+    settings = vars(script_args) | vars(model_args) | training_args.to_dict()
+    inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
+    stage = Stage(Path(training_args.output_dir), name, settings, inputs)
+    if stage.is_complete():
+        return
+    stage.begin()
+    processor = load_processor(model_args)
+    model = load_model(model_args, script_args)
+    builder = row_builder(script_args, model, completions=True)
+    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+
+    # Trainer
+    trainer = GroundingSFTTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=train_dataset,
+        processing_class=processor,
+        peft_config=get_peft_config(model_args),
+        callbacks=[MarkComplete()],
+    )
+    trainer.vision_learning_rate = script_args.vision_learning_rate
+
+    # Train
+    trainer.train(resume_from_checkpoint=last_complete(stage.folder))
+
+    # Save
+    trainer.save_model(training_args.output_dir)
+    trainer.save_state()
+    results = {}
+    if script_args.validation_tracks:
+        ratio = wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)
+        results["wrong_image_loss_ratio"] = ratio
+    if trainer.accelerator.is_main_process:
+        stage.finish(results)

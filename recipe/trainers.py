@@ -1,0 +1,54 @@
+"""TRL's trainers with two learning rates: one for the vision tower, one for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from trl import GRPOTrainer, SFTTrainer
+
+
+def is_vision(name: str) -> bool:
+    """Whether a parameter belongs to the vision tower, by its name in the supported families."""
+    return ".visual." in name or name.startswith("visual.")
+
+
+def freeze_vision(model: nn.Module) -> None:
+    """Stop training the vision tower."""
+    for name, parameter in model.named_parameters():
+        if is_vision(name):
+            parameter.requires_grad_(False)
+
+
+class TwoRates:
+    """Mixin: `vision_learning_rate` for the vision tower's parameters.
+
+    Mends: Trainer gives one rate to all parameters, and at a rate that suits a small language model its vision tower
+    collapses. Overrides `create_optimizer` alone, after which the scheduler treats both groups alike. It can go when
+    TrainingArguments takes a rate by parameter pattern.
+    """
+
+    vision_learning_rate: float | None = None
+
+    def create_optimizer(self, model: Any = None) -> Optimizer:
+        fresh = self.optimizer is None  # type: ignore[has-type]
+        optimizer: Optimizer = super().create_optimizer(model)  # type: ignore[misc]
+        if not fresh or self.vision_learning_rate is None:
+            return optimizer
+        vision = {id(p) for name, p in (model or self.model).named_parameters() if is_vision(name)}  # type: ignore[attr-defined]
+        for group in list(optimizer.param_groups):
+            tower = [p for p in group["params"] if id(p) in vision]
+            if tower:
+                group["params"] = [p for p in group["params"] if id(p) not in vision]
+                rest = {key: value for key, value in group.items() if key != "params"}
+                optimizer.add_param_group(rest | {"params": tower, "lr": self.vision_learning_rate})
+        return optimizer
+
+
+class GroundingSFTTrainer(TwoRates, SFTTrainer):
+    """SFTTrainer with `vision_learning_rate`."""
+
+
+class GroundingGRPOTrainer(TwoRates, GRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`."""
