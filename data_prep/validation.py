@@ -98,7 +98,7 @@ def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
     _video_path(record.get("video") if "video" in record else None)
     for field in ("width", "height"):
         _whole(field, record, 1, _MAX_SIDE, nullable=is_text)
-    fps = record.get("fps")
+    fps: Any = record.get("fps")
     if not (is_text and fps is None) and not (_is_number(fps) and fps > 0):
         raise _Wrong(_message("fps", record, "a finite number above 0"))
     seconds = _whole("seconds", record, 1, 1 << 31, nullable=is_text)
@@ -155,7 +155,7 @@ def _text(field: str, record: Mapping[str, Any]) -> None:
 
 
 def _whole(field: str, record: Mapping[str, Any], low: int, high: int, nullable: bool) -> int | None:
-    value = record.get(field)
+    value: Any = record.get(field)
     if value is None and nullable:
         return None
     if not _is_whole(value) or not low <= value <= high:
