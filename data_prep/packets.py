@@ -4,6 +4,7 @@ Reading the packets costs about half a per cent of decoding them, and they say a
 is shown and where decoding can start.
 """
 
+import math
 import os
 import stat
 from bisect import bisect_right
@@ -16,10 +17,12 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 MAX_PIXELS = 1 << 26  # a picture above 67 megapixels (8K video has 33) is taken for an attack on memory
 MAX_PACKETS = 1 << 22  # 19 hours at 60 frames a second
+KEEP_BYTES = 1 << 26  # packets of larger files are read from disk again instead of being kept
 
 # Containers of films. Play lists, image sequences and text "formats" of FFmpeg are left out: they name other files.
 FORMATS = "mov,mp4,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,gif,h264,hevc,m4v,ivf,obu,mxf,dv,nut,wtv"
@@ -30,52 +33,7 @@ class VideoError(ValueError):
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
         shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in os.fspath(path))
-        super().__init__(f"{shown}: {problem}".encode("utf-8", "backslashreplace").decode())
-
-
-@contextmanager
-def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the file's first video stream (cover pictures don't count) for decoding in one thread.
-
-    Raises:
-        VideoError: if there is no such file, or no video in it.
-    """
-    name = _checked(path)
-    try:
-        container = av.open(
-            name, metadata_errors="replace", options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-        )
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise VideoError(path, f"cannot be read as a video ({_reason(error)})") from None
-    with container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            raise VideoError(path, "holds no video stream")
-        stream = streams[0]
-        codec = stream.codec_context
-        if codec is None:
-            raise VideoError(path, "its video has a codec that PyAV cannot decode")
-        check_pixels(path, codec.width, codec.height)
-        codec.options = {"max_pixels": str(MAX_PIXELS)}
-        codec.thread_type = "NONE"  # many processes with one thread each beat one with many
-        codec.thread_count = 1
-        yield container, stream
-
-
-def check_pixels(path: str | os.PathLike[str], width: int, height: int) -> None:
-    """Raise VideoError for a picture that is too large to be true."""
-    if width * height > MAX_PIXELS:
-        raise VideoError(path, f"pictures of {width}x{height}, expected at most {MAX_PIXELS} pixels")
-
-
-def read_packets(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
-    """The stream's packets in decode order; a file that breaks off ends there."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:  # the last one is empty and only tells the decoder to drain
-                yield packet
-    except av.FFmpegError:
-        return
+        super().__init__(f"{shown}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -86,10 +44,10 @@ class PacketIndex:
         pts: time stamp of each packet in decode order, in ticks; None where the container has none.
         keyframe: for each packet, whether decoding can start there.
         shown: time stamps of the displayed packets, sorted; an edit list may hide some.
+        num_shown: displayed packets, with a time stamp or without.
         last_duration: ticks that the last displayed frame stays, 0 where unknown.
         time_base: seconds a tick.
         rate: the container's average frames a second, None where unknown.
-        codec: FFmpeg's name of the codec.
     """
 
     pts: list[int | None]
@@ -99,7 +57,6 @@ class PacketIndex:
     last_duration: int
     time_base: Fraction
     rate: Fraction | None
-    codec: str
 
     @property
     def complete(self) -> bool:
@@ -119,8 +76,8 @@ class PacketIndex:
             return None
         ranges: list[tuple[int, int]] = []
         for last in sorted(position[pts] for pts in wanted):
-            # The last keyframe that is not shown after the target; frames before a later keyframe in display order
-            # may come after it in decode order and still need the pictures before it.
+            # The last keyframe that is not shown after the target: frames shown before a keyframe may be decoded
+            # after it and still need the pictures before it.
             first = keys[bisect_right(key_pts, self.pts[last] or 0) - 1]
             if ranges and first <= ranges[-1][1]:
                 first, previous = ranges.pop()
@@ -129,19 +86,48 @@ class PacketIndex:
         return ranges
 
 
-def read_index(path: str | os.PathLike[str]) -> PacketIndex:
-    """List the packets of the file's video.
+@dataclass(frozen=True)
+class OpenVideo:
+    """An open file: its index, its decoder and its packets, as often as they are asked for.
+
+    Attributes:
+        path: the file.
+        index: what its packets say.
+        codec: the decoder, one thread; `flush_buffers()` makes it ready for another start.
+        pixel_aspect: a pixel's width over its height (SAR), None where the file doesn't say.
+    """
+
+    path: str | os.PathLike[str]
+    index: PacketIndex
+    codec: VideoCodecContext
+    pixel_aspect: Fraction | None
+    _kept: "list[Packet[VideoStream]] | None"
+
+    def packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The packets in decode order."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        with _open_stream(self.path) as (container, stream):
+            yield from _demux(container, stream)
+
+
+@contextmanager
+def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
+    """Open the file's first video stream (cover pictures don't count) and read its index.
 
     Raises:
-        VideoError: if it is no video, holds no packet or more than `MAX_PACKETS`.
+        VideoError: if there is no such file, no video in it, no packet or more than `MAX_PACKETS`, or its pictures
+            are larger than `MAX_PIXELS`.
     """
-    pts: list[int | None] = []
-    keyframe: list[bool] = []
-    shown: list[int] = []
-    hidden = 0
-    last_duration, last_pts = 0, None
-    with open_video(path) as (container, stream):
-        for packet in read_packets(container, stream):
+    with _open_stream(path) as (container, stream):
+        pts: list[int | None] = []
+        keyframe: list[bool] = []
+        shown: list[int] = []
+        hidden = kept_bytes = last_duration = 0
+        last_shown = -math.inf
+        kept: list[Packet[VideoStream]] | None = []
+        for packet in _demux(container, stream):
             if len(pts) >= MAX_PACKETS:
                 raise VideoError(path, f"more than {MAX_PACKETS} packets")
             pts.append(packet.pts)
@@ -149,10 +135,16 @@ def read_index(path: str | os.PathLike[str]) -> PacketIndex:
             if packet.is_discard:
                 hidden += 1
             elif packet.pts is not None:
+                if packet.pts >= last_shown:
+                    last_shown, last_duration = packet.pts, packet.duration or 0
                 shown.append(packet.pts)
-                if last_pts is None or packet.pts >= last_pts:
-                    last_pts, last_duration = packet.pts, packet.duration or 0
-        codec = stream.codec_context
+            kept_bytes += packet.size
+            if kept_bytes > KEEP_BYTES:
+                kept = None
+            if kept is not None:
+                kept.append(packet)
+        if len(pts) == hidden:
+            raise VideoError(path, "holds no frames")
         index = PacketIndex(
             pts=pts,
             keyframe=keyframe,
@@ -161,11 +153,46 @@ def read_index(path: str | os.PathLike[str]) -> PacketIndex:
             last_duration=last_duration,
             time_base=stream.time_base or Fraction(1, 1000),
             rate=stream.average_rate or stream.guessed_rate or None,
-            codec=codec.name,
         )
-    if not index.num_shown:
-        raise VideoError(path, "holds no frames")
-    return index
+        yield OpenVideo(path, index, stream.codec_context, stream.sample_aspect_ratio, kept)
+
+
+def check_pixels(path: str | os.PathLike[str], width: int, height: int) -> None:
+    """Raise VideoError for a picture that is too large to be true."""
+    if width * height > MAX_PIXELS:
+        raise VideoError(path, f"pictures of {width}x{height}, expected at most {MAX_PIXELS} pixels")
+
+
+@contextmanager
+def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+    name = _checked(path)
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        container = av.open(name, metadata_errors="replace", options=options)
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise VideoError(path, f"cannot be read as a video ({_reason(error)})") from None
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            raise VideoError(path, "holds no video stream")
+        codec = streams[0].codec_context
+        if codec is None:
+            raise VideoError(path, "its video has a codec that PyAV cannot decode")
+        check_pixels(path, codec.width, codec.height)
+        codec.options = {"max_pixels": str(MAX_PIXELS)}  # pictures may grow in mid-stream
+        codec.thread_type = "NONE"  # many processes with one thread each beat one with many
+        codec.thread_count = 1
+        yield container, streams[0]
+
+
+def _demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+    """The stream's packets; a file that breaks off ends there."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:  # the last one is empty and only tells the decoder to drain
+                yield packet
+    except av.FFmpegError:
+        return
 
 
 def _checked(path: str | os.PathLike[str]) -> str:

@@ -18,7 +18,7 @@ import av
 from PIL import Image
 
 from data_prep.decoding import decode_all, decode_ranges
-from data_prep.packets import PacketIndex, VideoError, check_pixels, open_video, read_index
+from data_prep.packets import OpenVideo, PacketIndex, VideoError, check_pixels, open_video
 from data_prep.pictures import displayed_picture, displayed_size
 from data_prep.seconds import seconds_until
 
@@ -66,12 +66,14 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         >>> info.width, info.height, float(info.fps), info.seconds  # doctest: +SKIP
         (640, 360, 29.97002997002997, 19)
     """
-    index = read_index(path)
-    first = next(decode_all(path), None)
-    if first is None:
-        raise VideoError(path, "no frame of it decodes")
-    width, height = displayed_size(first, _pixel_aspect(path))
-    check_pixels(path, width, height)
+    with open_video(path) as video:
+        index = video.index
+        first = next(decode_all(video), None)
+        if first is None:
+            raise VideoError(path, "no frame of it decodes")
+        width, height = displayed_size(first, video.pixel_aspect)
+        check_pixels(path, width, height)
+        codec = video.codec.name
     times = _frame_ticks(index, index.shown, index.num_shown)
     last = (times[-1] - times[0]) * index.time_base
     rate = index.rate or (Fraction(len(times) - 1) / last if last else Fraction(1))
@@ -85,7 +87,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         last_frame_s=last,
         duration_s=last + stays,
         seconds=seconds_until(last),
-        codec=index.codec,
+        codec=codec,
     )
 
 
@@ -124,9 +126,9 @@ def sample_frames(
         raise ValueError(f"size {size!r}, expected (width, height), whole numbers above 0")
     if not clip.times:
         return []
-    index = read_index(path)
-    found = _planned(path, index, clip, size) if index.complete else None
-    numbers, pictures = found or _sequential(path, index, clip, size)
+    with open_video(path) as video:
+        found = _planned(video, clip, size) if video.index.complete else None
+        numbers, pictures = found or _sequential(video, clip, size)
     used: set[int] = set()
     result = []
     for number in numbers:
@@ -168,42 +170,40 @@ class _Clip:
 _Found = tuple[list[int], dict[int, Image.Image]]
 
 
-def _planned(
-    path: str | os.PathLike[str], index: PacketIndex, clip: _Clip, size: tuple[int, int] | None
-) -> _Found | None:
+def _planned(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Found | None:
     """Frame numbers and their pictures, or None where only decoding everything tells."""
+    index = video.index
     numbers = clip.frame_numbers(index.shown, index.time_base)
     number_of = {index.shown[number]: number for number in numbers}
-    ranges = index.plan(set(number_of))
+    wanted = set(number_of)
+    ranges = index.plan(wanted)
     if ranges is None:
         return None
-    aspect = _pixel_aspect(path)
     pictures: dict[int, Image.Image] = {}
     try:
-        for frame in decode_ranges(path, index, ranges, set(number_of)):
+        for frame in decode_ranges(video, ranges, wanted):
             if frame.is_corrupt or frame.pts is None:
                 return None
-            pictures[number_of[frame.pts]] = _picture(path, frame, aspect, size)
+            pictures[number_of[frame.pts]] = _picture(video, frame, size)
     except av.FFmpegError:
         return None
-    return (numbers, pictures) if len(pictures) == len(number_of) else None
+    return (numbers, pictures) if len(pictures) == len(wanted) else None
 
 
-def _sequential(path: str | os.PathLike[str], index: PacketIndex, clip: _Clip, size: tuple[int, int] | None) -> _Found:
+def _sequential(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Found:
     """The same by decoding everything: once for the times, once for the pictures, so that memory stays small."""
-    stamps = [frame.pts for frame in decode_all(path)]
+    stamps = [frame.pts for frame in decode_all(video)]
     if not stamps:
-        raise VideoError(path, "no frame of it decodes")
-    if len(stamps) < index.num_shown:
-        _warn_damaged(os.fspath(path), len(stamps), index.num_shown)
+        raise VideoError(video.path, "no frame of it decodes")
+    if len(stamps) < video.index.num_shown:
+        _warn_damaged(os.fspath(video.path), len(stamps), video.index.num_shown)
     known = [stamp for stamp in stamps if stamp is not None]
-    numbers = clip.frame_numbers(_frame_ticks(index, known, len(stamps)), index.time_base)
+    numbers = clip.frame_numbers(_frame_ticks(video.index, known, len(stamps)), video.index.time_base)
     wanted = set(numbers)
-    aspect = _pixel_aspect(path)
-    pictures = {}
-    for number, frame in enumerate(decode_all(path)):
+    pictures: dict[int, Image.Image] = {}
+    for number, frame in enumerate(decode_all(video)):
         if number in wanted:
-            pictures[number] = _picture(path, frame, aspect, size)
+            pictures[number] = _picture(video, frame, size)
         if len(pictures) == len(wanted):
             break
     return numbers, pictures
@@ -217,18 +217,11 @@ def _frame_ticks(index: PacketIndex, stamps: list[int], num_frames: int) -> list
     return [round(number * step) for number in range(num_frames)]
 
 
-def _picture(
-    path: str | os.PathLike[str], frame: av.VideoFrame, aspect: Fraction | None, size: tuple[int, int] | None
-) -> Image.Image:
+def _picture(video: OpenVideo, frame: av.VideoFrame, size: tuple[int, int] | None) -> Image.Image:
     if size is None:
-        size = displayed_size(frame, aspect)
-        check_pixels(path, *size)
+        size = displayed_size(frame, video.pixel_aspect)
+        check_pixels(video.path, *size)
     return displayed_picture(frame, size)
-
-
-def _pixel_aspect(path: str | os.PathLike[str]) -> Fraction | None:
-    with open_video(path) as (_, stream):
-        return stream.sample_aspect_ratio
 
 
 @lru_cache(maxsize=1024)
