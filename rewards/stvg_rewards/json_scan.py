@@ -102,6 +102,8 @@ def scan_object(text: str, start: int) -> ScannedObject:
             else:
                 intact = intact and valid and top.want in ("first", "value")
                 _put(top, value)
+        elif match.end() == len(text):
+            break  # a number without an end
         else:
             value, valid = _atom(token)
             intact = intact and valid and (top.want == "value" or (top.want == "first" and not top.is_object))

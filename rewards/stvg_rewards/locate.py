@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from .json_scan import scan_object
+from .json_scan import ScannedObject, scan_object
 
 REASONING_ENDS = (
     "</think>",
@@ -22,48 +22,55 @@ _START = re.compile(r'\{(?=[ \t\n\r]*["}])')
 _raw_decode = json.JSONDecoder().raw_decode
 
 
-class Located(NamedTuple):
-    """The answer's object: its (key, value) pairs in order, and whether it is valid JSON and closed."""
+class LocatedObject(NamedTuple):
+    """The answer's object at text[start:end], read in one of two ways; the other is None."""
 
-    pairs: list[tuple[str | None, Any]]
-    intact: bool
+    start: int
+    end: int
+    value: dict[str, Any] | None  # by json: it is valid and closed. Of duplicate keys the last one stands
+    scanned: ScannedObject | None
 
 
-def last_object(text: str) -> Located | None:
+def last_object(text: str) -> LocatedObject | None:
     """The last top-level JSON object behind the last closing reasoning tag, closed or not; None if there is none.
 
     Answer tags, box tags and code fences need no stripping: outside an object nothing but an opening brace counts,
     and inside one they are what breaks it. Time is linear in the text.
+
+    >>> located = last_object('<think>{"5": []}</think> Not {x}, but <answer>{"7": []}</answer>')
+    >>> located.value
+    {'7': []}
     """
-    found: Located | None = None
-    strict = True
-    match = _START.search(text, _after_reasoning(text))
+    located = None
+    try_json = True
+    match = _START.search(text, after_reasoning(text))
     while match:
         start = match.start()
-        pairs: list[tuple[str | None, Any]] | None = None
-        if strict:
+        value, scanned = None, None
+        if try_json:
             try:
                 value, end = _raw_decode(text, start)
             except (ValueError, RecursionError):
-                # From here on by the scanner only: json's errors count lines from the text's beginning, and many of
-                # them would take quadratic time.
-                strict = False
-            else:
-                # With as many colons as pairs, no key came twice and no string holds a colon.
-                if _num_pairs(value) == text.count(":", start, end):
-                    pairs, intact = list(value.items()), True
-        if pairs is None:
-            pairs, end, intact = scan_object(text, start)
-        found = Located(pairs, intact)
+                # From here on by the scanner alone: each error of json's counts lines from the text's beginning, so
+                # that many of them would take quadratic time.
+                try_json = False
+        if value is None:
+            scanned = scan_object(text, start)
+            end = scanned.end
+        located = LocatedObject(start, end, value, scanned)
         match = _START.search(text, end)
-    return found
+    return located
 
 
-def _after_reasoning(text: str) -> int:
-    return max((index + len(tag) for tag in REASONING_ENDS if (index := text.rfind(tag)) >= 0), default=0)
+def after_reasoning(text: str) -> int:
+    """The index behind the last closing reasoning tag; 0 without one.
 
-
-def _num_pairs(value: dict[str, Any]) -> int:
-    return len(value) + sum(
-        len(entry) for entries in value.values() if type(entries) is list for entry in entries if type(entry) is dict
-    )
+    >>> after_reasoning("<think>Left?</think>{}")
+    20
+    """
+    slash = text.rfind("/")  # every tag's second character; one pass from the right, however many tags there are
+    while slash > 0:
+        if text.startswith(REASONING_ENDS, slash - 1):
+            return slash - 1 + next(len(tag) for tag in REASONING_ENDS if text.startswith(tag, slash - 1))
+        slash = text.rfind("/", 0, slash)
+    return 0

@@ -2,14 +2,16 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .locate import last_object
+from .json_scan import scan_object
+from .locate import LocatedObject, last_object
+from .plain import read_plain, second_by_key
 from .tracks import Answer, Box, Scale, Track
 
 # "3", "3.0", "3s". Fifteen digits are 30 million years: longer ones are no seconds.
-_SECOND = re.compile(r"\s*([0-9]{1,15})(?:\.0+)?\s*s?\s*", re.ASCII)
+_SECOND = re.compile(r"([0-9]{1,15})(?:\.0+)?(?: ?s)?")
 
 
 class States(NamedTuple):
@@ -48,7 +50,15 @@ def parse_answer(
     >>> parse_answer("I cannot see it.").span is None
     True
     """
-    states = read_states(text, seconds=seconds, scale=scale, salvage=salvage)
+    width, height = _check_settings(seconds, scale)
+    located = last_object(text)
+    if located is not None and located.value is not None:
+        start, end = located.start, located.end
+        if not _may_hold_bools(text, start, end):
+            plain = read_plain(located.value, text.count(":", start, end), seconds, (width, height))
+            if plain is not None:
+                return Answer(*plain, parsed=True, salvaged=False, complete=True, discarded=0)
+    states = _read_states(text, located, seconds, (width, height), salvage)
     num_discarded = sum(states.discarded.values())
     track, span = Track("", {}), None
     if states.by_label:
@@ -72,27 +82,57 @@ def read_states(
     text: str, *, seconds: int | None = None, scale: Sequence[float] = (1000, 1000), salvage: bool = True
 ) -> States:
     """All labels of an answer: what `parse_answer` chooses from, and what multi-object studies use. Same arguments."""
+    return _read_states(text, last_object(text), seconds, _check_settings(seconds, scale), salvage)
+
+
+def _check_settings(seconds: int | None, scale: Sequence[float]) -> Scale:
     if seconds is not None and seconds < 1:
         raise ValueError(f"seconds {seconds!r}: expected the number of seconds of the clip, at least 1, or None")
-    if len(scale) != 2 or not all(0 < units < math.inf for units in scale):
+    if len(scale) != 2 or not (0 < scale[0] < math.inf and 0 < scale[1] < math.inf):
         raise ValueError(f"scale {scale!r}: expected two positive numbers, such as (1000, 1000)")
-    located = last_object(text)
-    if located is None or not (located.intact or salvage):
+    return (scale[0], scale[1])
+
+
+def _may_hold_bools(text: str, start: int, end: int) -> bool:
+    # One letter first: that search is ten times faster, and "u" and "f" are seldom there.
+    return (text.find("u", start, end) >= 0 and text.find("true", start, end) >= 0) or (
+        text.find("f", start, end) >= 0 and text.find("false", start, end) >= 0
+    )
+
+
+def _pairs(text: str, located: LocatedObject) -> tuple[Iterable[tuple[str | None, Any]], bool]:
+    """The object's (key, value) pairs in order, duplicates included, and whether it is valid JSON and closed."""
+    if located.scanned is not None:
+        return located.scanned.pairs, located.scanned.intact
+    value = located.value
+    assert value is not None
+    num_pairs = len(value) + sum(
+        len(entry) for entries in value.values() if type(entries) is list for entry in entries if type(entry) is dict
+    )
+    # With as many colons as pairs, no key came twice (and json dropped none) and no string holds a colon.
+    if num_pairs == text.count(":", located.start, located.end):
+        return value.items(), True
+    return scan_object(text, located.start).pairs, True
+
+
+def _read_states(text: str, located: LocatedObject | None, seconds: int | None, scale: Scale, salvage: bool) -> States:
+    if located is None:
         return States({}, {}, False, False)
-    width, height = scale
+    pairs, intact = _pairs(text, located)
+    if not (intact or salvage):
+        return States({}, {}, True, False)
     by_label: dict[str, dict[int, Box | None]] = {}
     discarded: dict[str, int] = {}
 
     def discard(reason: str, num: int = 1) -> None:
         discarded[reason] = discarded.get(reason, 0) + num
 
-    for key, entries in located.pairs:
+    for key, entries in pairs:
         num_held = max(1, len(entries)) if type(entries) is list else 1
-        match = _SECOND.fullmatch(key) if key is not None else None
-        if match is None:
+        second = read_second(key) if key is not None else None
+        if second is None:
             discard("key", num_held)
             continue
-        second = int(match.group(1))
         if seconds is not None and second >= seconds:
             discard("late", num_held)
             continue
@@ -108,10 +148,22 @@ def read_states(
             if second in listed:
                 discard("duplicate")
                 continue
-            listed[second] = box = read_box(entry.get("bbox_2d"), (width, height))
+            listed[second] = box = read_box(entry.get("bbox_2d"), scale)
             if box is None:
                 discard("box")
-    return States(by_label, discarded, True, located.intact)
+    return States(by_label, discarded, True, intact)
+
+
+def read_second(key: str) -> int | None:
+    """The second that a key names, or None.
+
+    >>> [read_second(key) for key in ("3", "3.0", "3s", "3.5", "-3", "third")]
+    [3, 3, 3, None, None, None]
+    """
+    second = second_by_key().get(key)
+    if second is None and (match := _SECOND.fullmatch(key.strip())):
+        second = int(match.group(1))
+    return second
 
 
 def read_box(value: Any, scale: Scale) -> Box | None:
