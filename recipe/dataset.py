@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from data_prep.video import sample_frames
+from data_prep.video import probe, sample_frames
 from datasets import Dataset
 from PIL.Image import Image
 from stvg_rewards import Track, format_answer
@@ -58,10 +58,14 @@ class RowBuilder:
         rows = [self.row(json.loads(text)) for text in batch["record"]]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def frame_size(self, record: dict[str, Any]) -> tuple[int, int] | None:
-        """(width, height) of the frames that the model gets; None where the record does not state the picture's."""
+    def frame_size(self, record: dict[str, Any]) -> tuple[int, int]:
+        """(width, height) of the frames that the model gets.
+
+        Read from the record, or from the video where a caption or question states no picture size.
+        """
         if record["width"] is None or record["height"] is None:
-            return None
+            info = probe(resolve_video(self.video_root, record["video"]))
+            return fit_frame(info.width, info.height, grid=self.grid, max_pixels=self.max_pixels)
         return fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.max_pixels)
 
     def row(self, record: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def declare_missing_ops(package_path: Sequence[str]) -> bool:
     extension = importlib.machinery.PathFinder.find_spec("_C", package_path)
     if extension is not None and extension.origin is not None:
         try:
-            torch.ops.load_library(extension.origin)  # type: ignore[no-untyped-call]
+            torch.ops.load_library(extension.origin)  # type: ignore[no-untyped-call,unused-ignore]
             return False
         except OSError:  # the CUDA libraries that it was linked with aren't here
             pass

@@ -1,0 +1,125 @@
+# Two commands to start with: `make grpo` (the whole recipe) and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+RECIPE ?= tiny
+REWARD ?= tiou_mviou
+SEED ?= 0
+# Settings for the stage that is named on the command line: make sft ARGS="--learning_rate 5e-6".
+ARGS ?=
+# VLLM=1: GRPO rolls out with vLLM, from an environment of its own.
+VLLM ?=
+
+PYTHON ?= python3
+CONFIGS := recipe/configs/$(RECIPE)
+HOME_RUN := runs/$(RECIPE)
+RUN ?= $(HOME_RUN)
+GRPO := grpo-$(REWARD)-s$(SEED)
+# Overrides of a stage whichever target runs it; `make demo` shortens with them.
+DATA_ARGS ?=
+CPT_ARGS ?=
+SFT_ARGS ?=
+GRPO_ARGS ?=
+EVAL_ARGS ?=
+
+PY := .venv/bin/python
+PY_VLLM := .venv-vllm/bin/python
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+# A run elsewhere than the recipe's own folder reads and writes there; the YAML files state the recipe's own paths.
+ifneq ($(RUN),$(HOME_RUN))
+VIDEOS := --video_root $(RUN)/data/videos
+BASE_PATHS := --tracks $(RUN)/data/cpt.jsonl $(RUN)/data/sft.jsonl --out $(RUN)/base
+CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
+	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
+SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/data/sft.jsonl \
+	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
+GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl $(VIDEOS)
+EVAL_PATHS := --tracks $(RUN)/data/test.jsonl $(VIDEOS)
+endif
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  settings: RECIPE=$(RECIPE) REWARD=$(REWARD) (tiou_mviou mviou viou tiou) SEED=$(SEED) VLLM= ARGS="
+
+# --- environments -----------------------------------------------------------------------------------------------
+
+.PHONY: install install-vllm
+install: .venv/.done  ## make .venv with everything but vLLM, pinned by constraints.txt
+
+.venv/.done: setup.cfg constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.10 or newer, or: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $$($(PYTHON) --version) is too old; Python 3.10 or newer is needed: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: this Python has no venv module (on Debian: apt install python3-venv)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet -c constraints.txt torch
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[recipe,dev]'
+	@touch $@
+
+# --- stages -----------------------------------------------------------------------------------------------------
+# Each stage looks itself whether its folder holds the same settings already, so a target only names what comes first.
+# ARGS reaches the named stage alone: the stages before it are called without.
+
+.PHONY: data base cpt sft grpo eval
+data: install  ## make the recipe's data (tiny: synthetic clips)
+	@if [ -f $(CONFIGS)/data.yaml ]; then \
+	  $(PY) -m data_prep synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(ARGS); fi
+
+base:
+	@$(MAKE) data ARGS=
+	@if [ -f $(CONFIGS)/model.yaml ]; then \
+	  $(PY) -m recipe.tiny --config $(CONFIGS)/model.yaml $(BASE_PATHS); fi
+
+cpt:  ## continued pre-training on tracking and questions
+	@$(MAKE) base
+	$(PY) -m recipe.cpt --config $(CONFIGS)/cpt.yaml $(CPT_PATHS) $(CPT_ARGS) $(ARGS)
+
+sft:  ## supervised fine-tuning with reasoning, after cpt
+	@$(MAKE) cpt ARGS=
+	$(PY) -m recipe.sft --config $(CONFIGS)/sft.yaml $(SFT_PATHS) $(SFT_ARGS) $(ARGS)
+
+eval:  ## evaluate the SFT checkpoint, greedy and sampled
+	@$(MAKE) sft ARGS=
+	$(PY) -m recipe.evaluate --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --model $(RUN)/sft --out $(RUN)/sft/eval/greedy.json $(EVAL_ARGS) $(ARGS)
+	$(PY) -m recipe.evaluate --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --model $(RUN)/sft --out $(RUN)/sft/eval/sampled.json --temperature 1 --repeats 3 $(EVAL_ARGS) $(ARGS)
+
+grpo:  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evaluation, table and report
+	@$(MAKE) sft ARGS=
+	$(if $(VLLM),@$(MAKE) install-vllm)
+	$(if $(VLLM),$(PY_VLLM),$(PY)) -m recipe.grpo --config $(CONFIGS)/grpo.yaml $(GRPO_PATHS) --reward $(REWARD) --seed $(SEED) \
+	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS)
+	$(PY) -m recipe.before_after --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --run $(RUN) --grpo $(GRPO) $(EVAL_ARGS)
+
+.PHONY: demo
+demo:  ## every stage shortened, in five minutes: shows the path, learns little
+	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"
+	@$(MAKE) grpo RUN=runs/demo DATA_ARGS="--scale 0.1" CPT_ARGS="--max_steps 60" SFT_ARGS="--max_steps 40" \
+	  GRPO_ARGS="--max_steps 4" EVAL_ARGS="--limit 40"
+
+# --- tests and packaging ----------------------------------------------------------------------------------------
+
+.PHONY: test style wheel-check bench clean
+test: install  ## the fast tests
+	HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -m "not slow and not vllm" $(ARGS)
+
+style: install  ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+wheel-check: install  ## the wheel holds only the leaf and imports in a bare environment
+	rm -rf build dist
+	$(PY) -m build --wheel --quiet
+	$(PY) -m zipfile -l dist/*.whl | awk 'NR > 1 && $$1 !~ /^stvg_rewards(-[0-9.]*[.]dist-info)?\// {print "not of the leaf: " $$1; bad = 1} END {exit bad}'
+	$(PYTHON) -m venv --clear build/bare
+	build/bare/bin/python -m pip install --quiet --no-deps --no-index dist/*.whl
+	build/bare/bin/python -I -c 'import stvg_rewards as s; print("bare import of", s.__version__, "ok:", s.score_answer(s.parse_answer("{}"), None))'
+	build/bare/bin/python -m pip check
+
+clean:  ## remove runs/, build/ and caches (not the environments)
+	rm -rf runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
