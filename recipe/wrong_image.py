@@ -16,7 +16,7 @@ from recipe.dataset import RowBuilder, load_mixture
 def wrong_image_loss_ratio(
     trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = 96, batch: int = 16
 ) -> float:
-    """Loss with the next row's frames over the loss with the row's own, over the same answer tokens.
+    """Loss with another row's frames over the loss with the row's own, over the same answer tokens.
 
     Args:
         trainer: an SFTTrainer; its collator and model are used as they are.
@@ -28,7 +28,9 @@ def wrong_image_loss_ratio(
     lengths = [len(example["images"]) for example in examples]
     common = max(set(lengths), key=lengths.count)
     examples = [example for example in examples if len(example["images"]) == common]
-    shifted = [dict(a) | {"images": b["images"]} for a, b in zip(examples, examples[1:] + examples[:1], strict=True)]
+    half = len(examples) // 2  # neighbours in the file often show the same clip
+    others = examples[half:] + examples[:half]
+    shifted = [dict(a) | {"images": b["images"]} for a, b in zip(examples, others, strict=True)]
     losses = [_loss(trainer, [dict(row) for row in group], batch) for group in (examples, shifted)]
     return losses[1] / losses[0]
 

@@ -220,10 +220,6 @@ def run(args: argparse.Namespace) -> None:
     known = {"seed", "clip", "splits"}
     if not isinstance(config, dict) or not known >= config.keys() >= {"splits"}:
         raise ValueError(f"{args.config}: expected the keys {', '.join(sorted(known))}, found {config!r:.200}")
-    try:
-        settings = ClipSettings(**config.get("clip", {}))
-    except TypeError as error:
-        raise ValueError(f"{args.config}: clip: {error}") from None
     stage = Stage(args.out, "data", config | {"scale": args.scale})
     if stage.is_complete():
         return
@@ -232,5 +228,18 @@ def run(args: argparse.Namespace) -> None:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for split, wanted in config["splits"].items():
             clips = max(1, round(wanted["clips"] * args.scale))
+            settings = clip_settings(config.get("clip", {}) | wanted.get("clip", {}), f"{args.config}: {split}")
             counts[split] = build_split(args.out, split, clips, wanted["use"], config.get("seed", 0), settings, pool)
     stage.finish({"records": counts})
+
+
+def clip_settings(values: dict[str, Any], where: str) -> ClipSettings:
+    """ClipSettings of a YAML mapping.
+
+    Raises:
+        ValueError: An unknown key; the message names it.
+    """
+    try:
+        return ClipSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except TypeError as error:
+        raise ValueError(f"{where}: clip: {error}") from None

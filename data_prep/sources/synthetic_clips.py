@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,18 +24,25 @@ UNITS = 48
 PIXELS_PER_UNIT = 2
 GRID = 4
 SIZES = (12, 16, 20)
-MAX_STEP = 2 * GRID
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What a clip may hold; durations in seconds."""
+    """What a clip may hold.
 
-    seconds: int = 8
+    Attributes:
+        seconds: lengths to choose from, seconds.
+        min_event, max_event: how long a shape is on screen, seconds; at most the clip.
+        max_step: how far a shape gets in a second, in x and in y, units.
+        rates: frame rates to choose from, frames a second.
+    """
+
+    seconds: tuple[int, ...] = (8,)
     min_objects: int = 1
     max_objects: int = 2
     min_event: int = 2
     max_event: int = 7
+    max_step: int = 8
     rates: tuple[int, ...] = (8, 10, 12, 15, 24, 25, 30)
 
 
@@ -77,10 +85,10 @@ class Clip:
     shapes: list[Shape]
 
 
-def _corners(rng: random.Random, size: int, seconds: int) -> list[tuple[int, int]]:
-    """A random walk on the grid: one corner a second, at most MAX_STEP units further in x and in y."""
+def _corners(rng: random.Random, size: int, seconds: int, max_step: int) -> list[tuple[int, int]]:
+    """A random walk on the grid: one corner a second, at most `max_step` units further in x and in y."""
     top = UNITS - size
-    steps = range(-MAX_STEP, MAX_STEP + 1, GRID)
+    steps = range(-max_step, max_step + 1, GRID)
     x, y = rng.randrange(0, top + 1, GRID), rng.randrange(0, top + 1, GRID)
     corners = [(x, y)]
     for _ in range(seconds - 1):
@@ -102,11 +110,11 @@ def _overlap(a: Shape, b: Shape, seconds: int) -> bool:
 def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
     """Draw the content of one clip from a seeded generator; colours within a clip are all different."""
     rate = rng.choice(settings.rates)
-    seconds = settings.seconds
+    seconds = rng.choice(settings.seconds)
     count = rng.randint(settings.min_objects, settings.max_objects)
     shapes: list[Shape] = []
     for colour in rng.sample(sorted(COLOURS), count):
-        length = rng.randint(settings.min_event, min(settings.max_event, seconds))
+        length = rng.randint(min(settings.min_event, seconds), min(settings.max_event, seconds))
         first = rng.randint(0, seconds - length)
         # The event begins and ends inside its outer seconds, off their middles, so that the middle frame shows it.
         late, early = rng.uniform(0.0, 0.3), rng.uniform(0.0, 0.3)
@@ -114,13 +122,14 @@ def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
         end_frame = math.floor((first + length - early) * rate)
         kind, size = rng.choice(SHAPES), rng.choice(SIZES)
         for _ in range(50):
-            shape = Shape(colour, kind, size, first_frame, end_frame, _corners(rng, size, seconds))
+            shape = Shape(colour, kind, size, first_frame, end_frame, _corners(rng, size, seconds, settings.max_step))
             if not any(_overlap(shape, other, seconds) for other in shapes):
                 shapes.append(shape)
                 break
     return Clip(rate, rate * seconds, shapes)
 
 
+@lru_cache(maxsize=64)
 def shape_mask(kind: str, size: int) -> np.ndarray:
     """The pixels of a shape: bool (size, size); each kind touches all four sides of its square."""
     y, x = np.mgrid[0:size, 0:size] + 0.5
