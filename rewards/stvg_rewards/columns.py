@@ -85,7 +85,7 @@ def read_span(value: Any, row: int) -> Span | None:
     """
     if value is None:
         return None
-    if len(value) != 2 or not all(type(second) is int for second in value) or not 0 <= value[0] <= value[1]:
+    if not _is_pair(value) or not all(type(second) is int for second in value) or not 0 <= value[0] <= value[1]:
         raise ValueError(
             f"column 'span' row {row}: got {_short(value)}, expected [first, last] seconds, 0 <= first <= last"
         )
@@ -100,9 +100,26 @@ def read_scale(value: Any, row: int) -> Scale:
     """
     if value is None:
         return (1000, 1000)
-    if len(value) != 2 or not all(isinstance(units, (int, float)) and 0 < units < math.inf for units in value):
+    if not _is_pair(value) or not all(isinstance(units, (int, float)) and 0 < units < math.inf for units in value):
         raise ValueError(f"column 'box_scale' row {row}: got {_short(value)}, expected two positive numbers")
     return (value[0], value[1])
+
+
+def read_seconds(value: Any, row: int) -> int | None:
+    """The number of seconds of a row's clip; None if it is not given.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise ValueError(f"column 'seconds' row {row}: got {_short(value)}, expected a whole number of at least 1")
+    return value
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The usual answer, read fast: one label, one valid box inside the picture for every second, seconds in order.
 
 Nearly all answers of a trained model look so. Here they cost a few passes in list comprehensions instead of a loop
-with a check for every way to go wrong. Whatever differs is left to `read_states`, which gives the same result for these.
+with a check for every way to go wrong. What differs is left to `read_states`, which gives the same result for these.
 """
 
 from functools import lru_cache

@@ -15,7 +15,7 @@ so that runs with different rewards can be compared: `METRIC_NAMES`.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .columns import check_column, completion_text, read_scale, read_span, read_track
+from .columns import check_column, completion_text, read_scale, read_seconds, read_span, read_track
 from .overlap import Scores, score_answer
 from .parsing import parse_answer
 from .tracks import Answer
@@ -58,7 +58,9 @@ def score_completions(
         if true is None:
             scored.append(None)
             continue
-        answer = parse_answer(completion_text(completion), seconds=num_seconds, scale=read_scale(scale, row))
+        answer = parse_answer(
+            completion_text(completion), seconds=read_seconds(num_seconds, row), scale=read_scale(scale, row)
+        )
         scores = score_answer(answer, true, read_span(true_span, row))
         assert scores is not None
         scored.append(Scored(answer, scores))
