@@ -8,7 +8,7 @@ import math
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -43,25 +43,43 @@ class PacketIndex:
     Attributes:
         pts: time stamp of each packet in decode order, in ticks; None where the container has none.
         keyframe: for each packet, whether decoding can start there.
-        shown: time stamps of the displayed packets, sorted; an edit list may hide some.
-        num_shown: displayed packets, with a time stamp or without.
+        shown: time stamps of the displayed packets, sorted, unknown ones last; an edit list may hide some.
         last_duration: ticks that the last displayed frame stays, 0 where unknown.
         time_base: seconds a tick.
-        rate: the container's average frames a second, None where unknown.
+        rate: average frames a second, None where unknown.
+        reorders: whether the decoder may show frames in another order than it decodes them.
     """
 
     pts: list[int | None]
     keyframe: list[bool]
-    shown: list[int]
-    num_shown: int
+    shown: list[int | None]
     last_duration: int
     time_base: Fraction
     rate: Fraction | None
+    reorders: bool
 
     @property
     def complete(self) -> bool:
-        """Whether each packet has a time stamp, and one of its own."""
-        return None not in self.pts and len(set(self.pts)) == len(self.pts)
+        """Whether each packet has a time stamp of its own, and it can be the time of display.
+
+        Some containers (AVI) know decode order only and number the packets by it.
+        """
+        if None in self.pts or len(set(self.pts)) < len(self.pts):
+            return False
+        known = [pts for pts in self.pts if pts is not None]
+        return not (self.reorders and len(known) > 2 and known == sorted(known))
+
+    def frame_ticks(self, stamps: Sequence[int | None]) -> list[int]:
+        """When each frame appears, given the time stamps of the frames in display order.
+
+        Stamps in another order were made for decoding: sorted they are right again. Missing or equal ones say
+        nothing, and the average rate stands in.
+        """
+        known = sorted(stamp for stamp in stamps if stamp is not None)
+        if len(known) == len(stamps) and (len(known) < 2 or known[0] < known[-1]):
+            return known
+        step = 1 / ((self.rate or Fraction(25)) * self.time_base)
+        return [round(number * step) for number in range(len(stamps))]
 
     def plan(self, wanted: set[int]) -> list[tuple[int, int]] | None:
         """Ranges (first, last packet in decode order, inclusive) that decode the frames of these time stamps.
@@ -72,7 +90,7 @@ class PacketIndex:
         position = {pts: i for i, pts in enumerate(self.pts) if pts is not None}
         keys = [i for i, key in enumerate(self.keyframe) if key]
         key_pts = [self.pts[i] or 0 for i in keys]
-        if not keys or sorted(key_pts) != key_pts or key_pts[0] > self.shown[0]:
+        if not keys or sorted(key_pts) != key_pts or key_pts[0] > (self.shown[0] or 0):
             return None
         ranges: list[tuple[int, int]] = []
         for last in sorted(position[pts] for pts in wanted):
@@ -123,36 +141,36 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
     with _open_stream(path) as (container, stream):
         pts: list[int | None] = []
         keyframe: list[bool] = []
-        shown: list[int] = []
-        hidden = kept_bytes = last_duration = 0
-        last_shown = -math.inf
+        shown: list[int | None] = []
         kept: list[Packet[VideoStream]] | None = []
+        kept_bytes = last_duration = 0
+        last_shown = -math.inf
         for packet in _demux(container, stream):
             if len(pts) >= MAX_PACKETS:
                 raise VideoError(path, f"more than {MAX_PACKETS} packets")
             pts.append(packet.pts)
             keyframe.append(packet.is_keyframe)
-            if packet.is_discard:
-                hidden += 1
-            elif packet.pts is not None:
-                if packet.pts >= last_shown:
-                    last_shown, last_duration = packet.pts, packet.duration or 0
+            if not packet.is_discard:
                 shown.append(packet.pts)
+                if packet.pts is not None and packet.pts >= last_shown:
+                    last_shown, last_duration = packet.pts, packet.duration or 0
             kept_bytes += packet.size
             if kept_bytes > KEEP_BYTES:
                 kept = None
             if kept is not None:
                 kept.append(packet)
-        if len(pts) == hidden:
+        if not shown:
             raise VideoError(path, "holds no frames")
+        # Without time stamps the average is FFmpeg's default of 25, the guess reads the stream's own header.
+        rates = (stream.average_rate, stream.guessed_rate)
         index = PacketIndex(
             pts=pts,
             keyframe=keyframe,
-            shown=sorted(shown),
-            num_shown=len(pts) - hidden,
+            shown=sorted(shown, key=lambda stamp: math.inf if stamp is None else stamp),
             last_duration=last_duration,
             time_base=stream.time_base or Fraction(1, 1000),
-            rate=stream.average_rate or stream.guessed_rate or None,
+            rate=next((rate for rate in (reversed(rates) if None in pts else rates) if rate), None),
+            reorders=stream.codec_context.has_b_frames,
         )
         yield OpenVideo(path, index, stream.codec_context, stream.sample_aspect_ratio, kept)
 

@@ -18,7 +18,7 @@ import av
 from PIL import Image
 
 from data_prep.decoding import decode_all, decode_ranges
-from data_prep.packets import OpenVideo, PacketIndex, VideoError, check_pixels, open_video
+from data_prep.packets import OpenVideo, VideoError, check_pixels, open_video
 from data_prep.pictures import displayed_picture, displayed_size
 from data_prep.seconds import seconds_until
 
@@ -74,15 +74,15 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         width, height = displayed_size(first, video.pixel_aspect)
         check_pixels(path, width, height)
         codec = video.codec.name
-    times = _frame_ticks(index, index.shown, index.num_shown)
+    times = index.frame_ticks(index.shown)
     last = (times[-1] - times[0]) * index.time_base
     rate = index.rate or (Fraction(len(times) - 1) / last if last else Fraction(1))
-    stays = index.last_duration * index.time_base if index.last_duration > 0 else 1 / rate
+    stays = index.last_duration * index.time_base if index.complete and index.last_duration > 0 else 1 / rate
     return VideoInfo(
         width=width,
         height=height,
         fps=rate,
-        num_frames=index.num_shown,
+        num_frames=len(index.shown),
         first_frame_s=times[0] * index.time_base,
         last_frame_s=last,
         duration_s=last + stays,
@@ -173,8 +173,9 @@ _Found = tuple[list[int], dict[int, Image.Image]]
 def _planned(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Found | None:
     """Frame numbers and their pictures, or None where only decoding everything tells."""
     index = video.index
-    numbers = clip.frame_numbers(index.shown, index.time_base)
-    number_of = {index.shown[number]: number for number in numbers}
+    shown = index.frame_ticks(index.shown)
+    numbers = clip.frame_numbers(shown, index.time_base)
+    number_of = {shown[number]: number for number in numbers}
     wanted = set(number_of)
     ranges = index.plan(wanted)
     if ranges is None:
@@ -195,10 +196,9 @@ def _sequential(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> 
     stamps = [frame.pts for frame in decode_all(video)]
     if not stamps:
         raise VideoError(video.path, "no frame of it decodes")
-    if len(stamps) < video.index.num_shown:
-        _warn_damaged(os.fspath(video.path), len(stamps), video.index.num_shown)
-    known = [stamp for stamp in stamps if stamp is not None]
-    numbers = clip.frame_numbers(_frame_ticks(video.index, known, len(stamps)), video.index.time_base)
+    if len(stamps) < len(video.index.shown):
+        _warn_damaged(os.fspath(video.path), len(stamps), len(video.index.shown))
+    numbers = clip.frame_numbers(video.index.frame_ticks(stamps), video.index.time_base)
     wanted = set(numbers)
     pictures: dict[int, Image.Image] = {}
     for number, frame in enumerate(decode_all(video)):
@@ -207,14 +207,6 @@ def _sequential(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> 
         if len(pictures) == len(wanted):
             break
     return numbers, pictures
-
-
-def _frame_ticks(index: PacketIndex, stamps: list[int], num_frames: int) -> list[int]:
-    """When each frame appears, in display order: the time stamps if they can be meant, else the average rate."""
-    if len(stamps) == num_frames and sorted(stamps) == stamps:
-        return stamps
-    step = 1 / ((index.rate or Fraction(25)) * index.time_base)
-    return [round(number * step) for number in range(num_frames)]
 
 
 def _picture(video: OpenVideo, frame: av.VideoFrame, size: tuple[int, int] | None) -> Image.Image:
