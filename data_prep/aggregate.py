@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from data_prep.seconds import NANOSECONDS, exact_fps, nanoseconds
+from data_prep.validation import quote
 
 Box = tuple[float, float, float, float]
 METHODS = ("mean", "median", "middle", "sampled")
@@ -94,10 +95,11 @@ def _aggregate(
         return {second: _each_coordinate(frames, _median) for second, frames in visible.items()}
     result = {}
     for second, frames in visible.items():
-        wanted: Fraction | int = (second + Fraction(1, 2)) * per_second
+        # Doubled, so that the middle of a second is a whole number of ticks.
+        wanted = (2 * second + 1) * per_second
         if method == "sampled":
-            wanted = on_screen(_sampled_time(second, exact_fps(rate)) * per_second)
-        result[second] = min(frames, key=lambda frame: (abs(frame[0] - wanted), frame[0]))[1]  # noqa: B023
+            wanted = 2 * on_screen(_sampled_time(second, exact_fps(rate)) * per_second)
+        result[second] = min((abs(2 * tick - wanted), tick, box) for tick, box in frames)[2]
     return result
 
 
@@ -124,9 +126,12 @@ def _median(values: Sequence[float]) -> float:
 
 
 def _checked(box: Sequence[float], tick: int, per_second: int) -> Box:
-    if len(box) == 4:
-        x_min, y_min, x_max, y_max = (float(value) for value in box)
+    try:
+        x_min, y_min, x_max, y_max = map(float, box)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    else:
         # NaN and infinity fail these comparisons too.
-        if all(abs(value) < _LARGEST for value in (x_min, y_min, x_max, y_max)):
+        if abs(x_min) < _LARGEST and abs(y_min) < _LARGEST and abs(x_max) < _LARGEST and abs(y_max) < _LARGEST:
             return x_min, y_min, x_max, y_max
-    raise ValueError(f"box {box!r} at {tick / per_second:.3f} s, expected four finite numbers")
+    raise ValueError(f"box {quote(box)} at {tick / per_second:.3f} s, expected four finite numbers")

@@ -94,9 +94,9 @@ def nanoseconds(time_s: float | Fraction) -> int:
     Raises:
         ValueError: if the time is negative or not finite.
     """
-    if not math.isfinite(time_s) or time_s < 0:
+    if not 0 <= time_s < math.inf:  # NaN fails too
         raise ValueError(f"time {time_s!r} s, expected a finite number of at least 0")
-    return round(Fraction(time_s) * NANOSECONDS)
+    return round(time_s * NANOSECONDS)
 
 
 def first_frame_of_second(second: int, fps: float | Fraction) -> int:
