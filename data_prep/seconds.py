@@ -12,7 +12,7 @@ from functools import lru_cache
 NANOSECONDS = 10**9  # float times are read to the nanosecond: coarser than float error, finer than any frame
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)
 def exact_fps(fps: float | Fraction) -> Fraction:
     """Frames a second as the fraction that the float stands for.
 

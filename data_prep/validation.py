@@ -117,6 +117,8 @@ def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
         if record.get("track") is not None:
             raise _Wrong(_message("track", record, "null for kind scene, which has tracks"))
         _tracks(record, span, seconds or 0)
+    elif record.get("tracks") is not None:
+        raise _Wrong(_message("tracks", record, f"none for kind {kind}"))
     elif not is_text:
         _text("label", record)
         if "track" not in record:
