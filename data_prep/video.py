@@ -41,7 +41,7 @@ class VideoInfo:
         last_frame_s: when the last frame appears, on the clip's clock.
         duration_s: when the last frame ends, on the clip's clock.
         seconds: K, floor(last_frame_s) + 1.
-        codec: FFmpeg's name of the codec.
+        codec: FFmpeg's name of the format, for example h264.
     """
 
     width: int
@@ -73,7 +73,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             raise VideoError(path, "no frame of it decodes")
         width, height = displayed_size(first, video.pixel_aspect)
         check_pixels(path, width, height)
-        codec = video.codec.name
+        codec = video.codec.codec.canonical_name
     times = index.frame_ticks(index.shown)
     last = (times[-1] - times[0]) * index.time_base
     rate = index.rate or (Fraction(len(times) - 1) / last if last else Fraction(1))

@@ -402,7 +402,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert sum(1 for _ in read_records(path)) == 2000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 200_000 < path.stat().st_size / 4
+    assert peak < 100_000 < path.stat().st_size / 4
 
 
 # --- paths of videos

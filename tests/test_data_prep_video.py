@@ -146,6 +146,8 @@ TIMES = [0.0, 0.5, 1.5, 0.25, 1.5, 1.984, 7.0]
         ({"fps": Fraction(30000, 1001)}, "29.97 fps"),
         ({"size": (62, 46)}, "sides that are no multiple of 16"),
         ({"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=12:bframes=3"}}, "HEVC"),
+        ({"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=10:open-gop=1"}}, "HEVC, open GOP"),
+        ({"options": {"preset": "veryfast", "x264-params": "tff=1:bframes=2:keyint=15"}}, "interlaced"),
         ({"codec": "mpeg4", "options": {}}, "MPEG-4 part 2"),
     ],
 )
@@ -173,6 +175,30 @@ def test_other_containers_equal_plain_decoding(tmp_path, name, settings):
     path = make_video(tmp_path / name, **settings)
     check_exact(path, TIMES)
     assert index_of(sample_frames(path, [0.99])[0]) == int(0.99 * settings.get("fps", 30))
+
+
+def test_frames_without_clean_starts(tmp_path):
+    # Intra refresh: a picture from which decoding may start is whole only some frames later.
+    x264 = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=20:bframes=2"}
+    path = make_video(tmp_path / "a.mp4", options=x264)
+    for i in range(0, 60, 7):
+        check_exact(path, [i / 30])
+
+
+def test_frames_that_an_edit_list_hides_are_not_there(tmp_path, no_fallback):
+    whole = make_video(tmp_path / "a.mp4")
+    path = tmp_path / "b.mp4"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                # What is shown before 0 is needed for decoding and hidden: the film begins with frame 17.
+                shift = int(Fraction(17, 30) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                out.mux(packet)
+    assert [index_of(image) for image in check_exact(path, [0.0, 0.5, 9.0])] == [17, 32, 59]
+    info = probe(path)
+    assert (info.num_frames, info.first_frame_s, info.duration_s) == (43, 0, Fraction(43, 30))
 
 
 def test_random_times_on_many_groups_of_pictures(tmp_path, no_fallback):
