@@ -22,8 +22,8 @@ BACKGROUND = 127  # mid-grey is zero after the processor's normalisation: an emp
 # One unit is PIXELS_PER_UNIT pixels of the written video; the picture is UNITS x UNITS.
 UNITS = 48
 PIXELS_PER_UNIT = 2
-GRID = 4
-SIZES = (12, 16, 20)
+GRID = 6
+SIZES = (12, 18, 24)
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class ClipSettings:
     max_objects: int = 2
     min_event: int = 2
     max_event: int = 7
-    max_step: int = 8
-    rates: tuple[int, ...] = (8, 10, 12, 15, 24, 25, 30)
+    max_step: int = 12
+    rates: tuple[int, ...] = (8, 8, 10, 10, 12, 12, 15, 25, 30)
 
 
 @dataclass
