@@ -34,6 +34,7 @@ def test_pixel_scale():
         (0.5001, 0.5002, (5, 6), "the unit that holds the middle"),
         (0.0, 0.001, (0, 1), "at the left edge"),
         (0.9999, 1.0, (9, 10), "at the right edge: not outside the picture"),
+        (1 - 2**-53, 1.0, (9, 10), "whose middle rounds to the edge itself"),
         (0.44, 0.46, (4, 5), "4.4 and 4.6 round to 4 and 5: nothing to mend"),
         (0.46, 0.49, (4, 5), "4.6 and 4.9 both round to 5, the middle 4.75 lies in 4..5"),
         (0.51, 0.54, (5, 6), "5.1 and 5.4 both round to 5"),

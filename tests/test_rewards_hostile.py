@@ -56,9 +56,14 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_million_characters(attack):
-    text = ATTACKS[attack](1_000_000)
-    for variant in (text, text + ENTRY, "<think>" + text + "</think>" + '{"0": [' + ENTRY + "]}"):
-        assert isinstance(parse_answer(variant), Answer)
+    assert isinstance(parse_answer(ATTACKS[attack](1_000_000)), Answer)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_in_the_reasoning_hides_no_answer(attack):
+    text = ATTACKS[attack](50_000)
+    assert parse_answer(f'<think>{text}</think>{{"0": [{ENTRY}]}}').span == (0, 0)
+    assert isinstance(parse_answer(text + ENTRY), Answer)
 
 
 @pytest.mark.slow
@@ -69,13 +74,13 @@ def test_time_is_linear(attack):
     def seconds_for(n):
         text = ATTACKS[attack](n)
         times = []
-        for _ in range(3):
+        for _ in range(2):
             start = time.process_time()
             parse_answer(text)
             times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds_for(1_600_000) <= 40 * max(seconds_for(100_000), 0.002)
+    assert seconds_for(800_000) <= 40 * max(seconds_for(50_000), 0.005)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

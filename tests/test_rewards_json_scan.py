@@ -128,7 +128,7 @@ def test_usual_answers_take_the_fast_way():
         ({"3": [{"label": "a", "bbox_2d": "1234"}]}, "no box"),
         ({"3": [{"label": None, "bbox_2d": [1, 2, 3, 4]}]}, "no label"),
         ({"3": {"label": "a", "bbox_2d": [1, 2, 3, 4]}}, "no list"),
-        ({"70": [{"label": "a", "bbox_2d": [1, 2, 3, 4]}]}, "late"),
+        ({"60": [{"label": "a", "bbox_2d": [1, 2, 3, 4]}]}, "late"),
     ],
 )
 def test_other_answers_do_not(value, remark):

@@ -70,6 +70,7 @@ def test_place(text, remark):
     ("text", "remark"),
     [
         (f"{ONE}</think>", "nothing behind the tag"),
+        (f"Well,</think>{ONE}</think>", "nothing behind the last tag"),
         (f"{ONE}</think> So the answer is clear.", "an answer in the reasoning only"),
         ('{"label": "a", "bbox_2d": [1, 2, 3, 4]}', "an entry is no answer"),
         (f"{ONE} {{}}", "the last object is empty"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from .tracks import Track
 
-# Escaped in labels, so that a label can neither look like a closing tag or a code fence nor fail to encode as UTF-8.
-_UNSAFE = re.compile("[<>`\\[\u25c1\ud800-\udfff]")
+# Escaped in labels, so that a label can neither look like a closing tag nor fail to encode as UTF-8.
+_UNSAFE = re.compile("[<\\[\u25c1\ud800-\udfff]")
 
 
 def format_answer(track: Track, *, scale: Sequence[int]) -> str:
