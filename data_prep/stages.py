@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -111,8 +112,10 @@ class Stage:
         self._write(complete=False, results={})
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Mark the stage as ended and keep its results in the stamp."""
-        self._write(complete=True, results=results)
+        """Mark the stage as ended and keep its results in the stamp, with the CPU time of this process."""
+        times = os.times()
+        cpu_seconds = times.user + times.system + times.children_user + times.children_system
+        self._write(complete=True, results=results | {"cpu_seconds": round(cpu_seconds, 1)})
 
     def _write(self, *, complete: bool, results: dict[str, Any]) -> None:
         stamp = {

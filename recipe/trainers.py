@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from trl import GRPOTrainer, SFTTrainer
+from trl import SFTTrainer
+
+from recipe.vllm_rollout import ImageGRPOTrainer
 
 
 def is_vision(name: str) -> bool:
@@ -50,5 +52,5 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`."""
 
 
-class GroundingGRPOTrainer(TwoRates, GRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`."""
+class GroundingGRPOTrainer(TwoRates, ImageGRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`, and with vLLM rollouts that see the images as the trainer does."""
