@@ -98,8 +98,7 @@ class PacketIndex:
             # after it and still need the pictures before it.
             first = keys[bisect_right(key_pts, self.pts[last] or 0) - 1]
             if ranges and first <= ranges[-1][1]:
-                first, previous = ranges.pop()
-                last = max(last, previous)
+                first, _ = ranges.pop()
             ranges.append((first, last))
         return ranges
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from data_prep.decoding import decode_ranges
@@ -177,12 +178,38 @@ def test_other_containers_equal_plain_decoding(tmp_path, name, settings):
     assert index_of(sample_frames(path, [0.99])[0]) == int(0.99 * settings.get("fps", 30))
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (
+            "a.mp4",
+            {
+                "options": {
+                    "preset": "veryfast",
+                    "x264-params": "open-gop=1:b-adapt=0:bframes=3:keyint=10:min-keyint=1",
+                }
+            },
+        ),
+        ("a.mpg", {"codec": "mpeg2video", "options": {}, "gop": 10}),
+    ],
+)
+def test_frames_shown_before_the_keyframe_that_they_follow(tmp_path, no_fallback, name, settings):
+    path = make_video(tmp_path / name, **settings)
+    with open_video(path) as video:
+        pts, keyframe = video.index.pts, video.index.keyframe
+    later = [i for i, stamp in enumerate(pts) for key in range(i) if keyframe[key] and stamp < pts[key]]
+    assert len(later) >= 5, "the film has no such frames"
+    times, pictures = decode_plainly(path)
+    for number in range(0, 60, 3 if name == "a.mpg" else 1):
+        assert all(same(sample_frames(path, [number / 30]), [pictures[number]]))
+
+
 def test_frames_without_clean_starts(tmp_path):
     # Intra refresh: a picture from which decoding may start is whole only some frames later.
     x264 = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=20:bframes=2"}
     path = make_video(tmp_path / "a.mp4", options=x264)
-    for i in range(0, 60, 7):
-        check_exact(path, [i / 30])
+    for i in range(1, 60, 7):
+        check_exact(path, [i / 30, 55 / 30])
 
 
 def test_frames_that_an_edit_list_hides_are_not_there(tmp_path, no_fallback):
@@ -382,11 +409,19 @@ def test_squared_before_turned(tmp_path):
 
 
 def test_scaling_averages_areas(tmp_path):
-    path = make_arrow(tmp_path / "a.mp4")
-    (image,) = sample_frames(path, [0.5], size=(2, 2))
-    grey = np.asarray(image.convert("L"), float)
-    # Each pixel of 2 x 2 is the mean of its quarter: 235, 20, 128, 20 within what compression does to them.
-    assert np.abs(grey - [[235, 20], [128, 20]]).max() < 6
+    path = tmp_path / "a.mp4"
+    stripes = np.full((32, 64, 3), 40, np.uint8)
+    stripes[:, 0::4] = stripes[:, 1::4] = 200
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10, options={"preset": "ultrafast", "qp": "0"})
+        stream.width, stream.height, stream.pix_fmt, stream.thread_count = 64, 32, "yuv420p", 1
+        frame = av.VideoFrame.from_ndarray(stripes, format="rgb24")
+        frame.pts = 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    (image,) = sample_frames(path, [0.0], size=(4, 2))
+    # Each pixel covers 16 x 16: half 200, half 40, mean 120. Picking or interpolating points would give 40 or 200.
+    assert np.abs(np.asarray(image, float) - 120).max() < 6
 
 
 # --- probe
@@ -498,6 +533,15 @@ def test_damage_ends_a_group_of_pictures_and_the_next_one_goes_on(tmp_path, capl
     assert "damaged, 45 of 60 frames" in caplog.text
 
 
+def test_damage_leaves_the_other_groups_of_pictures_whole(tmp_path, caplog):
+    whole = make_video(tmp_path / "a.mp4", num_frames=60, gop=20, b_frames=2)
+    path = damage(whole, [25], tmp_path / "damaged.mp4")
+    _, pictures = decode_plainly(whole)
+    ours = sample_frames(path, [i / 30 for i in range(60)])
+    assert all(same(ours[:20] + ours[40:], pictures[:20] + pictures[40:]))
+    assert index_of(ours[39]) < 25
+
+
 def test_damage_elsewhere_does_not_matter(tmp_path, no_fallback):
     whole = make_video(tmp_path / "a.mp4", num_frames=60, gop=20, b_frames=0)
     path = damage(whole, [25], tmp_path / "damaged.mp4")
@@ -574,6 +618,21 @@ def make_audio(path):
     return path
 
 
+def make_audio_with_cover(path):
+    with av.open(str(path), "w") as out:
+        audio = out.add_stream("aac", rate=16000)
+        cover = out.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(draw(0), format="rgb24").reformat(format="yuvj420p")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        picture.pts, sound.sample_rate, sound.pts = 0, 16000, 0
+        for stream, frame in ((cover, picture), (audio, sound)):
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    return path
+
+
 def make_fifo(path):
     os.mkfifo(path)
     return path
@@ -593,6 +652,7 @@ def make_truncated_mp4(path):
         (lambda folder: write(folder / "a.mp4", b"not a video " * 400), "cannot be read as a video"),
         (lambda folder: write(folder / "a.mp4", os.urandom(4096)), "cannot be read as a video"),
         (lambda folder: make_audio(folder / "a.mp4"), "holds no video stream"),
+        (lambda folder: make_audio_with_cover(folder / "a.mp4"), "holds no video stream"),
         (lambda folder: make_truncated_mp4(folder / "a.mp4"), "cannot be read as a video"),
         (lambda folder: make_fifo(folder / "pipe.mp4"), "no plain file"),
         (lambda folder: folder / "nul\0.mp4", "null byte"),
@@ -623,6 +683,27 @@ def test_pictures_above_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.packets.MAX_PIXELS", 1000)
     with pytest.raises(VideoError, match="pictures of 64x48, expected at most 1000 pixels"):
         sample_frames(path, [0.0])
+
+
+def make_growing(folder):
+    """A bare stream whose pictures are 64 x 48 for 20 frames and 320 x 240 for 20 more."""
+    parts = []
+    for size in ((64, 48), (320, 240)):
+        part = make_video(folder / f"{size[0]}.h264", 20, b_frames=0, size=size, container_format="h264")
+        parts.append(part.read_bytes())
+    return write(folder / "a.h264", b"".join(parts))
+
+
+def test_pictures_that_change_their_size(tmp_path):
+    path = make_growing(tmp_path)
+    assert [image.size for image in sample_frames(path, [0.0, 1.0])] == [(64, 48), (320, 240)]
+    assert [image.size for image in sample_frames(path, [0.0, 1.0], size=(8, 6))] == [(8, 6), (8, 6)]
+
+
+def test_pictures_that_grow_above_the_limit_are_not_decoded(tmp_path, monkeypatch):
+    path = make_growing(tmp_path)
+    monkeypatch.setattr("data_prep.packets.MAX_PIXELS", 128 * 128)
+    assert [image.size for image in sample_frames(path, [0.0, 1.0])] == [(64, 48), (64, 48)]
 
 
 def test_a_monstrous_pixel_aspect_is_refused(tmp_path, monkeypatch):
