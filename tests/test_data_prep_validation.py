@@ -1,0 +1,198 @@
+"""The record format: what is taken, what is refused, and how the message reads."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import pytest
+from example_records import VALID, caption, grounding, question, scene, state, without
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_prep import records, validation
+from data_prep.records import SCHEMA_VERSION, RecordError, validate_record
+
+SCHEMA = json.loads((Path(records.__file__).parent / "record.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+@pytest.mark.parametrize(("record", "remark"), VALID)
+def test_valid_records(record, remark):
+    before = copy.deepcopy(record)
+    result = validate_record(record)
+    assert record == before, "the input is left as it is"
+    assert {k: v for k, v in result.items() if k in record} == record, remark
+    assert list(result)[: len(validation.FIELDS)] == list(validation.FIELDS)
+    assert all(result[field] is None for field in validation.FIELDS if field not in record)
+    assert validate_record(result) == result
+    VALIDATOR.validate(record)
+    VALIDATOR.validate(result)
+
+
+WRONG = [
+    # what, and the message after "record vidstg/test/2401 "
+    (grounding(schema=2), "field schema: 2, expected 1"),
+    (grounding(schema=True), "field schema: True, expected 1"),
+    (without(grounding(), "schema"), "field schema: missing, expected 1"),
+    (
+        grounding(kind="story"),
+        "field kind: story, expected one of declarative, interrogative, tracking, scene, caption, qa",
+    ),
+    (grounding(kind=[]), "field kind: []"),
+    (grounding(source=""), "field source: , expected text that is not blank"),
+    (grounding(split=None), "field split: None"),
+    (grounding(query=" \n"), "field query:  \\n, expected text that is not blank"),
+    (grounding(query="half \ud800"), "field query: half \\ud800, expected Unicode text"),
+    (grounding(label=None), "field label: None"),
+    (grounding(answer=3), "field answer: 3"),
+    (grounding(width=0), "field width: 0, expected a whole number from 1"),
+    (grounding(width=640.0), "field width: 640.0"),
+    (grounding(height=True), "field height: True"),
+    (grounding(height=None), "field height: None"),
+    (grounding(fps=None), "field fps: None, expected a finite number above 0"),
+    (grounding(fps=0), "field fps: 0"),
+    (grounding(fps=math.nan), "field fps: nan"),
+    (grounding(fps="25"), "field fps: 25"),
+    (grounding(seconds=0), "field seconds: 0"),
+    (grounding(seconds=12), "field seconds: 12, expected at most 11 for clip [0.0, 10.01]"),
+    (grounding(clip=[3, 3]), "field clip: [3, 3], expected 0 <= start_s < end_s"),
+    (grounding(clip=[-1, 10]), "field clip: [-1, 10], expected 0 <= start_s < end_s"),
+    (grounding(clip=[0, math.inf]), "field clip: [0, inf], expected [start_s, end_s], two finite numbers"),
+    (grounding(clip=[0, 1, 2]), "field clip: [0, 1, 2], expected [start_s, end_s]"),
+    (grounding(clip=None), "field clip: None, expected [start_s, end_s]"),
+    (grounding(span=[8, 6]), "field span: [8, 6], expected 0 <= first <= last <= 9"),
+    (grounding(span=[6, 10]), "field span: [6, 10], expected 0 <= first <= last <= 9"),
+    (grounding(span=[-1, 8]), "field span: [-1, 8]"),
+    (grounding(span=[6.0, 8.0]), "field span: [6.0, 8.0], expected [first, last], two whole seconds"),
+    (grounding(span=None), "field span: None"),
+    (without(grounding(), "track"), "field track: missing"),
+    (grounding(track={"6": [0, 0, 1, 1]}), "field track: {'6': [0, 0, 1, 1]}, expected a list of {second, box}"),
+    (grounding(track=[[6, 0, 0, 1, 1]]), "field track[0]: [6, 0, 0, 1, 1], expected {second, box}"),
+    (grounding(track=[{"second": 6}]), "field track[0]: {'second': 6}, expected {second, box}"),
+    (grounding(track=[state("6")]), "field track[0].second: 6, expected a whole number"),
+    (grounding(track=[state(6), state(6)]), "second 6: after second 6, expected increasing seconds"),
+    (grounding(track=[state(8), state(6)]), "second 6: after second 8, expected increasing seconds"),
+    (grounding(track=[state(5)]), "second 5: expected a second inside span [6, 8]"),
+    (grounding(track=[state(8), state(9)]), "second 9: expected a second inside span [6, 8]"),
+    (grounding(track=[state(7, (0.44, 0.1, 0.31, 0.2))]), "second 7: x_max 0.31 < x_min 0.44"),
+    (grounding(track=[state(7, (0.1, 0.6, 0.3, 0.2))]), "second 7: y_max 0.2 < y_min 0.6"),
+    (grounding(track=[state(7, (0.1, 0.1, 0.1, 0.2))]), "second 7: x_max 0.1 = x_min 0.1"),
+    (grounding(track=[state(7, (0.1, 0.2, 0.3, 0.2))]), "second 7: y_max 0.2 = y_min 0.2"),
+    (grounding(track=[state(7, (-0.01, 0, 1, 1))]), "second 7: x_min -0.01, expected a number from 0 to 1"),
+    (grounding(track=[state(7, (0, 0, 1.2, 1))]), "second 7: x_max 1.2, expected a number from 0 to 1"),
+    (grounding(track=[state(7, (0, 0, 1, 300))]), "second 7: y_max 300, expected a number from 0 to 1"),
+    (grounding(track=[state(7, (0, math.nan, 1, 1))]), "second 7: y_min nan"),
+    (grounding(track=[state(7, (0, 0, 1e308, 1))]), "second 7: x_max 1e+308"),
+    (grounding(track=[state(7, (0, 0, 10**400, 1))]), "second 7: x_max 1000"),
+    (grounding(track=[state(7, (0, 0, True, 1))]), "second 7: x_max True"),
+    (grounding(track=[state(7, (0, 0, "1", 1))]), "second 7: x_max 1, expected a number"),
+    (grounding(track=[state(7, (0, 0, 1))]), "second 7: box [0, 0, 1], expected [x_min, y_min, x_max, y_max]"),
+    (grounding(track=[state(7, [0.0] * 99)]), "second 7: box list of 99 entries"),
+    (grounding(track=[{"second": 7, "box": None}]), "second 7: box None"),
+    (scene(track=[]), "field track: [], expected null for kind scene, which has tracks"),
+    (without(scene(), "tracks"), "field tracks: missing, expected a list of {label, track}, at least one"),
+    (scene(tracks=[]), "field tracks: []"),
+    (scene(tracks=[3]), "field tracks[0]: 3, expected {label, track}"),
+    (scene(tracks=[{"label": "a"}]), "field tracks[0]: {'label': 'a'}"),
+    (scene(tracks=[{"label": "", "track": []}]), "tracks[0] field label: , expected text"),
+    (scene(tracks=[{"label": "a", "track": None}]), "tracks[0] field track: None"),
+    (
+        scene(tracks=[{"label": "a", "track": [state(3, (0.5, 0, 0.4, 1))]}]),
+        "tracks[0] second 3: x_max 0.4 < x_min 0.5",
+    ),
+    (
+        scene(tracks=[{"label": "a", "track": [state(10)]}]),
+        "tracks[0] second 10: expected a second inside the clip's seconds [0, 9]",
+    ),
+    (grounding(tracks=[]), "field tracks: [], expected none for kind declarative"),
+    (caption(tracks=[{"label": "a", "track": []}]), "field tracks: [{'label': 'a', 'track': []}], expected none"),
+    (question(answer=None), "field answer: None"),
+    (question(answer=""), "field answer: "),
+    (question(span=[0, 1]), "field span: [0, 1], expected null for kind qa"),
+    (caption(label="dog"), "field label: dog, expected null for kind caption"),
+    (caption(track=[]), "field track: [], expected null for kind caption"),
+    (caption(width=-1), "field width: -1"),
+]
+BAD_PATHS = ["", "/etc/passwd", "../a.mp4", "a/../../b.mp4", "a/..", "..", ".", "./a.mp4", "a//b.mp4", "a/"]
+BAD_PATHS += ["a\\b.mp4", "..\\a.mp4", "a\0.mp4", 5, None, ["a.mp4"], "half\udc80.mp4"]
+WRONG += [(grounding(video=path), "field video: ") for path in BAD_PATHS]
+
+
+@pytest.mark.parametrize(("record", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_records(record, message):
+    with pytest.raises(RecordError) as error:
+        validate_record(record, "tracks.jsonl:12")
+    text = str(error.value)
+    assert text.startswith(f"tracks.jsonl:12: record vidstg/test/2401 {message}")
+    assert "\n" not in text and text.isprintable() and len(text) < 400
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 3, True])
+def test_what_is_no_record(value):
+    with pytest.raises(RecordError, match="expected a record"):
+        validate_record(value)
+
+
+@pytest.mark.parametrize("record_id", [None, "", 7, " "])
+def test_a_record_without_id(record_id):
+    with pytest.raises(RecordError, match="^record .*field id: "):
+        validate_record(grounding(id=record_id))
+
+
+def test_messages_stay_short_and_printable():
+    with pytest.raises(RecordError) as error:
+        validate_record(grounding(id="x" * 10_000 + "\x1b[31m", kind="\x1b[2J" + "y" * 10_000))
+    assert len(str(error.value)) < 500 and str(error.value).isprintable()
+
+
+# --- the JSON Schema file says the same as far as it can
+
+
+@pytest.mark.parametrize("record", [record for record, _ in WRONG], ids=[str(i) for i in range(len(WRONG))])
+def test_the_schema_refuses_only_what_is_refused(record):
+    if not VALIDATOR.is_valid(record):
+        with pytest.raises(RecordError):
+            validate_record(record)
+
+
+def test_the_schema_itself_is_valid_and_names_all_fields():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks"}
+    assert SCHEMA["properties"]["schema"]["const"] == SCHEMA_VERSION
+    assert SCHEMA["properties"]["kind"]["enum"] == list(validation.KINDS)
+
+
+@pytest.mark.parametrize("kind", ["grounding", "scene", "question"])
+def test_the_schema_knows_what_each_kind_needs(kind):
+    make, needed = {
+        "grounding": (grounding, ["clip", "fps", "width", "height", "seconds", "label", "span", "track"]),
+        "scene": (scene, ["clip", "fps", "width", "height", "seconds", "tracks"]),
+        "question": (question, ["answer"]),
+    }[kind]
+    for field in ["schema", "id", "source", "split", "kind", "video", "query", *needed]:
+        for record in (without(make(), field), make(**{field: None})):
+            assert not VALIDATOR.is_valid(record), field
+            with pytest.raises(RecordError):
+                validate_record(record)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 12) | st.floats() | st.text("ab./\\ \0", max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["second", "box", "label"]), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.sampled_from([grounding(), scene(), question()]), st.data())
+def test_any_change_is_taken_or_refused_with_a_message(record, data):
+    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks"]))
+    changed = record | {field: data.draw(json_values)}
+    try:
+        valid = validate_record(changed)
+    except RecordError as error:
+        assert "\n" not in str(error)
+    else:
+        assert VALIDATOR.is_valid(changed) and VALIDATOR.is_valid(valid)
