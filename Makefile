@@ -34,7 +34,7 @@ ifneq ($(RUN),$(HOME_RUN))
 VIDEOS := --video_root $(RUN)/data/videos
 BASE_PATHS := --tracks $(RUN)/data/cpt.jsonl $(RUN)/data/sft.jsonl --out $(RUN)/base
 CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
-	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
+	--validation_tracks $(RUN)/data/val_general.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
 SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/data/sft.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
 GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl $(VIDEOS)

@@ -82,11 +82,11 @@ class Stage:
         text = json.dumps([name, self.settings, digests], sort_keys=True)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
-    def is_complete(self) -> bool:
-        """Whether the folder holds this very stage, ended; says so."""
+    def is_complete(self, *, quiet: bool = False) -> bool:
+        """Whether the folder holds this very stage, ended; says so unless quiet."""
         stamp = read_stamp(self.folder)
         done = stamp is not None and stamp["fingerprint"] == self.fingerprint and stamp["complete"]
-        if done:
+        if done and not quiet:
             print(f"{self.name}: {self.folder} is up to date", file=sys.stderr)
         return bool(done)
 

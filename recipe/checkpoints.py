@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
+
+from data_prep.stages import Stage
 
 MARKER = "COMPLETE"
 
@@ -20,16 +23,27 @@ class MarkComplete(TrainerCallback):
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER).touch()
 
 
-def last_complete(output_dir: Path) -> str | None:
-    """The path of the newest whole checkpoint, or None; half-written ones are removed with a message."""
-    found: list[tuple[int, Path]] = []
+def begin(stage: Stage) -> bool:
+    """Take the stage's folder, on the main process before the others look. Returns whether there is work to do."""
+    state = PartialState()
+    with state.main_process_first():
+        if stage.is_complete(quiet=not state.is_main_process):
+            return False
+        if state.is_main_process:
+            stage.begin()
+            remove_half_written(stage.folder)
+    return True
+
+
+def remove_half_written(output_dir: Path) -> None:
+    """Delete checkpoint folders without the marker, with a message."""
     for folder in output_dir.glob("checkpoint-*"):
-        step = folder.name.removeprefix("checkpoint-")
-        if not step.isdigit():
-            continue
-        if (folder / MARKER).exists():
-            found.append((int(step), folder))
-        else:
+        if not (folder / MARKER).exists():
             print(f"{folder}: half-written, removed", file=sys.stderr)
             shutil.rmtree(folder)
-    return str(max(found)[1]) if found else None
+
+
+def last_complete(output_dir: Path) -> str | None:
+    """The path of the newest whole checkpoint, or None."""
+    steps = [int(marker.parent.name.removeprefix("checkpoint-")) for marker in output_dir.glob(f"checkpoint-*/{MARKER}")]
+    return str(output_dir / f"checkpoint-{max(steps)}") if steps else None

@@ -11,7 +11,7 @@ from trl import GRPOConfig, ModelConfig, TrlParser, get_peft_config
 
 from data_prep.stages import Stage
 from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete, last_complete
+from recipe.checkpoints import MarkComplete, begin, last_complete
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.rewards import reward_functions
@@ -29,9 +29,8 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
-    if stage.is_complete():
+    if not begin(stage):
         return
-    stage.begin()
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, completions=False)
