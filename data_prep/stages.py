@@ -99,7 +99,8 @@ class Stage:
         stamp = read_stamp(self.folder)
         if stamp is None and self.folder.is_dir() and any(self.folder.iterdir()):
             raise StageError(
-                f"{self.folder}: not empty and without {STAMP}, so nothing is deleted; move it away or choose another output folder"
+                f"{self.folder}: not empty and without {STAMP}, so nothing in it is deleted; "
+                "move it away or choose another output folder"
             )
         if stamp is not None and stamp["fingerprint"] != self.fingerprint:
             changed = sorted(

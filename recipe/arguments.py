@@ -1,10 +1,12 @@
-"""Settings of the three stages that TRL does not have; everything else is SFTConfig's, GRPOConfig's and ModelConfig's."""
+"""Settings of the stages that TRL does not have; the rest is SFTConfig's, GRPOConfig's and ModelConfig's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from trl import ScriptArguments
+
+from recipe.rewards import reward_functions
 
 
 @dataclass
@@ -36,3 +38,6 @@ class GRPOArguments(StageArguments):
     reward: str = field(
         default="tiou_mviou", metadata={"help": "reward variant: tiou_mviou (the paper's), mviou, viou or tiou"}
     )
+
+    def __post_init__(self) -> None:
+        reward_functions(self.reward)  # an unknown name fails before anything is loaded

@@ -8,7 +8,6 @@ Greedy decoding once, sampling at T = 1 three times; the gain is paired by clip,
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from trl import TrlParser
 
 from data_prep.files import atomic_write
-from data_prep.records import RecordError
-from data_prep.stages import StageError, read_stamp
+from data_prep.stages import read_stamp
+from recipe.cli import run
 from recipe.evaluate import EvalArguments, answers_path, evaluate
 from recipe.evaluation import METRICS, Sample, paired_gain, per_sample
 from recipe.report import write_report
@@ -123,9 +122,10 @@ def main(args: CompareArguments) -> None:
     print(f"summary: {run / 'summary.json'}\nreport:  {page}")
 
 
+def parse(args: list[str] | None = None) -> tuple[CompareArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((CompareArguments,)).parse_args_and_config(args)
+
+
 if __name__ == "__main__":
-    try:
-        main(*TrlParser((CompareArguments,)).parse_args_and_config())
-    except (RecordError, StageError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(parse, main)

@@ -45,5 +45,7 @@ def remove_half_written(output_dir: Path) -> None:
 
 def last_complete(output_dir: Path) -> str | None:
     """The path of the newest whole checkpoint, or None."""
-    steps = [int(marker.parent.name.removeprefix("checkpoint-")) for marker in output_dir.glob(f"checkpoint-*/{MARKER}")]
+    steps = [
+        int(marker.parent.name.removeprefix("checkpoint-")) for marker in output_dir.glob(f"checkpoint-*/{MARKER}")
+    ]
     return str(output_dir / f"checkpoint-{max(steps)}") if steps else None

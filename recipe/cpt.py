@@ -5,7 +5,10 @@ python -m recipe.cpt --config recipe/configs/tiny/cpt.yaml
 
 from __future__ import annotations
 
+from functools import partial
+
+from recipe.cli import run
 from recipe.supervised import main, parse
 
 if __name__ == "__main__":
-    main("cpt", *parse())
+    run(parse, partial(main, "cpt"))

@@ -15,15 +15,15 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from data_prep.video import probe, sample_frames
 from datasets import Dataset
 from PIL.Image import Image
-from stvg_rewards import Track, format_answer
 
 from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
+from data_prep.video import probe, sample_frames
 from recipe.families import Family, fit_frame
 from recipe.prompts import question, user_message
+from stvg_rewards import Track, format_answer
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import Any
 from trl import ModelConfig, TrlParser
 
 from data_prep.files import atomic_write
-from data_prep.records import RecordError, read_records
-from data_prep.stages import StageError, file_digest
+from data_prep.records import read_records
+from data_prep.stages import file_digest
 from recipe.arguments import StageArguments
+from recipe.cli import run
 from recipe.evaluation import Sample, mean_metrics, metrics, score_records
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.predictions import predict, read_answers
@@ -122,10 +122,15 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     return result, scored
 
 
+def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((EvalArguments,)).parse_args_and_config(args)
+
+
+def report(args: EvalArguments) -> None:
+    """Evaluate and print the metrics as JSON."""
+    print(json.dumps(evaluate(args)[0]))
+
+
 if __name__ == "__main__":
-    try:
-        (arguments,) = TrlParser((EvalArguments,)).parse_args_and_config()
-        print(json.dumps(evaluate(arguments)[0]))
-    except (RecordError, StageError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(parse, report)

@@ -12,6 +12,7 @@ from trl import GRPOConfig, ModelConfig, TrlParser, get_peft_config
 from data_prep.stages import Stage
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete
+from recipe.cli import run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.rewards import reward_functions
@@ -59,4 +60,4 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
 
 
 if __name__ == "__main__":
-    main(*parse())
+    run(parse, main)

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from recipe.dataset import RowBuilder, load_mixture
-from recipe.generation import batches, generate
+from recipe.generation import generate
 
 
 def read_answers(path: Path) -> dict[str, str]:

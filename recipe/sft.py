@@ -5,7 +5,10 @@ python -m recipe.sft --config recipe/configs/tiny/sft.yaml
 
 from __future__ import annotations
 
+from functools import partial
+
+from recipe.cli import run
 from recipe.supervised import main, parse
 
 if __name__ == "__main__":
-    main("sft", *parse())
+    run(parse, partial(main, "sft"))

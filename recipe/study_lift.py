@@ -22,6 +22,7 @@ from trl import TrlParser
 from data_prep.files import atomic_write
 from data_prep.stages import StageError, read_stamp
 from recipe.before_after import DECODING, SUMMARY_METRICS, evaluate_both, gains, mean_logged, short
+from recipe.cli import run
 from recipe.evaluate import EvalArguments
 
 
@@ -130,9 +131,10 @@ def main(args: StudyArguments) -> None:
     print(table(seeds, list(arms[args.seeds[0]])))
 
 
+def parse(args: list[str] | None = None) -> tuple[StudyArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((StudyArguments,)).parse_args_and_config(args)
+
+
 if __name__ == "__main__":
-    try:
-        main(*TrlParser((StudyArguments,)).parse_args_and_config())
-    except (StageError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(parse, main)

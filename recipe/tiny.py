@@ -23,6 +23,7 @@ from trl import TrlParser
 
 from data_prep.records import read_records
 from data_prep.stages import Stage
+from recipe.cli import run
 from recipe.dataset import completion_text
 from recipe.families import FAMILIES
 from recipe.prompts import load_prompts, question, timestamp
@@ -263,6 +264,10 @@ def main(args: TinyArguments) -> None:
     stage.finish({"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)})
 
 
+def parse(args: list[str] | None = None) -> tuple[TinyArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((TinyArguments,)).parse_args_and_config(args)
+
+
 if __name__ == "__main__":
-    (arguments,) = TrlParser((TinyArguments,)).parse_args_and_config()
-    main(arguments)
+    run(parse, main)
