@@ -1,6 +1,6 @@
 """Build the tiny GLM-4.1V checkpoint offline: tokenizer, processor, chat template and random weights.
 
-    python -m recipe.tiny --config recipe/configs/tiny/model.yaml --tracks data/cpt.jsonl data/sft.jsonl --out runs/tiny/base
+    python -m recipe.tiny --config recipe/configs/tiny/model.yaml --out runs/tiny/base
 
 The folder is a normal Hugging Face one, loaded by AutoProcessor and AutoModelForImageTextToText, and the architecture
 class is the one that the 9B model has; only the sizes differ. The tokenizer is trained on the texts of the tracks, so
@@ -107,8 +107,8 @@ def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
 
 
 # What is one token where the tracks hold it often enough: the text between two boxes, with its second and label; a
-# number with the comma before it; a timestamp; a word. A state of the answer then costs 5 tokens, not 20, and the token
-# before a box names the second whose frame the box has to be read from.
+# number with the comma before it; a timestamp; a word. A state of the answer then costs 5 tokens, and the token before a
+# box names the second whose frame the box has to be read from.
 UNITS = "|".join(
     [
         r'(?:\{|\]\}\], )"\d+": \[\{"label": "[a-z]+-\d+", "bbox_2d": \[',
