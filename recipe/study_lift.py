@@ -2,8 +2,8 @@
 
     python -m recipe.study_lift --config recipe/configs/tiny/study.yaml
 
-For each seed, from one SFT checkpoint: GRPO with the recipe's settings; GRPO with the other way of using a rollout (one
-pass against clip acting, the same number of samples); and SFT continued for the CPU time that GRPO took. Writes
+For each seed, from one SFT checkpoint: GRPO with the recipe's settings; GRPO with the other way of using a rollout
+(one pass against clip acting, the same number of samples); and SFT continued for the CPU time that GRPO took. Writes
 `study-lift.json` and prints a table. What exists with the same settings is not made again.
 """
 

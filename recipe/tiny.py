@@ -107,8 +107,8 @@ def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
 
 
 # What is one token where the tracks hold it often enough: the text between two boxes, with its second and label; a
-# number with the comma before it; a timestamp; a word. A state of the answer then costs 5 tokens, and the token before a
-# box names the second whose frame the box has to be read from.
+# number with the comma before it; a timestamp; a word. A state of the answer then costs 5 tokens, and the token
+# before a box names the second whose frame the box has to be read from.
 UNITS = "|".join(
     [
         r'(?:\{|\]\}\], )"\d+": \[\{"label": "[a-z]+-\d+", "bbox_2d": \[',
