@@ -63,6 +63,11 @@ def read_stamp(folder: Path) -> dict[str, Any] | None:
     return stamp if isinstance(stamp, dict) and {"fingerprint", "complete"} <= stamp.keys() else None
 
 
+def _is_rest(path: Path) -> bool:
+    """Whether a file is what a kill leaves of writing a stamp."""
+    return path.name.startswith(f".{STAMP}.") and path.name.endswith(".part")
+
+
 class Stage:
     """One stage's folder.
 
@@ -97,7 +102,7 @@ class Stage:
             StageError: The folder holds files that no stage made.
         """
         stamp = read_stamp(self.folder)
-        if stamp is None and self.folder.is_dir() and any(self.folder.iterdir()):
+        if stamp is None and self.folder.is_dir() and any(not _is_rest(path) for path in self.folder.iterdir()):
             raise StageError(
                 f"{self.folder}: not empty and without {STAMP}, so nothing in it is deleted; "
                 "move it away or choose another output folder"
@@ -108,7 +113,7 @@ class Stage:
                 if self.settings.get(key) != stamp.get("settings", {}).get(key)
             )  # fmt: skip
             print(f"{self.name}: made again, changed: {', '.join(changed) or 'its inputs'}", file=sys.stderr)
-            shutil.rmtree(self.folder)
+            self._empty()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(complete=False, results={})
 
@@ -118,10 +123,24 @@ class Stage:
         cpu_seconds = times.user + times.system + times.children_user + times.children_system
         self._write(complete=True, results=results | {"cpu_seconds": round(cpu_seconds, 1)})
 
-    def _write(self, *, complete: bool, results: dict[str, Any]) -> None:
+    def _empty(self) -> None:
+        """Delete everything but the stamp, which first says that the folder holds no stage's results any more.
+
+        A kill in between leaves a folder that no settings call complete and that the next `begin` empties.
+        """
+        self._write(complete=False, results={}, fingerprint="")
+        for path in self.folder.iterdir():
+            if path.name == STAMP:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _write(self, *, complete: bool, results: dict[str, Any], fingerprint: str | None = None) -> None:
         stamp = {
             "stage": self.name,
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.fingerprint if fingerprint is None else fingerprint,
             "complete": complete,
             "results": results,
             "settings": self.settings,
