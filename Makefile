@@ -95,6 +95,11 @@ grpo:  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evalu
 	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS)
 	$(PY) -m recipe.before_after --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --run $(RUN) --grpo $(GRPO) $(EVAL_ARGS)
 
+.PHONY: study-lift
+study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
+	@$(MAKE) grpo ARGS=
+	$(PY) -m recipe.study_lift --config $(CONFIGS)/study.yaml $(ARGS)
+
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"
