@@ -20,7 +20,7 @@ BOX = (0.0, 0.0, 0.5, 0.5)
 
 
 def truth_of(begin, end, fps=10, num_frames=40, **others):
-    return FrameTruth(fps, begin, end, {f: BOX for f in range(begin, end)}, num_frames, **others)
+    return FrameTruth(fps, begin, end, dict.fromkeys(range(begin, end), BOX), num_frames, **others)
 
 
 # --- expansion to frames ------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_linear_motion_survives_second_to_frame_to_second(times):
     ],
 )
 def test_frame_scores(predicted, scores, remark):
-    boxes = {f: BOX for f in range(40)}
+    boxes = dict.fromkeys(range(40), BOX)
     assert score_frames(predicted, boxes, truth_of(10, 20)) == pytest.approx(scores), remark
 
 
@@ -105,7 +105,7 @@ def test_predicted_seconds_end_with_the_clip():
 
 
 def test_a_perfect_answer_under_each_protocol():
-    boxes, span = {k: BOX for k in range(1, 3)}, (1, 2)
+    boxes, span = dict.fromkeys(range(1, 3), BOX), (1, 2)
     truth = truth_of(10, 30)
     assert score_by_protocol("frame", boxes, span, truth) == pytest.approx((1, 1, 1))
     assert score_by_protocol("tubedetr", boxes, span, truth) == pytest.approx((1, 1, 1))
@@ -139,7 +139,7 @@ def test_unknown_protocol_is_named():
 def test_ceiling_of_a_short_event():
     # [5, 25) at 10 fps, 2 s long over three seconds. Seconds 0..2 give 20 / 30; 0..1 or 1..2 give 15 / 25.
     truth = truth_of(5, 25)
-    assert ceiling("frame", {k: BOX for k in range(3)}, truth) == pytest.approx((2 / 3, 1, 2 / 3))
+    assert ceiling("frame", dict.fromkeys(range(3), BOX), truth) == pytest.approx((2 / 3, 1, 2 / 3))
     # [1, 19): seconds 0..1 give 18 / 20.
     assert ceiling("frame", {0: BOX, 1: BOX}, truth_of(1, 19)).tIoU == pytest.approx(0.9)
     # An event inside one second has no other rounding.
