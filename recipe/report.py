@@ -1,0 +1,288 @@
+"""`report.html`: SFT against RL in one self-contained page, from the stages' logs and answers.
+
+    python -m recipe.report --config recipe/configs/tiny/eval.yaml --run runs/tiny --grpo grpo-tiou_mviou-s0
+
+makes it again from what lies in the run's folder. The page needs no network; text of a model is shown as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from PIL import Image
+from transformers import AutoConfig
+from trl import TrlParser
+
+from data_prep.files import atomic_write
+from data_prep.records import read_records, resolve_video
+from data_prep.seconds import frame_times
+from data_prep.stages import StageError, read_stamp
+from data_prep.video import VideoError, sample_frames
+from recipe.cli import run
+from recipe.drawing import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
+from recipe.evaluate import EvalArguments, answers_path
+from recipe.evaluation import METRICS, score_records, true_track
+from recipe.families import family_of, fit_frame, frame_grid
+from recipe.figures import curves, read_history
+from recipe.predictions import read_answers
+from stvg_rewards import Answer, parse_answer
+
+CLIPS = 6
+RULE = (
+    "Clips are ordered by the change in greedy vIoU from SFT to RL; shown are the one that lost most, the one that "
+    "gained most, and four at even steps of rank between them. Boxes are drawn on the frame in the middle of a second."
+)
+LOSS = [("loss", [("loss", "loss")]), ("share of answer tokens right", [("mean_token_accuracy", "accuracy")])]
+GRPO = [
+    ("reward", [("reward", "reward")]),
+    ("scores of the rollouts", [("tIoU", "tIoU"), ("mvIoU", "mvIoU"), ("vIoU", "vIoU")]),
+    ("parse rate", [("parse_rate", "parse rate")]),
+    ("share of tokens clipped", [("clip_ratio/region_mean", "clipped")]),
+    ("completion length, tokens", [("completions/mean_length", "mean")]),
+    ("entropy", [("entropy", "entropy")]),
+]
+
+
+@dataclass
+class ReportArguments(EvalArguments):
+    """EvalArguments and the run that the page shows."""
+
+    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
+    grpo: str = field(default="grpo-tiou_mviou-s0", metadata={"help": "name of the GRPO stage's folder in it"})
+    picture: str | None = field(default=None, metadata={"help": "also write a PNG of a few clips here"})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One held-out clip with the answers of both systems read.
+
+    Attributes:
+        texts: raw answers of SFT and RL.
+        answers: the same, read.
+        scores: their vIoU.
+    """
+
+    record: dict[str, Any]
+    texts: tuple[str, str]
+    answers: tuple[Answer, Answer]
+    scores: tuple[float, float]
+
+    @property
+    def change(self) -> float:
+        """vIoU of RL minus that of SFT."""
+        return self.scores[1] - self.scores[0]
+
+
+def box_scale(checkpoint: Path, record: dict[str, Any]) -> tuple[float, float]:
+    """What a checkpoint's coordinates are divided by, for one record."""
+    config = AutoConfig.from_pretrained(checkpoint)
+    settings = (read_stamp(checkpoint) or {}).get("settings", {})
+    size = record["width"], record["height"]
+    most = settings.get("max_frame_pixels", size[0] * size[1])
+    return family_of(config).box_scale(fit_frame(*size, grid=frame_grid(config), max_pixels=most))
+
+
+def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list[Clip]:
+    """Every record with a true track and both systems' answers to it; a missing answer is an empty one."""
+    texts = [read_answers(answers[name]) for name in ("sft", "rl")]
+    clips = []
+    scale = None
+    for record in read_records(tracks):
+        if not record.get("track") or all(record["id"] not in known for known in texts):
+            continue
+        # The same for all records of a family in thousandths; a pixel family's differs by picture size.
+        scale = scale if scale == (1000, 1000) else box_scale(checkpoint, record)
+        both = [known.get(record["id"], "") for known in texts]
+        read = [parse_answer(text, seconds=record["seconds"], scale=scale) for text in both]
+        scores = [
+            score_records([record], known, lambda _, scale=scale: scale)[0].scores.vIoU  # type: ignore[misc]
+            for known in texts
+        ]
+        clips.append(Clip(record, (both[0], both[1]), (read[0], read[1]), (scores[0], scores[1])))
+    return clips
+
+
+def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
+    """Clips at even steps of rank by the change in vIoU, the worst and the best included (`RULE`)."""
+    ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
+    if len(ranked) <= count:
+        return ranked
+    return [ranked[round(place * (len(ranked) - 1) / (count - 1))] for place in range(count)]
+
+
+def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
+    """The clip's frames, one a second, with the true box and both systems' boxes."""
+    record = clip.record
+    start, _ = record["clip"]
+    video = resolve_video(video_root, record["video"])
+    frames = sample_frames(video, frame_times(record["seconds"]), clip_start_s=start)
+    systems = [
+        (TRUE, true_track(record).boxes),
+        (SFT, clip.answers[0].track.boxes),
+        (RL, clip.answers[1].track.boxes),
+    ]
+    return [draw_boxes(frame, boxes_by_second(k, systems), side=side) for k, frame in enumerate(frames)]
+
+
+def clip_spans(clip: Clip) -> list[tuple[Look, tuple[int, int] | None]]:
+    """The true span and both systems'."""
+    true = (clip.record["span"][0], clip.record["span"][1])
+    return [(TRUE, true), (SFT, clip.answers[0].span), (RL, clip.answers[1].span)]
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A picture as text, so that the page is one file."""
+    out = io.BytesIO()
+    picture.save(out, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
+    """What the template shows of one clip."""
+    seconds = clip.record["seconds"]
+    bars = []
+    for look, span in clip_spans(clip):
+        bar: dict[str, Any] = {"name": look.name, "colour": look.colour, "left": 0, "width": 0}
+        if span is not None:
+            bar["left"] = round(100 * span[0] / seconds, 2)
+            bar["width"] = round(100 * (min(span[1] + 1, seconds) - span[0]) / seconds, 2)
+        bars.append(bar)
+    return {
+        "id": clip.record["id"],
+        "query": clip.record["query"],
+        "seconds": seconds,
+        "sft": f"{clip.scores[0]:.2f}",
+        "rl": f"{clip.scores[1]:.2f}",
+        "change": f"{clip.change:+.2f}",
+        "frames": [{"second": k, "src": data_uri(picture)} for k, picture in enumerate(clip_frames(clip, video_root))],
+        "bars": bars,
+        "answers": [("SFT", clip.texts[0]), ("RL", clip.texts[1])],
+    }
+
+
+def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The comparison's table, a dict a row."""
+    rows = []
+    for decoding in summary["sft"]:
+        for place, metric in enumerate((*METRICS, "mvIoU")):
+            sft, rl = summary["sft"][decoding][metric], summary["rl"][decoding][metric]
+            gain = summary["gain"][decoding].get(metric if metric.startswith(("m_", "v")) else f"m_{metric}")
+            row = {"first": place == 0, "decoding": decoding, "metric": metric, "sft": f"{sft:.3f}", "rl": f"{rl:.3f}"}
+            row["ratio"] = f"×{rl / sft:.2f}" if sft else ""
+            row["gain"] = f"{gain['mean']:+.3f}" if gain else f"{rl - sft:+.3f}"
+            row["interval"] = f"{gain['low95']:+.3f} … {gain['high95']:+.3f}" if gain else ""
+            rows.append(row)
+    return rows
+
+
+def checks(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(name, value, what it means) of what must hold for the numbers to mean something."""
+
+    def shown(value: float | None, form: str) -> str:
+        return "not logged" if value is None else format(value, form)
+
+    ratios = summary["wrong_image_loss_ratio"]
+    found = [
+        (f"wrong-image loss ratio, {name}", shown(ratios.get(name), ".2f"), "1.0 would be a model that does not look")
+        for name in ("cpt", "sft")
+    ]
+    for name, system in (("SFT", "sft"), ("RL", "rl")):
+        for decoding, result in summary[system].items():
+            found.append((f"parse failures, {name} {decoding}", f"{result['parse_failures']:.2%}", "count as 0"))
+    clipped = summary.get("clip_ratio_region_mean")
+    found.append(("share of tokens clipped, mean", shown(clipped, ".4f"), "0 where each rollout is used for one step"))
+    found.append(("reward, seed", f"{summary.get('reward')}, {summary.get('seed')}", "of the GRPO stage"))
+    return found
+
+
+def write_report(
+    run: Path,
+    *,
+    summary: dict[str, Any],
+    tracks: Path,
+    video_root: Path,
+    stages: dict[str, Path],
+    answers: dict[str, Path],
+) -> Path:
+    """Write `report.html` into the run's folder.
+
+    Args:
+        run: the run's folder.
+        summary: what `recipe.before_after.summarise` returns.
+        tracks, video_root: the held-out records and where their videos lie.
+        stages: "cpt", "sft" and "grpo" -> the stage's folder.
+        answers: "sft" and "rl" -> greedy answers, JSONL.
+
+    Returns:
+        The page's path.
+    """
+    clips = read_clips(tracks, answers, stages["grpo"])
+    sections, problem = [], "there are no answers."
+    for clip in choose(clips):
+        try:
+            sections.append(clip_section(clip, video_root))
+        except (OSError, VideoError) as error:
+            problem = str(error)
+    drawn = [
+        (title, curves(read_history(stages[name]), panels))
+        for title, name, panels in (("CPT", "cpt", LOSS), ("SFT", "sft", LOSS), ("GRPO", "grpo", GRPO))
+        if name in stages
+    ]
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    page = environment.get_template("report.html").render(
+        title="SFT against RL on held-out clips",
+        n=summary["sft"]["greedy"]["n"],
+        rows=table_rows(summary),
+        checks=checks(summary),
+        # The figures are ours; everything else in the page is escaped.
+        curves=[(title, Markup(svg) if svg else None) for title, svg in drawn],  # noqa: S704
+        rule=RULE,
+        looks=(TRUE, SFT, RL),
+        clips=sections,
+        no_clips=problem,
+    )
+    path = run / "report.html"
+    with atomic_write(path) as out:
+        out.write(page)
+    return path
+
+
+def main(args: ReportArguments) -> None:
+    """Make the page again from `summary.json` and the answers of the run."""
+    from recipe.picture import write_picture
+
+    run = Path(args.run)
+    summary_file = run / "summary.json"
+    if not summary_file.is_file():
+        raise StageError(f"{summary_file}: no such file; `make grpo` makes it")
+    base = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
+    stages = {"cpt": run / "cpt", "sft": run / "sft", "grpo": run / args.grpo}
+    answers = {name: greedy_answers(base, folder) for name, folder in (("sft", run / "sft"), ("rl", stages["grpo"]))}
+    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    tracks, video_root = Path(args.tracks), Path(args.video_root)
+    print(write_report(run, summary=summary, tracks=tracks, video_root=video_root, stages=stages, answers=answers))
+    if args.picture:
+        print(write_picture(Path(args.picture), read_clips(tracks, answers, stages["grpo"]), video_root))
+
+
+def greedy_answers(args: EvalArguments, checkpoint: Path) -> Path:
+    """Where `recipe.before_after` leaves the greedy answers of a checkpoint."""
+    values = vars(args) | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "greedy.json")}
+    return answers_path(EvalArguments(**values), 0)
+
+
+def parse(args: list[str] | None = None) -> tuple[ReportArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return TrlParser((ReportArguments,)).parse_args_and_config(args)
+
+
+if __name__ == "__main__":
+    run(parse, main)
