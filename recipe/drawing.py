@@ -12,16 +12,22 @@ Box = Sequence[float]
 
 @dataclass(frozen=True)
 class Look:
-    """How one system's boxes and spans are drawn: colours that colour-blind readers tell apart, and line styles."""
+    """How one system's boxes and spans are drawn: colours that colour-blind readers tell apart, and line styles.
+
+    Attributes:
+        dash: pixels of a dash and of the gap after it; 0: a solid line.
+        inset: pixels that the line lies inside the box, so that boxes that agree are all seen.
+    """
 
     name: str
     colour: str
-    dash: int  # pixels of a dash and of the gap after it; 0: a solid line
+    dash: int = 0
+    inset: int = 0
 
 
-TRUE = Look("true", "#009E73", 0)
-SFT = Look("SFT", "#E69F00", 5)
-RL = Look("RL", "#0072B2", 2)
+TRUE = Look("true", "#009E73")
+SFT = Look("SFT", "#E69F00", dash=5, inset=2)
+RL = Look("RL", "#0072B2", inset=4)
 
 
 def draw_boxes(frame: Image.Image, boxes: Sequence[tuple[Look, Box | None]], *, side: int = 144) -> Image.Image:
@@ -55,7 +61,7 @@ def pixel_corners(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 def _rectangle(draw: ImageDraw.ImageDraw, look: Look, corners: tuple[int, int, int, int], thickness: int = 2) -> None:
     left, top, right, bottom = corners
-    for inset in range(thickness):
+    for inset in range(look.inset, look.inset + thickness):
         x0, y0, x1, y1 = left + inset, top + inset, right - inset, bottom - inset
         if x0 > x1 or y0 > y1:
             return

@@ -27,43 +27,43 @@ def series(history: Sequence[dict[str, Any]], name: str) -> tuple[list[float], l
     return [float(step) for step, _ in points], [float(value) for _, value in points]
 
 
-def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> str | None:
-    """One SVG with a panel for each group of metrics that the log holds, against the training step.
+def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> list[str]:
+    """One SVG a group of metrics that the log holds, against the training step.
 
     Args:
         panels: (title, ((metric in the log, its name in the legend), ...)) a panel.
 
     Returns:
-        The SVG element, or None where the log holds none of the metrics.
+        SVG elements; none where the log holds none of the metrics.
     """
+    found = []
+    for title, metrics in panels:
+        lines = [(label, *series(history, name)) for name, label in metrics]
+        lines = [line for line in lines if line[1]]
+        if lines:
+            found.append(_panel(title, lines))
+    return found
+
+
+def _panel(title: str, lines: Sequence[tuple[str, list[float], list[float]]]) -> str:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    found = [
-        (title, [(label, *series(history, name)) for name, label in lines if series(history, name)[0]])
-        for title, lines in panels
-    ]
-    found = [(title, lines) for title, lines in found if lines]
-    if not found:
-        return None
-    columns = min(3, len(found))
-    rows = -(-len(found) // columns)
-    with matplotlib.rc_context({"svg.hashsalt": "report", "font.size": 9, "text.color": GREY}):
-        figure = Figure(figsize=(3.6 * columns, 2.5 * rows), layout="constrained")
-        for place, (title, lines) in enumerate(found):
-            axes = figure.add_subplot(rows, columns, place + 1)
-            for colour, (label, steps, values) in zip(COLOURS, lines, strict=False):
-                axes.plot(steps, values, color=colour, label=label, linewidth=1.5)
-            axes.set_title(title, fontsize=10)
-            axes.set_xlabel("step", color=GREY)
-            axes.tick_params(colors=GREY)
-            axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-            for spine in axes.spines.values():
-                spine.set_visible(False)
-            if len(lines) > 1:
-                axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+    with matplotlib.rc_context({"svg.hashsalt": title, "font.size": 9, "text.color": GREY}):
+        figure = Figure(figsize=(3.6, 2.5), layout="constrained")
+        axes = figure.add_subplot()
+        for colour, (label, steps, values) in zip(COLOURS, lines, strict=False):
+            axes.plot(steps, values, color=colour, label=label, linewidth=1.5)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("step", color=GREY)
+        axes.tick_params(colors=GREY)
+        axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        if len(lines) > 1:
+            axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()

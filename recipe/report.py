@@ -243,7 +243,7 @@ def write_report(
         rows=table_rows(summary),
         checks=checks(summary),
         # The figures are ours; everything else in the page is escaped.
-        curves=[(title, Markup(svg) if svg else None) for title, svg in drawn],  # noqa: S704
+        curves=[(title, [Markup(svg) for svg in svgs]) for title, svgs in drawn],  # noqa: S704
         rule=RULE,
         looks=(TRUE, SFT, RL),
         clips=sections,
