@@ -22,7 +22,10 @@ from recipe.evaluation import METRICS, Sample, paired_gain, per_sample
 from recipe.report import write_report
 
 # Decoding by name: the paper reports means over three runs without naming a decoding; sampling at T = 1 is our choice.
-DECODING = {"sampled": {"temperature": 1.0, "repeats": 3}, "greedy": {"temperature": 0.0, "repeats": 1}}
+DECODING: dict[str, dict[str, Any]] = {
+    "sampled": {"temperature": 1.0, "repeats": 3},
+    "greedy": {"temperature": 0.0, "repeats": 1},
+}
 SUMMARY_METRICS = (*METRICS, "mvIoU", "parse_failures", "n")
 
 

@@ -23,7 +23,7 @@ from data_prep.seconds import frame_times
 from data_prep.video import probe, sample_frames
 from recipe.families import Family, fit_frame
 from recipe.prompts import question, user_message
-from stvg_rewards import Track, format_answer
+from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def completion_text(record: dict[str, Any], family: Family, scale: tuple[int, in
         return str(record["answer"])
     if record["kind"] == "scene":
         tracks = [_track(item["label"], item["track"]) for item in record["tracks"]]
-        answer = format_answer(tracks, scale=scale)
+        answer = format_tracks(tracks, scale=scale)
     else:
         answer = format_answer(_track(record["label"], record["track"]), scale=scale)
     reasoning = record.get("reasoning")

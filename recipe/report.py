@@ -29,11 +29,11 @@ from data_prep.video import VideoError, sample_frames
 from recipe.cli import run
 from recipe.drawing import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
 from recipe.evaluate import EvalArguments, answers_path
-from recipe.evaluation import METRICS, score_records, true_track
+from recipe.evaluation import METRICS, true_track
 from recipe.families import family_of, fit_frame, frame_grid
 from recipe.figures import curves, read_history
 from recipe.predictions import read_answers
-from stvg_rewards import Answer, parse_answer
+from stvg_rewards import Answer, parse_answer, score_answer
 
 CLIPS = 6
 RULE = (
@@ -94,18 +94,17 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
     """Every record with a true track and both systems' answers to it; a missing answer is an empty one."""
     texts = [read_answers(answers[name]) for name in ("sft", "rl")]
     clips = []
-    scale = None
+    scale: tuple[float, float] = (0, 0)
     for record in read_records(tracks):
         if not record.get("track") or all(record["id"] not in known for known in texts):
             continue
         # The same for all records of a family in thousandths; a pixel family's differs by picture size.
-        scale = scale if scale == (1000, 1000) else box_scale(checkpoint, record)
+        if scale != (1000, 1000):
+            scale = box_scale(checkpoint, record)
         both = [known.get(record["id"], "") for known in texts]
         read = [parse_answer(text, seconds=record["seconds"], scale=scale) for text in both]
-        scores = [
-            score_records([record], known, lambda _, scale=scale: scale)[0].scores.vIoU  # type: ignore[misc]
-            for known in texts
-        ]
+        scored = [score_answer(answer, true_track(record), tuple(record["span"])) for answer in read]
+        scores = [score.vIoU if score else 0.0 for score in scored]
         clips.append(Clip(record, (both[0], both[1]), (read[0], read[1]), (scores[0], scores[1])))
     return clips
 

@@ -34,7 +34,7 @@ class TwoRates:
     vision_learning_rate: float | None = None
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
-        fresh = self.optimizer is None  # type: ignore[has-type]
+        fresh = self.optimizer is None  # type: ignore[attr-defined]
         optimizer: Optimizer = super().create_optimizer(model)  # type: ignore[misc]
         if not fresh or self.vision_learning_rate is None:
             return optimizer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stvg_rewards import Track, format_answer, parse_answer
+from stvg_rewards import Track, format_answer, format_tracks, parse_answer, parse_tracks
 
 
 def test_empty_track():
@@ -108,3 +108,25 @@ def test_round_trip_gives_the_track_rounded(track, scale):
             assert abs(units - true * scale[side % 2]) <= 1.0 + 1e-9
     # Rounding is done once: what was read is written the same way again.
     assert format_answer(answer.track, scale=scale) == text
+
+
+def test_several_objects_come_back_by_label():
+    a = Track("person-1", {0: (0.1, 0.2, 0.3, 0.4), 2: (0.2, 0.2, 0.4, 0.4)})
+    b = Track("person-2", {2: (0.5, 0.5, 1.0, 1.0), 1: (0.5, 0.5, 0.9, 0.9)})
+    text = format_tracks([a, b], scale=(1000, 1000))
+    assert list(json.loads(text)) == ["0", "1", "2"]
+    assert [state["label"] for state in json.loads(text)["2"]] == ["person-1", "person-2"]
+    assert parse_tracks(text) == [a, Track("person-2", dict(sorted(b.boxes.items())))]
+    assert format_tracks([], scale=(1000, 1000)) == "{}"
+    assert parse_tracks("nothing") == []
+
+
+def test_labels_of_several_objects_must_differ():
+    same = Track("person-1", {0: (0.1, 0.2, 0.3, 0.4)})
+    with pytest.raises(ValueError, match="each track needs a label of its own"):
+        format_tracks([same, same], scale=(1000, 1000))
+
+
+def test_an_object_without_a_valid_box_is_left_out():
+    text = '{"0": [{"label": "a", "bbox_2d": [9, 9, 1, 1]}, {"label": "b", "bbox_2d": [0, 0, 500, 500]}]}'
+    assert [track.label for track in parse_tracks(text)] == ["b"]

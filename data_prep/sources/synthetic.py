@@ -138,6 +138,8 @@ def records_of(
     targets = annotation["objects"]
     for index, target in enumerate(targets[:1] if use == "test" else targets):
         span, track = object_states(annotation, target, method)
+        kind: str
+        wordings: tuple[str, ...]
         if use == "general":
             kind, wordings = "tracking", TRACKING
         else:
@@ -239,7 +241,8 @@ def clip_settings(values: dict[str, Any], where: str) -> ClipSettings:
     Raises:
         ValueError: An unknown key; the message names it.
     """
+    settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:
-        return ClipSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        return ClipSettings(**settings)
     except TypeError as error:
         raise ValueError(f"{where}: clip: {error}") from None

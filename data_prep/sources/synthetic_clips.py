@@ -136,8 +136,8 @@ def shape_mask(kind: str, size: int) -> np.ndarray:
     if kind == "square":
         return np.ones((size, size), bool)
     if kind == "circle":
-        return (x - size / 2) ** 2 + (y - size / 2) ** 2 <= (size / 2) ** 2
-    return np.abs(x - size / 2) <= y / 2  # triangle, apex on top
+        return np.asarray((x - size / 2) ** 2 + (y - size / 2) ** 2 <= (size / 2) ** 2)
+    return np.asarray(np.abs(x - size / 2) <= y / 2)  # triangle, apex on top
 
 
 def draw_frame(clip: Clip, frame: int) -> np.ndarray:

@@ -85,6 +85,25 @@ def read_states(
     return _read_states(text, last_object(text), seconds, _check_settings(seconds, scale), salvage)
 
 
+def parse_tracks(
+    text: str, *, seconds: int | None = None, scale: Sequence[float] = (1000, 1000), salvage: bool = True
+) -> list[Track]:
+    """Every object of a multi-object answer (tracking studies), by first appearance; arguments as `parse_answer`'s.
+
+    A label whose states were all discarded is left out. Scores of one target use `parse_answer`, not this.
+
+    >>> text = '{"0": [{"label": "a", "bbox_2d": [0, 0, 500, 500]}, {"label": "b", "bbox_2d": [500, 0, 1000, 500]}]}'
+    >>> [(track.label, track.boxes[0]) for track in parse_tracks(text)]
+    [('a', (0.0, 0.0, 0.5, 0.5)), ('b', (0.5, 0.0, 1.0, 0.5))]
+    """
+    by_label = read_states(text, seconds=seconds, scale=scale, salvage=salvage).by_label
+    tracks = [
+        Track(label, {second: box for second, box in sorted(states.items()) if box is not None})
+        for label, states in by_label.items()
+    ]
+    return [track for track in tracks if track.boxes]
+
+
 def _check_settings(seconds: int | None, scale: Sequence[float]) -> Scale:
     if seconds is not None and seconds < 1:
         raise ValueError(f"seconds {seconds!r}: expected the number of seconds of the clip, at least 1, or None")
