@@ -41,6 +41,7 @@ class RowBuilder:
         rate: frames a second.
         completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
         cache_clips: how many decoded clips are kept.
+        control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
     """
 
     video_root: Path
@@ -51,6 +52,7 @@ class RowBuilder:
     rate: float = 1.0
     completions: bool = True
     cache_clips: int = 64
+    control_tokens: tuple[str, ...] = ()
     clips_decoded: int = 0
     _cache: OrderedDict[tuple[str, float, float], list[Image]] = field(default_factory=OrderedDict, repr=False)
 
@@ -78,7 +80,7 @@ class RowBuilder:
             "id": record["id"],
             "kind": record["kind"],
             "images": frames,
-            "prompt": [user_message(starts, question(record, self.prompts))],
+            "prompt": [user_message(starts, question(record, self.prompts, self.control_tokens))],
         }
         if self.completions:
             row["completion"] = [{"role": "assistant", "content": completion_text(record, self.family, scale)}]

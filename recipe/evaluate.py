@@ -87,7 +87,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
     )
     model = load_model(model_args, script_args).eval()
     processor = load_processor(model_args)
-    builder = row_builder(script_args, model, completions=False)
+    builder = row_builder(script_args, model, processor, completions=False)
     runs = []
     for repeat in range(args.repeats):
         runs.append(

@@ -34,7 +34,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         return
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
-    builder = row_builder(script_args, model, completions=False)
+    builder = row_builder(script_args, model, processor, completions=False)
     train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
 
     # Trainer

@@ -53,8 +53,8 @@ def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     return model
 
 
-def row_builder(script_args: StageArguments, model: Any, *, completions: bool) -> RowBuilder:
-    """The row builder that fits the model's family and patch grid."""
+def row_builder(script_args: StageArguments, model: Any, processor: Any, *, completions: bool) -> RowBuilder:
+    """The row builder that fits the model's family and patch grid, and the processor's control tokens."""
     return RowBuilder(
         video_root=Path(script_args.video_root),
         prompts=load_prompts(script_args.prompts),
@@ -64,4 +64,10 @@ def row_builder(script_args: StageArguments, model: Any, *, completions: bool) -
         rate=script_args.frame_rate,
         completions=completions,
         cache_clips=script_args.cache_clips,
+        control_tokens=control_tokens(processor.tokenizer),
     )
+
+
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """The tokens that the tokenizer cuts out of any text before it splits words: special ones, tags and the like."""
+    return tuple(sorted(tokenizer.get_added_vocab()))

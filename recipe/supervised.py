@@ -30,7 +30,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         return
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
-    builder = row_builder(script_args, model, completions=True)
+    builder = row_builder(script_args, model, processor, completions=True)
     train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
 
     # Trainer

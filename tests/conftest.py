@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import recipe  # noqa: F401  (before transformers: it lets torchvision be imported beside a CPU build of torch)
+
 DATA_YAML = """
 seed: 5
 clip: {seconds: [3, 4], min_objects: 2, max_objects: 2, min_event: 2, max_event: 3, rates: [8, 10]}

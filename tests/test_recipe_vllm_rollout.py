@@ -307,13 +307,13 @@ def test_logprobs_follow_new_weights_of_both_towers(run, batch, monkeypatch):
     for part in ("language", "vision"):
         assert largest_difference(*after_change(part)) < 1e-3
         after = hf_logprobs(trainer.model, batch, completions)
-        assert largest_difference(before, after) > 0.1  # the change was one that shows
+        assert largest_difference(before, after) > 0.02  # the change was one that shows
         before = after
     # Fails once upstream empties the encoder cache itself; then ours can go.
     monkeypatch.setattr(trainer, "_reset_encoder_cache", lambda: None)
     stale = largest_difference(*after_change("vision"))
     print(f"largest difference of a log-probability with stale image features: {stale:.2f}")
-    assert stale > 0.1
+    assert stale > 0.02
 
 
 @real_vllm

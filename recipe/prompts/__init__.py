@@ -6,6 +6,7 @@ user can swap the wording without touching code. The wording follows appendix A.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -51,15 +52,34 @@ def timestamp(start_s: float) -> str:
     return f"{start_s:g}s"
 
 
-def question(record: dict[str, Any], prompts: dict[str, Template]) -> str:
+def question(record: dict[str, Any], prompts: dict[str, Template], control_tokens: Iterable[str] = ()) -> str:
     """The text part of the prompt for one record.
 
     Braces, dollars and the like in the query stay as they are: only `$query` of the template is replaced.
+
+    Args:
+        control_tokens: what the tokenizer takes out of text as tokens of its own; in the query they are broken up.
     """
+    query = plain_text(str(record["query"]), control_tokens)
     template = TEMPLATE_OF_KIND.get(record["kind"])
     if template is None:
-        return str(record["query"])
-    return prompts[template].safe_substitute(query=record["query"])
+        return query
+    return prompts[template].safe_substitute(query=query)
+
+
+def plain_text(text: str, control_tokens: Iterable[str]) -> str:
+    """`text` with a space inside each control token, so that it is read as words.
+
+    A query comes from an annotation file or a user; unbroken, "<|image|>" in it would claim a picture that is not
+    there, and "<|assistant|>" would end the user's turn.
+
+    >>> plain_text("is <|image|> a cat?", ["<|image|>"])
+    'is < |image|> a cat?'
+    """
+    for token in sorted(control_tokens, key=len, reverse=True):
+        if len(token) > 1:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def user_message(starts_s: list[float], text: str) -> dict[str, Any]:

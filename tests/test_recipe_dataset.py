@@ -1,0 +1,160 @@
+"""Rows: the right frames in the right places, decoded once, and records without a video counted."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from data_prep.records import RecordError, read_records
+from recipe.dataset import REWARD_COLUMNS, RowBuilder, completion_text, load_mixture
+from recipe.families import FAMILIES
+from recipe.prompts import load_prompts
+from stvg_rewards import parse_answer, parse_tracks, score_answer
+from stvg_rewards.tracks import Track
+
+
+def builder_of(tiny_data, **others):
+    settings = {"grid": 24, "max_pixels": 48 * 48, "family": FAMILIES["glm4v"], "prompts": load_prompts("tiny")}
+    return RowBuilder(video_root=tiny_data / "videos", **settings | others)
+
+
+def records_of(tiny_data, name="ground"):
+    return list(read_records(tiny_data / f"{name}.jsonl"))
+
+
+def test_a_row_has_a_timestamp_before_each_picture(tiny_data):
+    for record in records_of(tiny_data):
+        row = builder_of(tiny_data).row(record)
+        content = row["prompt"][0]["content"]
+        assert [part["type"] for part in content] == ["text", "image"] * record["seconds"] + ["text"]
+        assert [part["text"] for part in content[:-1:2]] == [f"{k}s" for k in range(record["seconds"])]
+        assert record["query"] in content[-1]["text"]
+        assert len(row["images"]) == record["seconds"]
+        assert {image.size for image in row["images"]} == {(48, 48)}
+
+
+def test_frames_come_from_the_middle_of_their_second(tiny_data):
+    """The target's colour is seen in its box in the seconds of its track, and nowhere in the others."""
+    annotations = {}
+    with (tiny_data / "annotations" / "ground.jsonl").open() as stream:
+        for line in stream:
+            annotation = json.loads(line)
+            annotations[annotation["video"]] = annotation
+    checked = 0
+    for record in records_of(tiny_data):
+        frames = builder_of(tiny_data, max_pixels=96 * 96).row(record)["images"]
+        target = annotations[record["video"]]["objects"][int(record["id"].rsplit("/", 1)[1])]
+        others = [item["colour"] for item in annotations[record["video"]]["objects"] if item is not target]
+        if target["colour"] in others:
+            continue
+        boxes = {state["second"]: state["box"] for state in record["track"]}
+        for second, frame in enumerate(frames):
+            pixels = np.asarray(frame, dtype=int)
+            like = np.abs(pixels - pixels_of(target["colour"])).sum(-1) < 120
+            if second not in boxes:
+                middle = (second + 0.5) * annotations[record["video"]]["fps"]
+                on_screen = target["begin_frame"] <= middle < target["end_frame"]
+                assert on_screen or like.sum() < 4, (record["id"], second)
+                continue
+            ys, xs = np.nonzero(like)
+            if not len(xs):
+                continue  # the second's visible frames miss its middle
+            left, top, right, bottom = (value * 96 for value in boxes[second])
+            assert xs.min() >= left - 2
+            assert xs.max() <= right + 2
+            assert ys.min() >= top - 2
+            assert ys.max() <= bottom + 2
+            checked += 1
+    assert checked >= 10
+
+
+def pixels_of(colour):
+    from data_prep.sources.synthetic_clips import COLOURS
+
+    return np.array(COLOURS[colour])
+
+
+def test_each_clip_is_decoded_once(tiny_data):
+    builder = builder_of(tiny_data)
+    record = records_of(tiny_data)[0]
+    text = json.dumps(record)
+    rows = builder({"record": [text] * 16})
+    assert len(rows["images"]) == 16
+    assert builder.clips_decoded == 1
+    builder({"record": [text]})
+    assert builder.clips_decoded == 1
+    small = builder_of(tiny_data, cache_clips=1)
+    others = {r["video"]: json.dumps(r) for r in records_of(tiny_data)}
+    for _ in range(2):
+        for text in others.values():
+            small({"record": [text]})
+    assert small.clips_decoded == 2 * len(others), "one clip is kept, so none is found again"
+
+
+def test_the_completion_is_what_the_reward_reads(tiny_data):
+    for record in records_of(tiny_data):
+        row = builder_of(tiny_data).row(record)
+        text = row["completion"][0]["content"]
+        assert text.startswith("<think>from second ")
+        answer = parse_answer(text, seconds=record["seconds"], scale=row["box_scale"])
+        true = Track(record["label"], {s["second"]: tuple(s["box"]) for s in record["track"]})
+        scores = score_answer(answer, true, tuple(record["span"]))
+        assert answer.complete
+        assert scores.tIoU == 1.0
+        assert scores.mvIoU > 0.95  # thousandths round
+
+
+def test_pixel_families_write_pixels_of_the_frame(tiny_data):
+    record = records_of(tiny_data)[0]
+    row = builder_of(tiny_data, family=FAMILIES["qwen2_5_vl"]).row(record)
+    assert row["box_scale"] == [48, 48]
+    answer = row["completion"][0]["content"].split("<answer>")[1].split("</answer>")[0]
+    numbers = [number for states in json.loads(answer).values() for number in states[0]["bbox_2d"]]
+    assert max(numbers) <= 48
+
+
+def test_a_scene_lists_every_object(tiny_data):
+    record = records_of(tiny_data)[0]
+    tracks = [{"label": f"person-{n}", "track": [{"second": n, "box": [0.0, 0.0, 0.5, 0.5]}]} for n in (1, 2)]
+    text = completion_text(record | {"kind": "scene", "tracks": tracks}, FAMILIES["glm4v"], (1000, 1000))
+    assert [track.label for track in parse_tracks(text)] == ["person-1", "person-2"]
+
+
+def test_grpo_rows_carry_the_reward_columns_and_no_completion(tiny_data):
+    record = records_of(tiny_data)[0]
+    row = builder_of(tiny_data, completions=False).row(record)
+    assert "completion" not in row
+    assert set(REWARD_COLUMNS) < row.keys()
+    assert row["track"] == record["track"]
+    assert row["span"] == record["span"]
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def test_records_without_a_video_are_counted_and_the_rest_goes_on(tiny_data, tmp_path, caplog):
+    records = records_of(tiny_data)
+    gone = [dict(record, id=record["id"] + "x", video=f"ground/no-{n}.mp4") for n, record in enumerate(records[:3])]
+    path = write(tmp_path / "tracks.jsonl", gone + records)
+    with caplog.at_level(logging.WARNING):
+        rows = load_mixture([path], builder_of(tiny_data))
+    assert len(rows) == len(records)
+    assert "3 records left out" in caplog.text
+    assert "ground/no-0.mp4" in caplog.text
+    with pytest.raises(FileNotFoundError, match="none of its 3 records has its video"):
+        load_mixture([write(tmp_path / "gone.jsonl", gone)], builder_of(tiny_data))
+
+
+@pytest.mark.parametrize("video", ["../secret.mp4", "/etc/passwd", "a/../../b.mp4"])
+def test_a_video_outside_the_root_is_refused(tiny_data, tmp_path, video):
+    path = write(tmp_path / "tracks.jsonl", [dict(records_of(tiny_data)[0], video=video)])
+    with pytest.raises(RecordError, match="video"):
+        load_mixture([path], builder_of(tiny_data))
+
+
+def test_a_limit_takes_the_first_records(tiny_data):
+    rows = load_mixture([str(tiny_data / "ground.jsonl")], builder_of(tiny_data), limit=2)
+    assert [row["id"] for row in rows] == [record["id"] for record in records_of(tiny_data)[:2]]
