@@ -1,0 +1,57 @@
+"""Only whole checkpoints are gone on from."""
+
+from types import SimpleNamespace
+
+from data_prep.stages import Stage
+from recipe.checkpoints import MARKER, MarkComplete, begin, last_complete, remove_half_written
+
+
+def checkpoint(folder, step, whole):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "model.safetensors").write_text("w")
+    if whole:
+        (path / MARKER).touch()
+    return path
+
+
+def test_nothing_to_go_on_from(tmp_path):
+    assert last_complete(tmp_path) is None
+    checkpoint(tmp_path, 50, whole=False)
+    assert last_complete(tmp_path) is None
+
+
+def test_the_newest_whole_one_by_number(tmp_path):
+    for step, whole in ((50, True), (100, True), (1000, False), (9, True)):
+        checkpoint(tmp_path, step, whole)
+    assert last_complete(tmp_path) == str(tmp_path / "checkpoint-100")
+
+
+def test_half_written_ones_are_removed_with_a_message(tmp_path, capsys):
+    kept, half = checkpoint(tmp_path, 50, True), checkpoint(tmp_path, 100, False)
+    remove_half_written(tmp_path)
+    assert kept.exists()
+    assert not half.exists()
+    assert "checkpoint-100: half-written, removed" in capsys.readouterr().err
+
+
+def test_the_marker_is_left_by_the_main_process_alone(tmp_path):
+    path = checkpoint(tmp_path, 7, whole=False)
+    args = SimpleNamespace(output_dir=str(tmp_path))
+    MarkComplete().on_save(args, SimpleNamespace(is_world_process_zero=False, global_step=7), None)
+    assert not (path / MARKER).exists()
+    MarkComplete().on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=7), None)
+    assert (path / MARKER).exists()
+
+
+def test_begin_keeps_checkpoints_of_the_same_settings_and_skips_what_is_done(tmp_path):
+    stage = Stage(tmp_path / "sft", "sft", {"rate": 1})
+    assert begin(stage)
+    checkpoint(tmp_path / "sft", 5, True)
+    assert begin(Stage(tmp_path / "sft", "sft", {"rate": 1}))
+    assert last_complete(tmp_path / "sft")
+    assert begin(Stage(tmp_path / "sft", "sft", {"rate": 2}))
+    assert last_complete(tmp_path / "sft") is None, "of other settings"
+    stage = Stage(tmp_path / "sft", "sft", {"rate": 2})
+    stage.finish({})
+    assert not begin(stage)
