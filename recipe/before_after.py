@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trl import TrlParser
-
 from data_prep.files import atomic_write
 from data_prep.stages import read_stamp
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_path, evaluate
 from recipe.evaluation import METRICS, Sample, paired_gain, per_sample
 from recipe.report import write_report
@@ -127,7 +125,7 @@ def main(args: CompareArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[CompareArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((CompareArguments,)).parse_args_and_config(args)
+    return Parser((CompareArguments,)).parse_args_and_config(args)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,22 @@ MARKER = "COMPLETE"
 
 
 class MarkComplete(TrainerCallback):
-    """Leaves a marker in each checkpoint folder after its last file, so that half of one is never taken for whole."""
+    """Leaves a marker in each checkpoint folder after its last file, so that half of one is never taken for whole.
+
+    Trainer deletes what `save_total_limit` leaves no room for before `on_save`, when the new checkpoint has no marker
+    yet: a kill in between would leave none that is whole. So the limit is taken from it and kept here, after marking.
+    """
+
+    limit: int | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.limit, args.save_total_limit = args.save_total_limit, None
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER).touch()
+            if self.limit:
+                remove_oldest(Path(args.output_dir), self.limit)
 
 
 def begin(stage: Stage) -> bool:
@@ -43,9 +54,20 @@ def remove_half_written(output_dir: Path) -> None:
             shutil.rmtree(folder)
 
 
+def remove_oldest(output_dir: Path, limit: int) -> None:
+    """Delete whole checkpoints but the newest `limit`; the marker goes first."""
+    for folder in complete(output_dir)[:-limit]:
+        (folder / MARKER).unlink()
+        shutil.rmtree(folder)
+
+
+def complete(output_dir: Path) -> list[Path]:
+    """Folders of whole checkpoints, oldest first."""
+    folders = [marker.parent for marker in output_dir.glob(f"checkpoint-*/{MARKER}")]
+    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("checkpoint-")))
+
+
 def last_complete(output_dir: Path) -> str | None:
     """The path of the newest whole checkpoint, or None."""
-    steps = [
-        int(marker.parent.name.removeprefix("checkpoint-")) for marker in output_dir.glob(f"checkpoint-*/{MARKER}")
-    ]
-    return str(output_dir / f"checkpoint-{max(steps)}") if steps else None
+    folders = complete(output_dir)
+    return str(folders[-1]) if folders else None

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import yaml
+from trl import TrlParser
 
 from data_prep.records import RecordError
 from data_prep.stages import StageError
 from data_prep.video import VideoError
+
+
+class Parser(TrlParser):
+    """TrlParser whose complaints are one line: the name of the key and the nearest known one, no page of usage.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Settings:
+    ...     learning_rate: float = 0.1
+    >>> Parser((Settings,)).set_defaults_with_config(learning_rat=1)
+    Traceback (most recent call last):
+    ValueError: unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?
+    """
+
+    def parse_args_and_config(self, args: Iterable[str] | None = None, *rest: Any, **options: Any) -> tuple[Any, ...]:
+        words = list(sys.argv[1:] if args is None else args)
+        if "--config" in words and words.index("--config") + 1 == len(words):
+            raise ValueError("--config: no file named after it")
+        return tuple(super().parse_args_and_config(words, *rest, **options))
+
+    def set_defaults_with_config(self, **config: Any) -> list[str]:
+        known = [action.dest for action in self._actions]
+        for key in config:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "; --help lists the known ones"
+                raise ValueError(f"unknown key {key!r} in the YAML file{hint}")
+        return list(super().set_defaults_with_config(**config))
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
 
 
 def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoReturn:
@@ -23,10 +57,27 @@ def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoRet
         main(*arguments)
     except (RecordError, StageError, VideoError, OSError) as error:
         fail(error)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        fail(OSError(errno.ENOSPC, "No space left on device; free some and run the same command again"))
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an exception: safetensors and torch raise their own kinds, not OSError.
+
+    >>> is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
+    True
+    """
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def fail(error: Exception) -> NoReturn:

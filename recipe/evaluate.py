@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl import ModelConfig, TrlParser
+from trl import ModelConfig
 
 from data_prep.files import atomic_write
 from data_prep.records import read_records
 from data_prep.stages import file_digest
 from recipe.arguments import StageArguments
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.evaluation import Sample, mean_metrics, metrics, score_records
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.predictions import predict, read_answers
@@ -124,7 +124,7 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((EvalArguments,)).parse_args_and_config(args)
+    return Parser((EvalArguments,)).parse_args_and_config(args)
 
 
 def report(args: EvalArguments) -> None:

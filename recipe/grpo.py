@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trl import GRPOConfig, ModelConfig, TrlParser, get_peft_config
+from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.stages import Stage
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.rewards import reward_functions
@@ -21,7 +21,7 @@ from recipe.trainers import GroundingGRPOTrainer
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+    return Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
 
 
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:

@@ -19,14 +19,13 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from PIL import Image
 from transformers import AutoConfig
-from trl import TrlParser
 
 from data_prep.files import atomic_write
 from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
 from data_prep.video import VideoError, sample_frames
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.drawing import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
 from recipe.evaluate import EvalArguments, answers_path
 from recipe.evaluation import METRICS, true_track
@@ -280,7 +279,7 @@ def greedy_answers(args: EvalArguments, checkpoint: Path) -> Path:
 
 def parse(args: list[str] | None = None) -> tuple[ReportArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((ReportArguments,)).parse_args_and_config(args)
+    return Parser((ReportArguments,)).parse_args_and_config(args)
 
 
 if __name__ == "__main__":

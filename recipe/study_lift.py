@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl import TrlParser
-
 from data_prep.files import atomic_write
 from data_prep.stages import StageError, read_stamp
 from recipe.before_after import DECODING, SUMMARY_METRICS, evaluate_both, gains, mean_logged, short
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments
 
 
@@ -133,7 +131,7 @@ def main(args: StudyArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[StudyArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((StudyArguments,)).parse_args_and_config(args)
+    return Parser((StudyArguments,)).parse_args_and_config(args)
 
 
 if __name__ == "__main__":

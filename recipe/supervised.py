@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trl import ModelConfig, SFTConfig, TrlParser, get_peft_config
+from trl import ModelConfig, SFTConfig, get_peft_config
 
 from data_prep.stages import Stage
 from recipe.arguments import StageArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete
+from recipe.cli import Parser
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.trainers import GroundingSFTTrainer
@@ -17,7 +18,7 @@ from recipe.wrong_image import wrong_image_loss_ratio
 
 def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, ModelConfig]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
+    return Parser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
 
 
 def main(name: str, script_args: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:

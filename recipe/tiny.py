@@ -19,11 +19,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import Glm4vConfig, Glm4vForConditionalGeneration, Glm4vProcessor, PreTrainedTokenizerFast
 from transformers.models.glm4v.image_processing_glm4v import Glm4vImageProcessor
 from transformers.models.glm4v.video_processing_glm4v import Glm4vVideoProcessor
-from trl import TrlParser
 
 from data_prep.records import read_records
 from data_prep.stages import Stage
-from recipe.cli import run
+from recipe.cli import Parser, run
 from recipe.dataset import completion_text
 from recipe.families import FAMILIES
 from recipe.prompts import load_prompts, question, timestamp
@@ -266,7 +265,7 @@ def main(args: TinyArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[TinyArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return TrlParser((TinyArguments,)).parse_args_and_config(args)
+    return Parser((TinyArguments,)).parse_args_and_config(args)
 
 
 if __name__ == "__main__":
