@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+import yaml
+
 from data_prep.records import RecordError
 from data_prep.sources import synthetic
 from data_prep.stages import StageError
@@ -22,9 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         COMMANDS[args.command].run(args)
-    except (RecordError, StageError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (RecordError, StageError, OSError, ValueError, yaml.YAMLError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from what is there", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -13,13 +13,13 @@ import argparse
 import json
 import os
 import random
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import av
-import yaml
 from tqdm import tqdm
 
 from data_prep.aggregate import aggregate_frames
@@ -27,7 +27,8 @@ from data_prep.files import atomic_write
 from data_prep.records import SCHEMA_VERSION, RecordWriter
 from data_prep.seconds import seconds_of, span_of_frames
 from data_prep.sources.synthetic_clips import PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip, draw_frame
-from data_prep.stages import Stage
+from data_prep.sources.synthetic_config import clip_settings, read_config
+from data_prep.stages import Stage, StageError
 
 SIDE = UNITS * PIXELS_PER_UNIT
 
@@ -46,19 +47,12 @@ TRACKING = ("{colour} {shape}", "the {colour} {shape}")
 
 
 def write_video(path: Path, clip: Any) -> None:
-    """Encode one drawn clip as H.264 MP4 (yuv420p); written aside, then renamed.
-
-    Raises:
-        RuntimeError: This build of PyAV has no libx264.
-    """
-    if "libx264" not in av.codecs_available:
-        raise RuntimeError(
-            "PyAV has no libx264 encoder here; install the PyPI wheel: pip install --force-reinstall av"
-        )
+    """Encode one drawn clip as H.264 MP4 (yuv420p); written aside, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".part")
     with av.open(str(aside), "w", format="mp4") as container:
-        options = {"crf": "16", "preset": "veryfast", "threads": "1"}
+        # With its macroblock tree on, x264 writes other bytes after other clips in the same process.
+        options = {"crf": "16", "preset": "veryfast", "threads": "1", "mbtree": "0"}
         stream = container.add_stream("libx264", rate=clip.rate, options=options)
         stream.width = stream.height = SIDE
         stream.pix_fmt = "yuv420p"
@@ -204,6 +198,11 @@ def build_split(
     return writer.count
 
 
+def leave_interrupts_to_the_parent() -> None:
+    """Ignore Ctrl-C in a worker: the terminal sends it to all, and the parent drops what has not begun."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--config", type=Path, required=True, help="YAML with seed, clip settings and splits")
@@ -216,33 +215,28 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         ValueError: A key of the config that is not known, or a value of the wrong kind.
+        StageError: This build of PyAV cannot write H.264, or the folder is not a stage's.
     """
-    with args.config.open(encoding="utf-8") as stream:
-        config = yaml.safe_load(stream)
-    known = {"seed", "clip", "splits"}
-    if not isinstance(config, dict) or not known >= config.keys() >= {"splits"}:
-        raise ValueError(f"{args.config}: expected the keys {', '.join(sorted(known))}, found {config!r:.200}")
+    config = read_config(args.config)
     stage = Stage(args.out, "data", config | {"scale": args.scale})
     if stage.is_complete():
         return
+    if "libx264" not in av.codecs_available:
+        raise StageError(
+            "PyAV has no libx264 encoder here, so no videos can be written; "
+            "install the PyPI wheel: pip install --force-reinstall av"
+        )
     stage.begin()
     counts = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for split, wanted in config["splits"].items():
-            clips = max(1, round(wanted["clips"] * args.scale))
-            settings = clip_settings(config.get("clip", {}) | wanted.get("clip", {}), f"{args.config}: {split}")
-            counts[split] = build_split(args.out, split, clips, wanted["use"], config.get("seed", 0), settings, pool)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=leave_interrupts_to_the_parent) as pool:
+        try:
+            for split, wanted in config["splits"].items():
+                clips = max(1, round(wanted["clips"] * args.scale))
+                settings = clip_settings(config, wanted)
+                counts[split] = build_split(
+                    args.out, split, clips, wanted["use"], config.get("seed", 0), settings, pool
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     stage.finish({"records": counts})
-
-
-def clip_settings(values: dict[str, Any], where: str) -> ClipSettings:
-    """ClipSettings of a YAML mapping.
-
-    Raises:
-        ValueError: An unknown key; the message names it.
-    """
-    settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-    try:
-        return ClipSettings(**settings)
-    except TypeError as error:
-        raise ValueError(f"{where}: clip: {error}") from None

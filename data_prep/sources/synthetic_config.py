@@ -1,0 +1,76 @@
+"""The synthetic source's YAML: seed, clip settings and splits, every key checked before anything is made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_prep.sources.synthetic_clips import ClipSettings
+
+USES = ("general", "ground", "test")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The YAML file of `--config`, checked.
+
+    Raises:
+        ValueError: A key that is not known or missing, or a value of the wrong kind; the message names it.
+    """
+    with path.open(encoding="utf-8") as stream:
+        config = yaml.safe_load(stream)
+    check_keys(config, f"{path}", {"seed", "clip", "splits"}, ("splits",))
+    check_clip(config, f"{path}")
+    check_mapping(config["splits"], f"{path}: splits")
+    for split, wanted in config["splits"].items():
+        check_split(wanted, f"{path}: {split}")
+    return dict(config)
+
+
+def check_split(wanted: Any, where: str) -> None:
+    """What one split says: how many clips, what for, and clip settings of its own."""
+    check_keys(wanted, where, {"clips", "use", "clip"}, ("clips", "use"))
+    check_clip(wanted, where)
+    if isinstance(wanted["clips"], bool) or not isinstance(wanted["clips"], int) or wanted["clips"] < 1:
+        raise ValueError(f"{where}: clips is {wanted['clips']!r}, expected a whole number above 0")
+    if wanted["use"] not in USES:
+        raise ValueError(f"{where}: use is {wanted['use']!r}, expected one of {', '.join(USES)}")
+
+
+def check_clip(holder: dict[str, Any], where: str) -> None:
+    """The clip settings of the config or of a split, if it has some: known keys alone."""
+    if "clip" in holder:
+        check_keys(holder["clip"], f"{where}: clip", set(ClipSettings.__dataclass_fields__))
+
+
+def check_keys(value: Any, where: str, known: set[str], needed: Iterable[str] = ()) -> None:
+    """Compare a mapping of the YAML with the keys that it may and must have.
+
+    Raises:
+        ValueError: It is no mapping, or a key is unknown or missing.
+    """
+    check_mapping(value, where)
+    for key in value:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+            raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+    for key in needed:
+        if key not in value:
+            raise ValueError(f"{where}: key {key!r} is missing")
+
+
+def check_mapping(value: Any, where: str) -> None:
+    """Raise a ValueError where the YAML holds something else than a mapping with keys."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{where}: found {value!r:.80}, expected a mapping of keys to values")
+
+
+def clip_settings(config: dict[str, Any], wanted: dict[str, Any]) -> ClipSettings:
+    """A split's ClipSettings: the config's, with what the split says of its own."""
+    values: dict[str, Any] = config.get("clip", {}) | wanted.get("clip", {})
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return ClipSettings(**values)

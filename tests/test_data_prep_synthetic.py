@@ -1,0 +1,195 @@
+"""The synthetic source: its tracks tell the truth about real files, and bad settings are one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+
+from data_prep.__main__ import main
+from data_prep.records import read_records
+from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS
+from data_prep.stages import read_stamp
+
+SIDE = UNITS * PIXELS_PER_UNIT
+SPLITS = ("general", "ground", "test")
+
+
+def annotations_of(folder, split):
+    with (folder / "annotations" / f"{split}.jsonl").open() as stream:
+        return [json.loads(line) for line in stream]
+
+
+def pictures_of(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_drawn_pixels_lie_inside_the_boxes_of_their_frame(tiny_data, split):
+    """Read back from the encoded file, frame by frame: nothing is drawn outside, and every box is filled."""
+    boxes = 0
+    for annotation in annotations_of(tiny_data, split):
+        pictures = pictures_of(tiny_data / "videos" / annotation["video"])
+        assert len(pictures) == annotation["frames"]
+        for number, picture in enumerate(pictures):
+            outside = np.ones((SIDE, SIDE), bool)
+            for item in annotation["objects"]:
+                if not item["begin_frame"] <= number < item["end_frame"]:
+                    continue
+                x, y, width, height = item["boxes_xywh"][number - item["begin_frame"]]
+                assert x >= 0
+                assert y >= 0
+                assert x + width <= SIDE
+                assert y + height <= SIDE
+                # Chroma is subsampled by two and compressed: a shape bleeds a little over its edge.
+                outside[max(0, y - 3) : y + height + 3, max(0, x - 3) : x + width + 3] = False
+                boxes += 1
+            away = np.abs(picture - BACKGROUND).sum(-1)
+            assert away[outside].max(initial=0) < 60, (annotation["video"], number)
+    assert boxes > 50
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_middle_frame_of_a_second_fills_the_box_of_its_record(tiny_data, split):
+    """The colour's pixels in the frame nearest to k + 0.5 reach all four sides of the box that second k states."""
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(tiny_data, split)}
+    checked = 0
+    for record in read_records(tiny_data / f"{split}.jsonl"):
+        if not record["track"]:
+            continue
+        annotation = annotations[record["video"]]
+        target = annotation["objects"][int(record["id"].rsplit("/", 1)[1])]
+        pictures = pictures_of(tiny_data / "videos" / record["video"])
+        for state in record["track"]:
+            number = min(
+                range(target["begin_frame"], target["end_frame"]),
+                key=lambda frame: (abs(frame / annotation["fps"] - state["second"] - 0.5), frame),
+            )
+            alike = np.abs(pictures[number] - COLOURS[target["colour"]]).sum(-1) < 150
+            ys, xs = np.nonzero(alike)
+            found = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            assert np.abs(np.array(found) / SIDE - state["box"]).max() <= 4 / SIDE, (record["id"], state)
+            checked += 1
+    assert checked >= 5
+
+
+def test_records_agree_with_their_annotations(tiny_data):
+    for split in SPLITS:
+        videos = {annotation["video"] for annotation in annotations_of(tiny_data, split)}
+        records = list(read_records(tiny_data / f"{split}.jsonl"))
+        assert {record["video"] for record in records} == videos
+        assert len({record["id"] for record in records}) == len(records)
+        for record in records:
+            assert (tiny_data / "videos" / record["video"]).is_file()
+            if record["track"]:
+                seconds = [state["second"] for state in record["track"]]
+                assert record["span"] == [seconds[0], seconds[-1]]
+    kinds = {record["kind"] for split in SPLITS for record in read_records(tiny_data / f"{split}.jsonl")}
+    assert kinds == {"tracking", "qa", "declarative", "interrogative"}
+    assert len(list(read_records(tiny_data / "test.jsonl"))) == 5  # one sentence a clip
+
+
+SMALL = """
+seed: 1
+clip: {seconds: [2], min_event: 1, max_event: 2, rates: [8]}
+splits:
+  a: {clips: 3, use: ground}
+"""
+
+
+def make(folder, text=SMALL, *words):
+    folder.mkdir(exist_ok=True)
+    (folder / "data.yaml").write_text(text)
+    return main(["synthetic", "--config", str(folder / "data.yaml"), "--out", str(folder / "data"), *words])
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "stamp.json"
+    }
+
+
+def test_the_same_seed_gives_the_same_bytes_and_more_clips_keep_the_first(tmp_path):
+    assert make(tmp_path / "one") == make(tmp_path / "two") == 0
+    one = contents(tmp_path / "one" / "data")
+    assert one == contents(tmp_path / "two" / "data")
+    assert make(tmp_path / "more", SMALL.replace("clips: 3", "clips: 4")) == 0
+    more = contents(tmp_path / "more" / "data")
+    assert len(more) == len(one) + 1
+    assert all(more[name] == data for name, data in one.items() if name.endswith(".mp4"))
+    assert make(tmp_path / "other", SMALL.replace("seed: 1", "seed: 2")) == 0
+    assert contents(tmp_path / "other" / "data") != one
+
+
+def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
+    assert make(tmp_path) == 0
+    before = (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns
+    assert make(tmp_path) == 0
+    assert (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns == before
+    assert "up to date" in capsys.readouterr().err
+    assert make(tmp_path, SMALL, "--scale", "0.4") == 0
+    assert read_stamp(tmp_path / "data")["results"]["records"]["a"] >= 1
+    assert len(list((tmp_path / "data" / "videos" / "a").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 1", "sede: 1", "data.yaml: unknown key 'sede'; did you mean 'seed'?"),
+        ("clips: 3", "clps: 3", "data.yaml: a: unknown key 'clps'; did you mean 'clips'?"),
+        ("min_event", "min_evnt", "data.yaml: clip: unknown key 'min_evnt'; did you mean 'min_event'?"),
+        ("use: ground", "use: ground, clip: {second: [3]}", "a: clip: unknown key 'second'; did you mean 'seconds'?"),
+        ("use: ground", "use: grond", "a: use is 'grond', expected one of general, ground, test"),
+        ("clips: 3", "clips: many", "a: clips is 'many', expected a whole number above 0"),
+        ("clips: 3, ", "", "a: key 'clips' is missing"),
+        ("splits:\n  a: {clips: 3, use: ground}", "", "key 'splits' is missing"),
+        ("{clips: 3, use: ground}", "3", "a: found 3, expected a mapping"),
+        ("use: ground}", "use: ground", "expected ',' or '}'"),
+    ],
+)
+def test_bad_settings_are_one_line_that_names_the_key(tmp_path, capsys, old, new, message):
+    assert old in SMALL
+    assert make(tmp_path, SMALL.replace(old, new)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_an_encoder_one_line_comes_first(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
+    assert make(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: PyAV has no libx264 encoder here")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -signal.SIGKILL)])
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, name, code):
+    text = SMALL.replace("clips: 3", "clips: 60")
+    assert make(tmp_path / "whole", text) == 0
+    (tmp_path / "data.yaml").write_text(text)
+    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
+    command += ["--out", str(tmp_path / "data")]
+    videos = tmp_path / "data" / "videos" / "a"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and not (videos.is_dir() and len(list(videos.glob("*.mp4"))) >= 5):
+        time.sleep(0.01)
+    os.killpg(process.pid, getattr(signal, name))  # as a terminal does: workers too
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == code, error
+    assert "Traceback" not in error
+    assert not read_stamp(tmp_path / "data")["complete"]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    made = {name: data for name, data in contents(tmp_path / "data").items() if not name.endswith(".part")}
+    assert made == contents(tmp_path / "whole" / "data")
