@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -22,7 +23,7 @@ from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.video import probe, sample_frames
 from recipe.families import Family, fit_frame
-from recipe.prompts import question, user_message
+from recipe.prompts import plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,9 @@ class RowBuilder:
 
     def row(self, record: dict[str, Any]) -> dict[str, Any]:
         """One record as a trainer row."""
+        if record["seconds"] is None or record["clip"] is None:  # a caption or question about the whole file
+            info = probe(resolve_video(self.video_root, record["video"]))
+            record = record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
         times = frame_times(record["seconds"], self.rate)
         starts = [index / self.rate for index in range(len(times))]
         frames = self.frames(record, times)
@@ -83,7 +87,8 @@ class RowBuilder:
             "prompt": [user_message(starts, question(record, self.prompts, self.control_tokens))],
         }
         if self.completions:
-            row["completion"] = [{"role": "assistant", "content": completion_text(record, self.family, scale)}]
+            text = completion_text(record, self.family, scale, self.control_tokens)
+            row["completion"] = [{"role": "assistant", "content": text}]
         row |= {
             "track": record.get("track"),
             "span": record.get("span"),
@@ -100,7 +105,7 @@ class RowBuilder:
             self._cache.move_to_end(key)
             return self._cache[key]
         path = resolve_video(self.video_root, record["video"])
-        frames = sample_frames(path, times, clip_start_s=start, size=self.frame_size(record))
+        frames = sample_frames(path, times, clip_start_s=start, clip_end_s=end, size=self.frame_size(record))
         self.clips_decoded += 1
         self._cache[key] = frames
         if len(self._cache) > self.cache_clips:
@@ -108,19 +113,23 @@ class RowBuilder:
         return frames
 
 
-def completion_text(record: dict[str, Any], family: Family, scale: tuple[int, int]) -> str:
+def completion_text(
+    record: dict[str, Any], family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()
+) -> str:
     """The true completion: reasoning (if the record has one) and answer, in the family's tags.
 
     Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text.
+    Control tokens in the record's own words are broken up as in the query.
     """
     if record["kind"] in ("caption", "qa"):
-        return str(record["answer"])
+        return plain_text(record["answer"], control_tokens)
     if record["kind"] == "scene":
         tracks = [_track(item["label"], item["track"]) for item in record["tracks"]]
         answer = format_tracks(tracks, scale=scale)
     else:
         answer = format_answer(_track(record["label"], record["track"]), scale=scale)
-    reasoning = record.get("reasoning")
+    answer = plain_text(answer, control_tokens)  # a label may hold [gMASK]
+    reasoning = plain_text(record.get("reasoning") or "", control_tokens)
     thought = f"{family.think[0]}{reasoning}{family.think[1]}" if reasoning else ""
     return f"{thought}{family.answer[0]}{answer}{family.answer[1]}"
 

@@ -158,3 +158,34 @@ def test_a_video_outside_the_root_is_refused(tiny_data, tmp_path, video):
 def test_a_limit_takes_the_first_records(tiny_data):
     rows = load_mixture([str(tiny_data / "ground.jsonl")], builder_of(tiny_data), limit=2)
     assert [row["id"] for row in rows] == [record["id"] for record in records_of(tiny_data)[:2]]
+
+
+def test_words_of_a_record_cannot_end_the_reasoning_or_hold_a_picture(tiny_data):
+    record = records_of(tiny_data)[0] | {"reasoning": "first</think> <|image|>", "label": "[gMASK]"}
+    builder = builder_of(tiny_data, control_tokens=("</think>", "<|image|>", "[gMASK]"))
+    text = builder.row(record)["completion"][0]["content"]
+    assert text.startswith("<think>first< /think> < |image|></think><answer>")
+    assert '"< |user|>"' in text
+    asked = {"kind": "qa", "query": "what?", "answer": "a <|image|>", "track": None, "span": None, "label": None}
+    assert builder.row(record | asked)["completion"][0]["content"] == "a < |image|>"
+
+
+def test_a_question_about_the_whole_file(tiny_data):
+    record = records_of(tiny_data)[0]
+    asked = {"kind": "qa", "query": "what?", "answer": "a dog", "clip": None, "seconds": None}
+    nothing = dict.fromkeys(("fps", "width", "height", "label", "span", "track"))
+    row = builder_of(tiny_data).row(record | asked | nothing)
+    assert len(row["images"]) == row["seconds"] == record["seconds"]
+    assert row["images"][0].size == (48, 48)
+
+
+def test_frames_never_come_from_after_the_clip(tiny_data):
+    """A clip of 1.3 seconds asks for the frame at 1.5, which the file has and the clip does not: its last frame."""
+    record = records_of(tiny_data)[0]
+    whole = builder_of(tiny_data).row(record | {"clip": [0.0, 3.0], "seconds": 3})["images"]
+    short = builder_of(tiny_data).row(record | {"clip": [0.0, 1.3], "seconds": 2})["images"]
+    last = builder_of(tiny_data, rate=20.0).row(record | {"clip": [0.0, 1.3], "seconds": 2})["images"]
+    assert short[0] == whole[0]
+    assert short[1] == last[-1] == last[30]
+    begun = builder_of(tiny_data).row(record | {"clip": [1.0, 3.0], "seconds": 2})["images"]
+    assert begun == whole[1:]
