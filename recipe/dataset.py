@@ -128,7 +128,6 @@ def completion_text(
         answer = format_tracks(tracks, scale=scale)
     else:
         answer = format_answer(_track(record["label"], record["track"]), scale=scale)
-    answer = plain_text(answer, control_tokens)  # a label may hold [gMASK]
     reasoning = plain_text(record.get("reasoning") or "", control_tokens)
     thought = f"{family.think[0]}{reasoning}{family.think[1]}" if reasoning else ""
     return f"{thought}{family.answer[0]}{answer}{family.answer[1]}"

@@ -165,7 +165,7 @@ def test_words_of_a_record_cannot_end_the_reasoning_or_hold_a_picture(tiny_data)
     builder = builder_of(tiny_data, control_tokens=("</think>", "<|image|>", "[gMASK]"))
     text = builder.row(record)["completion"][0]["content"]
     assert text.startswith("<think>first< /think> < |image|></think><answer>")
-    assert '"[ gMASK]"' in text
+    assert "[gMASK]" not in text  # the formatter of answers escapes it
     asked = {"kind": "qa", "query": "what?", "answer": "a <|image|>", "track": None, "span": None, "label": None}
     assert builder.row(record | asked)["completion"][0]["content"] == "a < |image|>"
 
