@@ -37,8 +37,8 @@ def generate(
     decoding: dict[str, Any] = {"do_sample": False}
     if temperature > 0:
         decoding = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    # A sampled image token has no image behind it and breaks the next forward pass.
-    decoding["suppress_tokens"] = [model.config.image_token_id]
+    # A sampled image or video token has nothing behind it and breaks the next forward pass.
+    decoding["suppress_tokens"] = [model.config.image_token_id, model.config.video_token_id]
     output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
     answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return answers

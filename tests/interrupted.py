@@ -1,0 +1,65 @@
+"""Run a stage of the recipe and stop it at a chosen place: `python -m tests.interrupted NAME WHERE STEP words...`.
+
+WHERE is `between` (SIGKILL after a step), `within` (SIGKILL while the step's checkpoint is being written), `ctrl-c`
+(SIGINT after a step) or `never`. The reward is exchanged for one that an untrained model earns some of.
+"""
+
+import importlib
+import os
+import signal
+import sys
+
+import recipe  # noqa: F401  (before transformers)
+
+from transformers import Trainer, TrainerCallback  # isort: skip
+
+
+class Stop(TrainerCallback):
+    def __init__(self, step, with_signal):
+        self.step, self.signal = step, with_signal
+
+    def on_step_end(self, args, state, control, **kwargs):
+        # One step later than a checkpoint would do: there is work to be lost.
+        if state.global_step == self.step:
+            os.kill(os.getpid(), self.signal)
+
+
+def stop_within(step):
+    """Kill in the middle of writing a checkpoint: the weights are there, the generator's state is not."""
+    upstream = Trainer._save_rng_state
+
+    def save(self, output_dir):
+        if self.state.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        upstream(self, output_dir)
+
+    Trainer._save_rng_state = save
+
+
+def variety_reward(completions, **kwargs):
+    """How many different characters a completion has: differs within a group even before any training."""
+    return [len(set(completion[0]["content"])) / 50 for completion in completions]
+
+
+def main(name, where, step, words):
+    from recipe import cli, rewards
+
+    rewards.REWARDS["tiou_mviou"] = [variety_reward]
+    stage = importlib.import_module("recipe.grpo" if name == "grpo" else "recipe.supervised")
+    if where == "within":
+        stop_within(step)
+    elif where != "never":
+        upstream = stage.MarkComplete
+        with_signal = signal.SIGINT if where == "ctrl-c" else signal.SIGKILL
+
+        class MarkAndStop(upstream, Stop):
+            def __init__(self):
+                Stop.__init__(self, step, with_signal)
+
+        stage.MarkComplete = MarkAndStop
+    run = stage.main if name == "grpo" else lambda *arguments: stage.main(name, *arguments)
+    cli.run(lambda: stage.parse(words), run)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:])

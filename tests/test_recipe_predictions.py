@@ -1,0 +1,94 @@
+"""Answers are kept as they come; a run that was cut short ends with the same ones."""
+
+import json
+
+import pytest
+from trl import ModelConfig
+
+from data_prep.records import read_records
+from recipe import predictions
+from recipe.arguments import StageArguments
+from recipe.loading import load_model, load_processor, row_builder
+from recipe.predictions import predict, read_answers
+
+
+@pytest.fixture(scope="module")
+def parts(tiny_data, tiny_base):
+    script = StageArguments(video_root=str(tiny_data / "videos"), prompts="tiny", max_frame_pixels=2304)
+    model_args = ModelConfig(model_name_or_path=str(tiny_base), dtype="float32")
+    model, processor = load_model(model_args, script).eval(), load_processor(model_args)
+    return model, processor, str(tiny_data / "test.jsonl"), row_builder(script, model, processor, completions=False)
+
+
+def answer(parts, out, **settings):
+    return predict(*parts, out, **{"temperature": 1.0, "max_new_tokens": 10, "batch_size": 2} | settings)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Ids' batches that the model was asked for."""
+    seen = []
+    upstream = predictions.generate
+
+    def generate(model, processor, rows, **settings):
+        seen.append([row["id"] for row in rows])
+        return upstream(model, processor, rows, **settings)
+
+    monkeypatch.setattr(predictions, "generate", generate)
+    return seen
+
+
+def test_every_record_is_answered_in_order(parts, tmp_path, asked):
+    found = answer(parts, tmp_path / "a.jsonl")
+    ids = [record["id"] for record in read_records(parts[2])]
+    assert list(found) == ids == [name for batch in asked for name in batch]
+    assert read_answers(tmp_path / "a.jsonl") == found
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"], "no .part is left"
+
+
+def test_what_is_there_is_not_asked_again(parts, tmp_path, asked):
+    first = answer(parts, tmp_path / "a.jsonl")
+    del asked[:]
+    assert answer(parts, tmp_path / "a.jsonl") == first
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "rest", "batches_left"),
+    [
+        (0, "", 3),
+        (2, "", 2),
+        (2, '{"id": "synthetic/te', 2),
+        (3, "", 2),  # half a batch: asked as a whole, so that sampling is the same
+        (4, "[1, 2]\nnull\n\n\xff", 1),
+        (5, "", 0),
+    ],
+)
+def test_a_run_that_was_cut_short_ends_with_the_same_answers(parts, tmp_path, asked, lines, rest, batches_left):
+    whole = answer(parts, tmp_path / "whole.jsonl")
+    kept = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)[:lines]
+    (tmp_path / "cut.jsonl.part").write_text("".join(kept) + rest, encoding="latin-1")
+    del asked[:]
+    assert answer(parts, tmp_path / "cut.jsonl") == whole
+    assert (tmp_path / "cut.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert len(asked) == batches_left
+
+
+def test_repeats_differ_by_their_seed(parts, tmp_path):
+    first, same, other = (answer(parts, tmp_path / f"{n}.jsonl", seed=s) for n, s in enumerate((0, 0, 1)))
+    assert first == same != other
+
+
+def test_a_limit(parts, tmp_path):
+    assert list(answer(parts, tmp_path / "a.jsonl", limit=3)) == [r["id"] for r in read_records(parts[2])][:3]
+
+
+def test_any_text_survives_the_file(tmp_path):
+    texts = {"a": "line\nbreak \u2028 \x00", "b": '{"0": []}', "c": "", "d": "日本語 ☃"}
+    lines = [json.dumps({"id": name, "answer": text}) for name, text in texts.items()]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert read_answers(tmp_path / "a.jsonl") == texts
+
+
+def test_no_file_is_no_answer(tmp_path):
+    assert read_answers(tmp_path / "no.jsonl") == {}

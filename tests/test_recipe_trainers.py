@@ -1,0 +1,168 @@
+"""Two learning rates reach the right parameters, and a GRPO step decodes each clip once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainerCallback
+from trl import GRPOConfig, ModelConfig, SFTConfig
+
+from recipe.arguments import StageArguments
+from recipe.dataset import load_mixture
+from recipe.loading import load_model, load_processor, row_builder
+from recipe.rewards import reward_functions
+from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer, is_vision
+
+COMMON = {
+    "max_steps": 1,
+    "learning_rate": 1e-3,
+    "bf16": False,
+    "use_cpu": True,
+    "gradient_checkpointing": False,
+    "dataloader_pin_memory": False,
+    "remove_unused_columns": False,
+    "report_to": "none",
+    "save_strategy": "no",
+    "disable_tqdm": True,
+}
+
+
+def parts(tiny_data, tiny_base, completions, vision_rate, **others):
+    """Model, processor, builder and rows of a stage on the tiny data."""
+    script = StageArguments(
+        video_root=str(tiny_data / "videos"),
+        prompts="tiny",
+        max_frame_pixels=2304,
+        vision_learning_rate=vision_rate,
+        **others,
+    )
+    model_args = ModelConfig(model_name_or_path=str(tiny_base), dtype="float32")
+    model, processor = load_model(model_args, script), load_processor(model_args)
+    builder = row_builder(script, model, processor, completions=completions)
+    return model, processor, builder, load_mixture([str(tiny_data / "ground.jsonl")], builder)
+
+
+def sft_trainer(tiny_data, tiny_base, tmp_path, vision_rate, **settings):
+    model, processor, _, rows = parts(tiny_data, tiny_base, True, vision_rate)
+    args = SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=2, max_length=None, **COMMON | settings)
+    trainer = GroundingSFTTrainer(model=model, args=args, train_dataset=rows, processing_class=processor)
+    trainer.vision_learning_rate = vision_rate
+    return trainer
+
+
+def rates(trainer):
+    """Parameter name -> its rate; every parameter that learns is in one group, and no other is in any."""
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    found = {}
+    for group in trainer.optimizer.param_groups:
+        for parameter in group["params"]:
+            assert names[id(parameter)] not in found
+            found[names[id(parameter)]] = group["lr"]
+    assert found.keys() == {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    return found
+
+
+def test_the_vision_tower_has_its_own_rate(tiny_data, tiny_base, tmp_path):
+    trainer = sft_trainer(tiny_data, tiny_base, tmp_path, 2e-4, weight_decay=0.01)
+    trainer.create_optimizer()
+    by_name = rates(trainer)
+    assert {rate for name, rate in by_name.items() if ".visual." in name} == {2e-4}
+    assert {rate for name, rate in by_name.items() if ".visual." not in name} == {1e-3}
+    assert sum(".visual." in name for name in by_name) > 10
+    # Decay stays as Trainer splits it: none for biases and norms, in both halves.
+    for group in trainer.optimizer.param_groups:
+        assert group["weight_decay"] in (0.0, 0.01)
+    assert len(trainer.optimizer.param_groups) == 4
+    assert trainer.create_optimizer() is trainer.optimizer
+    assert len(trainer.optimizer.param_groups) == 4, "asked for again, it is not split again"
+
+
+def test_without_a_rate_of_its_own_there_is_one(tiny_data, tiny_base, tmp_path):
+    trainer = sft_trainer(tiny_data, tiny_base, tmp_path, None)
+    trainer.create_optimizer()
+    assert set(rates(trainer).values()) == {1e-3}
+
+
+def test_the_schedule_scales_both_rates(tiny_data, tiny_base, tmp_path):
+    trainer = sft_trainer(tiny_data, tiny_base, tmp_path, 2e-4, lr_scheduler_type="linear", warmup_steps=0)
+    trainer.create_optimizer_and_scheduler(num_training_steps=4)
+    trainer.optimizer.step()
+    trainer.lr_scheduler.step()
+    assert {round(rate, 12) for rate in rates(trainer).values()} == {0.75e-3, 1.5e-4}
+
+
+def test_a_rate_of_zero_freezes_the_tower_and_the_rest_learns(tiny_data, tiny_base, tmp_path):
+    trainer = sft_trainer(tiny_data, tiny_base, tmp_path, 0)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    moved = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(is_vision(name) for name in moved)
+
+
+def test_both_halves_move_in_a_step(tiny_data, tiny_base, tmp_path):
+    trainer = sft_trainer(tiny_data, tiny_base, tmp_path, 2e-4)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    moved = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(is_vision(name) for name in moved)
+    assert any(not is_vision(name) for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "vision"),
+    [
+        ("model.visual.blocks.0.attn.qkv.weight", True),
+        ("visual.merger.proj.weight", True),
+        ("base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight", True),
+        ("model.language_model.layers.0.self_attn.q_proj.weight", False),
+        ("lm_head.weight", False),
+        ("model.language_model.visually.weight", False),
+    ],
+)
+def test_what_belongs_to_the_tower(name, vision):
+    assert is_vision(name) is vision
+
+
+def test_a_grpo_step_decodes_each_clip_of_its_batch_once(tiny_data, tiny_base, tmp_path):
+    """4 prompts x 4 samples, used in 4 optimiser steps: the sampler asks for rows 64 times and more."""
+    model, processor, builder, rows = parts(tiny_data, tiny_base, False, 1e-4)
+    fetched = []
+    upstream = builder.row
+
+    def row(record):
+        fetched.append(record["video"])
+        return upstream(record)
+
+    builder.row = row
+    after_step = []
+
+    class Count(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            after_step.append((len(fetched), builder.clips_decoded))
+
+    args = GRPOConfig(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=8,
+        num_generations=4,
+        steps_per_generation=2,
+        num_iterations=2,
+        max_completion_length=8,
+        log_multimodal=False,
+        **COMMON | {"max_steps": 4},
+    )
+    trainer = GroundingGRPOTrainer(
+        model=model,
+        reward_funcs=reward_functions("tiou_mviou"),
+        args=args,
+        train_dataset=rows,
+        processing_class=processor,
+        callbacks=[Count()],
+    )
+    trainer.train()
+    assert len(after_step) == 4
+    for asked, decoded in after_step:
+        assert decoded == len(set(fetched[:asked]))
+    assert len(fetched) >= 4 * 16
+    assert after_step[0][1] <= 2 * 4, "this batch, and the next one that is fetched ahead"
+    assert Path(tmp_path).exists()
