@@ -60,7 +60,7 @@ install: .venv/.done  ## make .venv with everything but vLLM, pinned by constrai
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -c constraints.txt torch
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[recipe,dev]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[recipe,serve,dev]'
 	@touch $@
 
 # An environment of its own: the CPU build excludes the CUDA build. It also brings CUDA builds of torchaudio and
@@ -112,6 +112,11 @@ grpo:  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evalu
 	$(if $(VLLM),$(PY_VLLM),$(PY)) -m recipe.grpo --config $(CONFIGS)/grpo.yaml $(GRPO_PATHS) --reward $(REWARD) --seed $(SEED) \
 	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS)
 	$(PY) -m recipe.before_after --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --run $(RUN) --grpo $(GRPO) $(EVAL_ARGS)
+
+.PHONY: ground
+ground: install  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square"; ARGS="--overlay o.mp4 --out o.json"
+	@test -n "$(VIDEO)" -a -n "$(QUERY)" || { echo 'error: make ground VIDEO=a.mp4 QUERY="the person in red" [MODEL=runs/...]'; exit 2; }
+	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(or $(MODEL),$(RUN)/$(GRPO)) $(ARGS)
 
 .PHONY: study-lift
 study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours

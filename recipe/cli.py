@@ -51,7 +51,7 @@ def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoRet
     """Parse, run and exit. A fault of the program itself still shows its traceback."""
     try:
         arguments = parse()
-    except (ValueError, OSError, yaml.YAMLError) as error:
+    except (ValueError, OSError, StageError, yaml.YAMLError) as error:
         fail(error)
     try:
         main(*arguments)

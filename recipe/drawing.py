@@ -30,16 +30,21 @@ SFT = Look("SFT", "#E69F00", dash=5, inset=2)
 RL = Look("RL", "#0072B2", inset=4)
 
 
-def draw_boxes(frame: Image.Image, boxes: Sequence[tuple[Look, Box | None]], *, side: int = 144) -> Image.Image:
-    """A copy of the frame, enlarged so that its longer side has `side` pixels, with the boxes drawn into it.
+def draw_boxes(
+    frame: Image.Image, boxes: Sequence[tuple[Look, Box | None]], *, side: int = 144, smooth: bool = False
+) -> Image.Image:
+    """A copy of the frame, scaled so that its longer side has `side` pixels, with the boxes drawn into it.
 
     Args:
         boxes: (look, (x_min, y_min, x_max, y_max) normalised to [0, 1]) pairs; None draws nothing.
         side: pixels.
+        smooth: scale as photographs want it; else pixels stay sharp squares.
     """
     factor = side / max(frame.size)
     width, height = (max(1, round(length * factor)) for length in frame.size)
-    picture = frame.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
+    picture = frame.convert("RGB").resize(
+        (width, height), Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    )
     draw = ImageDraw.Draw(picture)
     for look, box in boxes:
         if box is not None:

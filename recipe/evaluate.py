@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from trl import ModelConfig
 
 from data_prep.files import atomic_write
 from data_prep.records import read_records
-from data_prep.stages import file_digest
+from data_prep.stages import StageError, file_digest
 from recipe.arguments import StageArguments
 from recipe.cli import Parser, run
 from recipe.evaluation import Sample, mean_metrics, metrics, score_records
@@ -108,18 +109,44 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
 
 
 def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
-    """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics."""
+    """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics.
+
+    Raises:
+        StageError: No such file of predictions, one without any of the records, or records without a true track.
+    """
     if args.predictions:
         runs, scale_of = [read_answers(Path(args.predictions))], lambda record: (args.box_scale, args.box_scale)
     else:
         runs, scale_of = answers_of_model(args)
     records = list(read_records(args.tracks))[: args.limit]
     scored = [score_records(records, run, scale_of) for run in runs]
+    if not scored[0]:
+        raise StageError(f"{args.tracks}: none of its {len(records)} records has a true track to score against")
+    check_answered(args, [sample.id for sample in scored[0]], runs[0])
     result: dict[str, Any] = mean_metrics([metrics(samples) for samples in scored])
     result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
     with atomic_write(args.out) as stream:
         json.dump(result, stream, indent=1)
     return result, scored
+
+
+def check_answered(args: EvalArguments, ids: list[str], answers: dict[str, str]) -> None:
+    """Say how many of the records have no answer, which counts 0.
+
+    Raises:
+        StageError: None has one, so the file of predictions is another one than was meant.
+    """
+    missing = [name for name in ids if name not in answers]
+    where = args.predictions or args.model
+    if len(missing) == len(ids):
+        raise StageError(
+            f"{where}: no such file, or no answer in it to any of the {len(ids)} records of {args.tracks}"
+        )
+    if missing:
+        print(
+            f"{where}: {len(missing)} of {len(ids)} records have no answer and count 0: {missing[0]}, ...",
+            file=sys.stderr,
+        )
 
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:

@@ -1,0 +1,215 @@
+"""Where answers come from: Hugging Face in process, vLLM in process, or any OpenAI-compatible server.
+
+Each backend is a function from rows (`RowBuilder`) to raw answer texts, in order. The prompt is the same for all.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trl import ModelConfig
+
+from data_prep.stages import StageError
+from recipe.arguments import StageArguments
+from recipe.dataset import RowBuilder
+from recipe.families import FAMILIES
+from recipe.generation import generate
+from recipe.guided import answer_regex
+from recipe.loading import control_tokens, load_model, load_processor, row_builder
+from recipe.prompts import load_prompts
+
+Answerer = Callable[[list[dict[str, Any]]], list[str]]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded.
+
+    Attributes:
+        temperature: 0 decodes greedily.
+        max_new_tokens: longest answer, tokens.
+        guided: hold the answer to the answer format by structured outputs (vLLM and servers of it).
+    """
+
+    temperature: float = 0.0
+    max_new_tokens: int = 2048
+    guided: bool = False
+
+
+def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
+    """A checkpoint through transformers' generate.
+
+    Raises:
+        StageError: no checkpoint there; or guided decoding, which transformers does not have.
+    """
+    if decoding.guided:
+        raise StageError("--guided needs --backend vllm or openai: transformers has no structured outputs")
+    model_args = ModelConfig(model_name_or_path=model, dtype="auto")
+    loaded = load_model(model_args, script_args).eval()
+    processor = load_processor(model_args)
+    builder = row_builder(script_args, loaded, processor, completions=False)
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        limits = {"temperature": decoding.temperature, "max_new_tokens": decoding.max_new_tokens}
+        return generate(loaded, processor, rows, **limits)  # type: ignore[arg-type]
+
+    return builder, answer
+
+
+def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
+    """A checkpoint through vLLM's offline engine.
+
+    Raises:
+        StageError: vLLM is not installed here, or no checkpoint there.
+    """
+    from recipe.vllm_rollout import check_installed
+
+    check_installed()
+    from transformers import AutoConfig
+    from trl.data_utils import prepare_multimodal_messages
+    from vllm import LLM, SamplingParams
+    from vllm.platforms import current_platform
+    from vllm.sampling_params import StructuredOutputsParams
+
+    model_args = ModelConfig(model_name_or_path=model)
+    processor = load_processor(model_args)
+    config = AutoConfig.from_pretrained(model)
+    options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
+    if current_platform.is_cpu():
+        from recipe import vllm_cpu
+
+        options |= vllm_cpu.prepare() | {"dtype": str(config.dtype or "float32").removeprefix("torch.")}
+    if decoding.guided:
+        options["structured_outputs_config"] = {"backend": "xgrammar", "disable_any_whitespace": True}
+    engine = LLM(model, **options)
+    builder = row_builder(script_args, _Configured(config), processor, completions=False)
+    never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        prompts = []
+        for row in rows:
+            messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
+            text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            prompts.append({"prompt": text, "multi_modal_data": {"image": row["images"]}})
+        sampling = [
+            SamplingParams(
+                temperature=decoding.temperature,
+                max_tokens=decoding.max_new_tokens,
+                logit_bias=never,
+                structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
+                if decoding.guided
+                else None,
+            )
+            for row in rows
+        ]
+        outputs = engine.generate(prompts, sampling, use_tqdm=False)
+        return [output.outputs[0].text for output in outputs]
+
+    return builder, answer
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """What `row_builder` reads of a model that lives elsewhere."""
+
+    config: Any
+
+
+@dataclass(frozen=True)
+class Server:
+    """An OpenAI-compatible endpoint.
+
+    Attributes:
+        base_url: such as http://localhost:8000/v1.
+        api_key: "" where the server asks for none.
+        family: row of the families' table that the served model belongs to, for its coordinates and tags.
+        timeout_s: longest wait for one answer, seconds.
+    """
+
+    base_url: str
+    api_key: str = ""
+    family: str = "glm4v"
+    timeout_s: float = 600.0
+
+
+def openai_server(
+    script_args: StageArguments, model: str, decoding: Decoding, server: Server
+) -> tuple[RowBuilder, Answerer]:
+    """A served model (`vllm serve`, hosted ones) through the `openai` client.
+
+    Raises:
+        StageError: the client is not installed, the family is unknown; while answering: the server cannot be reached
+            or refuses.
+    """
+    try:
+        import openai
+    except ImportError:
+        raise StageError("--backend openai needs the client: pip install openai") from None
+    if server.family not in FAMILIES:
+        raise StageError(f"--family {server.family!r} is unknown; known: {', '.join(FAMILIES)}")
+    client = openai.OpenAI(
+        base_url=server.base_url, api_key=server.api_key or "none", timeout=server.timeout_s, max_retries=3
+    )
+    family = FAMILIES[server.family]
+    tags: tuple[str, ...] = (
+        *family.think,
+        *family.answer,
+        family.image_token,
+        "<|assistant|>",
+        "<|user|>",
+        "<|system|>",
+    )
+    local = Path(model) / "tokenizer_config.json"
+    if local.is_file():
+        tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
+    builder = RowBuilder(
+        video_root=Path(script_args.video_root),
+        prompts=load_prompts(script_args.prompts),
+        family=family,
+        grid=28,
+        max_pixels=script_args.max_frame_pixels,
+        rate=script_args.frame_rate,
+        completions=False,
+        control_tokens=tags,
+    )
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        return [_ask(row) for row in rows]
+
+    def _ask(row: dict[str, Any]) -> str:
+        extra = {"structured_outputs": {"regex": answer_regex(family, row["seconds"])}} if decoding.guided else None
+        try:
+            reply = client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": _content(row)}],
+                temperature=decoding.temperature,
+                max_tokens=decoding.max_new_tokens,
+                extra_body=extra,
+            )
+        except openai.OpenAIError as error:
+            raise StageError(
+                f"{server.base_url}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            ) from None
+        return (reply.choices[0].message.content or "") if reply.choices else ""
+
+    return builder, answer
+
+
+def _content(row: dict[str, Any]) -> list[Any]:
+    """The user's turn with its pictures as data URIs, in the order of the prompt."""
+    images = iter(row["images"])
+    content: list[Any] = []
+    for part in row["prompt"][0]["content"]:
+        if part["type"] != "image":
+            content.append(part)
+            continue
+        out = io.BytesIO()
+        next(images).save(out, format="PNG")
+        uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+        content.append({"type": "image_url", "image_url": {"url": uri}})
+    return content

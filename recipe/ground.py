@@ -1,0 +1,204 @@
+"""Ask a video a question: when does it happen, and where is the target?
+
+    python -m recipe.ground video.mp4 "the person in red picks up the bag" --model runs/tiny/grpo-tiou_mviou-s0
+    python -m recipe.ground --tracks test.jsonl --videos data/videos --model ... --out answers.jsonl
+
+Prints the span as clock times and writes JSON, an overlay video and a contact sheet where asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.files import atomic_write
+from data_prep.records import RecordError, read_records, resolve_video
+from data_prep.seconds import frame_times
+from data_prep.stages import StageError, read_stamp
+from data_prep.video import VideoError, sample_frames
+from recipe.arguments import StageArguments
+from recipe.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
+from recipe.cli import run
+from recipe.dataset import RowBuilder
+from recipe.expand import expand_boxes
+from recipe.grounding import Grounding, Policy, QueryError, check_query, ground
+from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.sheet import contact_sheet, write_sheet
+
+# Settings that a checkpoint of this recipe was trained with and that its answers depend on.
+_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate")
+
+
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """The command line's settings.
+
+    Raises:
+        StageError: neither a video with a query nor --tracks, or settings that exclude each other.
+    """
+    parser = argparse.ArgumentParser(prog="python -m recipe.ground", description=__doc__.splitlines()[0])
+    parser.add_argument("video", nargs="?", type=Path, help="video file")
+    parser.add_argument("query", nargs="?", help="sentence or question that names the target")
+    parser.add_argument("--model", required=True, help="checkpoint folder, or the served model's name (openai)")
+    parser.add_argument("--out", type=Path, help="result (JSON; with --tracks JSONL)")
+    parser.add_argument("--overlay", type=Path, help="also write this MP4 with the answer drawn into it")
+    parser.add_argument("--sheet", type=Path, help="also write this PNG, one tile a second")
+    parser.add_argument("--frames", choices=("second", "native"), default="second", help="native: a box a frame too")
+    parser.add_argument("--tracks", type=Path, help="ground every record of this file instead of one video")
+    parser.add_argument("--videos", type=Path, default=Path("data/videos"), help="video root of --tracks")
+    parser.add_argument("--backend", choices=("hf", "vllm", "openai"), default="hf")
+    parser.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
+    parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
+    parser.add_argument("--guided", action="store_true", help="hold the answer to the format (vllm, openai)")
+    parser.add_argument("--smooth", choices=("on", "off"), default="on", help="inter-second smoothing")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 decodes greedily")
+    parser.add_argument("--max-new-tokens", type=int, default=2048)
+    parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
+    parser.add_argument("--max-frame-pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
+    parser.add_argument("--window", type=int, default=120, help="longest part seen at once, seconds")
+    parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
+    parser.add_argument("--most-seconds", type=int, default=6 * 3600, help="a longer video is refused")
+    args = parser.parse_args(words)
+    if (args.tracks is None) == (args.video is None):
+        raise StageError("expected a video and a query, or --tracks; see --help")
+    if args.video is not None:
+        check_query(args.query or "")
+    elif args.out is None or args.overlay or args.sheet:
+        raise StageError("--tracks writes answers to --out alone")
+    return (args,)
+
+
+def settings_of(args: argparse.Namespace) -> StageArguments:
+    """Prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
+    known = (read_stamp(Path(args.model)) or {}).get("settings", {})
+    values = {name: known[name] for name in _OF_THE_CHECKPOINT if name in known}
+    given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels}
+    return StageArguments(dataset_name=None, **values | {name: v for name, v in given.items() if v is not None})
+
+
+def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
+    """The row builder and the answering function of the chosen backend."""
+    decoding = Decoding(args.temperature, args.max_new_tokens, args.guided)
+    script_args = settings_of(args)
+    if args.backend == "openai":
+        server = Server(args.base_url, os.environ.get("OPENAI_API_KEY", ""), args.family)
+        return openai_server(script_args, args.model, decoding, server)
+    make = hugging_face if args.backend == "hf" else vllm_in_process
+    return make(script_args, args.model, decoding)
+
+
+def policy_of(args: argparse.Namespace) -> Policy:
+    """How videos are cut and answers finished."""
+    return Policy(args.window, args.overlap, args.smooth == "on", args.most_seconds)
+
+
+def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, tuple[float, float, float, float]]]:
+    """When each frame of the video appears, and the answer's box of each frame inside its span."""
+    times = frame_times_of(video)
+    if found.span is None:
+        return times, {}
+    first, last = found.span
+    boxes = expand_boxes(found.boxes, times)
+    return times, {frame: box for frame, box in boxes.items() if first <= times[frame] < last + 1}
+
+
+def ground_one(args: argparse.Namespace) -> None:
+    """One video: print the answer, write what was asked for."""
+    builder, answerer = backend_of(args)
+    video: Path = args.video
+    found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)
+    result: dict[str, Any] = {"video": str(video)} | found.to_json()
+    result |= {"model": args.model, "backend": args.backend, "smooth": args.smooth, "temperature": args.temperature}
+    frames: dict[int, Any] = {}
+    if args.frames == "native" or args.overlay:
+        times, frames = native_track(video, found)
+        if args.frames == "native":
+            result["frame_track"] = [
+                {"frame": frame, "time_s": round(times[frame], 6), "box": [round(v, 6) for v in box]}
+                for frame, box in sorted(frames.items())
+            ]
+    if args.overlay:
+        overlay = Overlay(found.query, found.label, found.seconds, found.span, frames)
+        print(f"overlay: {write_overlay(video, args.overlay, overlay)}")
+    if args.sheet:
+        pictures = sample_frames(video, frame_times(found.seconds))
+        print(f"sheet: {write_sheet(args.sheet, contact_sheet(pictures, found.boxes, found.span))}")
+    if args.out:
+        with atomic_write(args.out) as out:
+            json.dump(result, out, indent=1, ensure_ascii=False)
+        print(f"result: {args.out}")
+    print(sentence(found))
+
+
+def _say_windows(done: int, total: int) -> None:
+    if total > 1:
+        print(f"window {done} of {total}", file=sys.stderr)
+
+
+def sentence(found: Grounding) -> str:
+    """The answer in words."""
+    if found.span is None:
+        return "not found: the model's answer names no second of the video"
+    parts = f", joined from {len(found.joined)} of {len(found.windows)} windows" if len(found.windows) > 1 else ""
+    first, last = found.span
+    return f"{clock(first)} to {clock(last + 1)} ({len(found.boxes)} of {last - first + 1} seconds with a box{parts})"
+
+
+def ground_all(args: argparse.Namespace) -> None:
+    """Every record of a track file: one JSON a line; goes on where it stopped; what fails is listed."""
+    partial = args.out.with_name(args.out.name + ".part")
+    done = _whole_lines(args.out if args.out.exists() else partial)
+    records = [record for record in read_records(args.tracks) if record["kind"] not in ("caption", "qa")]
+    left = [record for record in records if record["id"] not in done]
+    failed: list[str] = []
+    if left:
+        builder, answerer = backend_of(args)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in done.values())
+            for record in tqdm(left, unit="record", desc="ground"):
+                try:
+                    video = resolve_video(args.videos, record["video"])
+                    clip = (record["clip"][0], record["seconds"])
+                    found = ground(video, record["query"], builder, answerer, policy_of(args), clip=clip)
+                except (VideoError, RecordError, QueryError) as error:
+                    failed.append(f"{record['id']}: {error}")
+                    continue
+                out.write(json.dumps({"id": record["id"]} | found.to_json(), ensure_ascii=False) + "\n")
+                out.flush()
+                os.fsync(out.fileno())
+        partial.replace(args.out)
+    print(f"{args.out}: {len(records) - len(failed)} of {len(records)} records answered")
+    for line in failed[:10]:
+        print(f"not answered: {line}", file=sys.stderr)
+
+
+def _whole_lines(path: Path) -> dict[str, dict[str, Any]]:
+    """id -> result of the lines that were written whole."""
+    found: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                try:
+                    item = json.loads(line)
+                    found[item["id"]] = item
+                except (ValueError, KeyError, TypeError):
+                    continue
+    return found
+
+
+def main(args: argparse.Namespace) -> None:
+    """Ground one video, or a file of records."""
+    if args.tracks is not None:
+        ground_all(args)
+    else:
+        ground_one(args)
+
+
+if __name__ == "__main__":
+    run(parse, main)

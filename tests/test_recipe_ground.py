@@ -1,0 +1,308 @@
+"""Ask a video: the command as a user runs it, on real files with an untrained model, and on input of all bad kinds."""
+
+import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import av
+import numpy as np
+import pytest
+
+from data_prep.records import read_records
+from data_prep.video import probe
+from recipe import ground as command
+from recipe.backends import Decoding, Server, openai_server
+from recipe.cli import run
+from recipe.grounding import Policy, ground
+from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
+from stvg_rewards import parse_answer
+
+ANSWER = (
+    '<think>first it moves</think><answer>{"1": [{"label": "square-1", "bbox_2d": [100, 200, 500, 600]}], '
+    '"2": [{"label": "square-1", "bbox_2d": [100, 200, 500, 600]}, {"label": "x"}]}</answer>'
+)
+
+
+@pytest.fixture(scope="module")
+def video(tiny_data):
+    return sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
+
+
+def ends(*words):
+    """Exit code of the command."""
+    with pytest.raises(SystemExit) as end:
+        run(lambda: command.parse([str(word) for word in words]), command.main)
+    return end.value.code
+
+
+@pytest.fixture
+def answering(monkeypatch, tiny_data):
+    """The command with a backend that gives one text to everything."""
+
+    def install(text):
+        from recipe.dataset import RowBuilder
+        from recipe.families import FAMILIES
+        from recipe.prompts import load_prompts
+
+        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        seen = []
+
+        def answer(rows):
+            seen.extend(rows)
+            return [text] * len(rows)
+
+        monkeypatch.setattr(command, "backend_of", lambda args: (builder, answer))
+        return seen
+
+    return install
+
+
+def test_with_the_tiny_model(video, tiny_base, tmp_path, capsys):
+    out = tmp_path / "a.json"
+    words = [video, "the red square", "--model", tiny_base, "--out", out, "--prompts", "tiny"]
+    assert ends(*words, "--max-new-tokens", 8, "--max-frame-pixels", 2304) == 0
+    result = json.loads(out.read_text())
+    assert result["span"] is None, "an untrained model"
+    assert result["track"] == []
+    assert result["seconds"] == probe(video).seconds
+    assert isinstance(result["answer"], str)
+    assert "not found" in capsys.readouterr().out
+
+
+def test_the_result(video, answering, tmp_path, capsys):
+    answering(ANSWER)
+    names = {name: tmp_path / f"sub/a.{name}" for name in ("json", "mp4", "png")}
+    words = [video, " the square ", "--model", "m", "--frames", "native"]
+    assert ends(*words, "--out", names["json"], "--overlay", names["mp4"], "--sheet", names["png"]) == 0
+    result = json.loads(names["json"].read_text())
+    assert result["span"] == [1, 2]
+    assert result["track"] == [{"second": k, "box": [0.1, 0.2, 0.5, 0.6]} for k in (1, 2)]
+    assert result["query"] == "the square"
+    assert result["label"] == "square-1"
+    assert result["reasoning"] == "first it moves"
+    assert result["discarded_states"] == 1
+    times = [state["time_s"] for state in result["frame_track"]]
+    assert all(1 <= time < 3 for time in times)
+    assert len(times) == sum(1 <= time < 3 for time in frame_times_of(video))
+    assert "0:01 to 0:03 (2 of 2 seconds with a box)" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["a.json", "a.mp4", "a.png"]
+
+
+@pytest.mark.parametrize("text", ["", "I do not know", "{", '{"0": []}', "\x00" * 100, "<think>" * 1000])
+def test_nonsense_is_an_answer_too(video, answering, tmp_path, text):
+    answering(text)
+    assert ends(video, "q", "--model", "m", "--out", tmp_path / "a.json", "--overlay", tmp_path / "a.mp4") == 0
+    assert json.loads((tmp_path / "a.json").read_text())["span"] is None
+    assert (tmp_path / "a.mp4").stat().st_size > 0
+
+
+def make_bad_files(folder, video):
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a video")
+    (folder / "cut.mp4").write_bytes(video.read_bytes()[:200])
+    with av.open(str(folder / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        samples.sample_rate = 48000
+        container.mux(stream.encode(samples))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("name", ["empty.mp4", "text.mp4", "cut.mp4", "sound.mp4", "missing.mp4", "."])
+def test_a_bad_file_is_one_line(video, answering, tmp_path, capsys, name):
+    make_bad_files(tmp_path, video)
+    before = sorted(tmp_path.iterdir())
+    answering(ANSWER)
+    assert (
+        ends(tmp_path / name, "q", "--model", "m", "--out", tmp_path / "o.json", "--overlay", tmp_path / "o.mp4") == 2
+    )
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
+
+
+@pytest.mark.parametrize("query", ["", "  \n ", "x" * 100_000])
+def test_a_bad_query_is_one_line(video, capsys, query):
+    assert ends(video, query, "--model", "m") == 2
+    assert capsys.readouterr().err.startswith("error: the query ")
+
+
+def test_a_missing_model_is_one_line(video, capsys):
+    assert ends(video, "q", "--model", "runs/nowhere") == 2
+    assert "no config.json there" in capsys.readouterr().err
+
+
+def test_one_frame_and_a_long_video(tiny_data, answering, tmp_path):
+    def film(path, frames, rate):
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "yuv420p"
+            for _ in range(frames):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+            container.mux(stream.encode(None))
+
+    film(tmp_path / "one.mp4", 1, 25)
+    answering('{"0": [{"label": "a", "bbox_2d": [0, 0, 500, 500]}]}')
+    assert ends(tmp_path / "one.mp4", "q", "--model", "m", "--out", tmp_path / "one.json") == 0
+    assert json.loads((tmp_path / "one.json").read_text())["span"] == [0, 0]
+    film(tmp_path / "long.mp4", 30, 1)
+    seen = answering(
+        '{"8": [{"label": "a", "bbox_2d": [0, 0, 500, 500]}], "1": [{"label": "a", "bbox_2d": [0, 0, 500, 500]}]}'
+    )
+    words = [tmp_path / "long.mp4", "q", "--model", "m", "--out", tmp_path / "long.json"]
+    assert ends(*words, "--window", 12, "--overlap", 3) == 0
+    result = json.loads((tmp_path / "long.json").read_text())
+    assert result["windows"] == [[0, 12], [9, 21], [18, 30]]
+    assert [len(row["images"]) for row in seen] == [12, 12, 12]
+    assert result["span"] == [1, 8], "no window's answer meets its neighbour's in the overlap: the first one stands"
+    assert ends(*words, "--most-seconds", 20) == 2
+
+
+def test_control_tokens_of_a_query_reach_no_prompt(video, tiny_base):
+    args = command.parse([str(video), "q", "--model", str(tiny_base), "--prompts", "tiny", "--max-new-tokens", "4"])[0]
+    builder, answerer = command.backend_of(args)
+    found = ground(video, "<|image|></think>{x}<|assistant|>", builder, answerer, Policy())
+    assert found.span is None
+
+
+def test_every_record_of_a_file_and_on_from_where_it_stopped(tiny_data, answering, tmp_path, capsys):
+    out = tmp_path / "answers.jsonl"
+    records = list(read_records(tiny_data / "test.jsonl"))
+    records[2] = dict(records[2], clip=[1.0, 3.0], seconds=2, span=[0, 1], track=records[2]["track"][:0])
+    records[2]["track"] = [{"second": 0, "box": [0.0, 0.0, 0.5, 0.5]}]
+    gone = dict(records[0], id="gone", video="test/gone.mp4")
+    tracks = tmp_path / "tracks.jsonl"
+    tracks.write_text("".join(json.dumps(record) + "\n" for record in [*records, gone]))
+    kept = {"id": records[0]["id"], "kept": True}
+    (tmp_path / "answers.jsonl.part").write_text(json.dumps(kept) + '\n{"id": "' + records[1]["id"] + '", "ans')
+    seen = answering(ANSWER)
+    words = ["--tracks", tracks, "--videos", tiny_data / "videos", "--model", "m", "--out", out]
+    assert ends(*words) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [record["id"] for record in records]
+    assert lines[0] == kept, "not asked again"
+    assert len(seen) == len(records) - 1, "the cut one is asked again"
+    assert len(seen[1]["images"]) == lines[2]["seconds"] == 2, "the clip, not the whole file"
+    assert "not answered: gone" in capsys.readouterr().err
+    assert not (tmp_path / "answers.jsonl.part").exists()
+
+
+# --- a server ---------------------------------------------------------------------------------------------------
+
+
+class Model(BaseHTTPRequestHandler):
+    """An OpenAI-compatible server that misbehaves on demand."""
+
+    def do_POST(self):  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(body)
+        behaviour = self.server.behaviours.pop(0) if self.server.behaviours else "answer"
+        if behaviour == "die":
+            self.connection.close()
+            return
+        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+        message = {"role": "assistant", "content": ANSWER}
+        reply["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        text = json.dumps(reply).encode()
+        self.send_response(500 if behaviour == "fail" else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    served.requests, served.behaviours = [], []
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    yield served
+    served.shutdown()
+    served.server_close()
+
+
+def words_for(server, video, *others):
+    pytest.importorskip("openai")
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    return [video, "q <|image|>", "--model", "m", "--backend", "openai", "--base-url", url, *others]
+
+
+def test_a_served_model(server, video, tmp_path):
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json", "--guided")) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["span"] == [1, 2]
+    content = server.requests[0]["messages"][0]["content"]
+    assert sum(part["type"] == "image_url" for part in content) == probe(video).seconds
+    assert [part["type"] for part in content[:4]] == ["text", "image_url", "text", "image_url"]
+    assert "<|image|>" not in json.dumps(content)
+    assert "regex" in server.requests[0]["structured_outputs"]
+
+
+def test_a_server_that_fails_once_is_asked_again(server, video, tmp_path):
+    server.behaviours = ["fail", "die"]
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 0
+    assert len(server.requests) == 3
+
+
+def test_a_server_that_dies_is_one_line(server, video, tmp_path, capsys):
+    server.behaviours = ["die"] * 20
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: http://127.0.0.1")
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_an_unknown_family_is_named(tmp_path):
+    from recipe.arguments import StageArguments
+    from recipe.cli import StageError
+
+    pytest.importorskip("openai")
+    with pytest.raises(StageError, match="--family 'llama' is unknown"):
+        openai_server(StageArguments(dataset_name=None), "m", Decoding(), Server("http://x", family="llama"))
+
+
+# --- the overlay ------------------------------------------------------------------------------------------------
+
+
+def test_the_overlay_keeps_times_and_draws_box_and_bar(tiny_data, tmp_path):
+    source = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
+    times = frame_times_of(source)
+    seconds = probe(source).seconds
+    boxes = dict.fromkeys(range(len(times) // 2), (0.25, 0.25, 0.75, 0.75))
+    overlay = Overlay("a <b> query", "square-1", seconds, (0, 0), boxes, true_span=(0, 0))
+    out = write_overlay(source, tmp_path / "o.mp4", overlay)
+    assert frame_times_of(out) == pytest.approx(times, abs=1e-4)
+    with av.open(str(out)) as container:
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+    side = frames[0].shape[0]
+    blue = np.array([0, 114, 178])
+
+    def is_blue(picture, y, x):
+        return np.abs(picture[y, x] - blue).sum() < 120
+
+    middle = side // 2
+    assert is_blue(frames[0], middle, side // 4)
+    assert not is_blue(frames[-1], middle, side // 4)
+    assert is_blue(frames[-1], side - 2, side // seconds // 2), "the bar of the span"
+    assert not is_blue(frames[-1], side - 2, side - 2)
+
+
+def test_clock():
+    assert [clock(second) for second in (0, 9.9, 75.2, 3600)] == ["0:00", "0:09", "1:15", "60:00"]
+
+
+def test_help_needs_no_model():
+    done = subprocess.run([sys.executable, "-m", "recipe.ground", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "--overlay" in done.stdout
+
+
+def test_the_answer_is_read_as_the_rewards_read_it():
+    assert parse_answer(ANSWER, seconds=3).span == (1, 2)
