@@ -6,7 +6,9 @@ import random
 
 import pytest
 
-from recipe.evaluate import EvalArguments, evaluate
+from data_prep.records import read_records
+from data_prep.stages import StageError
+from recipe.evaluate import EvalArguments, evaluate, settings_digest
 from recipe.evaluation import mean_metrics, metrics, paired_gain, per_sample, score_records
 
 BOX = [0.0, 0.0, 0.5, 0.5]
@@ -109,8 +111,6 @@ def test_agrees_with_a_naive_implementation():
 
 
 def test_predictions_of_anybody(tiny_data, tmp_path):
-    from data_prep.records import read_records
-
     records = list(read_records(tiny_data / "test.jsonl"))
     with (tmp_path / "answers.jsonl").open("w") as out:
         for item in records[1:]:
@@ -142,3 +142,37 @@ def test_predictions_of_anybody(tiny_data, tmp_path):
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):
         EvalArguments(**settings)
+
+
+def test_predictions_that_answer_nothing_are_an_error(tiny_data, tmp_path, capsys):
+    settings = {"tracks": str(tiny_data / "test.jsonl"), "out": str(tmp_path / "metrics.json")}
+    with pytest.raises(StageError, match="no.jsonl: no such file, or no answer in it to any of the 5 records"):
+        evaluate(EvalArguments(predictions=str(tmp_path / "no.jsonl"), **settings))
+    assert not (tmp_path / "metrics.json").exists()
+    first = next(read_records(tiny_data / "test.jsonl"))["id"]
+    (tmp_path / "one.jsonl").write_text(json.dumps({"id": first, "answer": "{}"}) + "\n")
+    evaluate(EvalArguments(predictions=str(tmp_path / "one.jsonl"), **settings))
+    assert "4 of 5 records have no answer and count 0" in capsys.readouterr().err
+
+
+def test_records_without_tracks_are_an_error(tiny_data, tmp_path):
+    questions = [r for r in read_records(tiny_data / "general.jsonl") if r["kind"] == "qa"]
+    (tmp_path / "qa.jsonl").write_text("".join(json.dumps(r) + "\n" for r in questions))
+    (tmp_path / "one.jsonl").write_text(json.dumps({"id": questions[0]["id"], "answer": "red"}) + "\n")
+    with pytest.raises(StageError, match="none of its 6 records has a true track"):
+        evaluate(EvalArguments(tracks=str(tmp_path / "qa.jsonl"), predictions=str(tmp_path / "one.jsonl")))
+
+
+def test_old_answers_are_never_taken_for_new(tiny_data, tmp_path):
+    """The digest in their name changes with whatever changes them, and with nothing else."""
+    tracks = tmp_path / "tracks.jsonl"
+    tracks.write_bytes((tiny_data / "test.jsonl").read_bytes())
+    base = {"tracks": str(tracks), "model": "a/model", "prompts": None}
+    digest = settings_digest(EvalArguments(**base))
+    for change in ({"temperature": 1.0}, {"max_new_tokens": 9}, {"prompts": "tiny"}, {"seed": 3}, {"limit": 2}):
+        assert settings_digest(EvalArguments(**base | change)) != digest, change
+    for change in ({"out": "x.json"}, {"temperature": 0.0, "repeats": 1}):
+        assert settings_digest(EvalArguments(**base | change)) == digest, change
+    assert settings_digest(EvalArguments(**base | {"model": "another/model"})) != digest
+    tracks.write_text("")
+    assert settings_digest(EvalArguments(**base)) != digest
