@@ -1,0 +1,134 @@
+"""What `make grpo` ends with: the summary's keys, paired gains, the table."""
+
+import json
+import shutil
+
+import pytest
+
+from data_prep.stages import Stage
+from recipe.before_after import CompareArguments, main, mean_logged, parse, table
+from recipe.evaluate import evaluate
+from recipe.evaluation import METRICS
+
+# The contract of summary.json; fields may be added, these stay.
+STATED = {"m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5", "parse_failures", "n"}
+INTERVAL = {"mean", "low95", "high95"}
+
+
+@pytest.fixture(scope="module")
+def run(tiny_data, tiny_base, tmp_path_factory):
+    """A run whose stages are the untrained checkpoint and one with another seed."""
+    from recipe.tiny import TinyArguments
+    from recipe.tiny import main as build
+
+    folder = tmp_path_factory.mktemp("run")
+    other = folder / "other"
+    build(TinyArguments(tracks=[str(tiny_data / "ground.jsonl")], out=str(other), seed=1))
+    histories = {
+        "cpt": [{"loss": 2.0, "step": 1}],
+        "sft": [{"loss": 1.0, "step": 1}],
+        "grpo-tiou-s7": [{"clip_ratio/region_mean": 0.1, "step": 1}, {"clip_ratio/region_mean": 0.3, "step": 2}],
+    }
+    for name, history in histories.items():
+        shutil.copytree(other if name.startswith("grpo") else tiny_base, folder / name)
+        (folder / name / "stamp.json").unlink()
+        (folder / name / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+        stage = Stage(folder / name, name, {"seed": 7, "reward": "tiou"})
+        stage._write(complete=True, results={"wrong_image_loss_ratio": {"cpt": 1.4, "sft": 1.6}.get(name)})
+    return folder
+
+
+def arguments(run, tiny_data):
+    return CompareArguments(
+        tracks=str(tiny_data / "test.jsonl"),
+        video_root=str(tiny_data / "videos"),
+        prompts="tiny",
+        max_frame_pixels=2304,
+        max_new_tokens=8,
+        run=str(run),
+        grpo="grpo-tiou-s7",
+    )
+
+
+@pytest.fixture(scope="module")
+def summary(run, tiny_data):
+    main(arguments(run, tiny_data))
+    return json.loads((run / "summary.json").read_text())
+
+
+def test_the_summary_has_its_keys(summary):
+    assert {"sft", "rl", "gain", "wrong_image_loss_ratio", "clip_ratio_region_mean", "seed"} <= summary.keys()
+    for side in ("sft", "rl"):
+        assert summary[side].keys() == {"sampled", "greedy"}
+        for decoding in summary[side].values():
+            assert decoding.keys() >= STATED
+            assert decoding["n"] == 5
+    assert summary["gain"].keys() == {"sampled", "greedy"}
+    for gains in summary["gain"].values():
+        assert gains.keys() >= {"m_vIoU", "m_tIoU"}
+        assert all(gain.keys() == INTERVAL for gain in gains.values())
+    assert summary["wrong_image_loss_ratio"] == {"cpt": 1.4, "sft": 1.6}
+    assert summary["clip_ratio_region_mean"] == pytest.approx(0.2)
+    assert summary["seed"] == 7
+
+
+def test_gains_are_differences_of_the_means(summary):
+    for decoding, gains in summary["gain"].items():
+        for metric in ("m_vIoU", "m_tIoU"):
+            difference = summary["rl"][decoding][metric] - summary["sft"][decoding][metric]
+            assert gains[metric]["mean"] == pytest.approx(difference)
+            assert gains[metric]["low95"] <= gains[metric]["mean"] <= gains[metric]["high95"]
+
+
+def test_the_report_lies_beside_it(run, summary):
+    assert "<html" in (run / "report.html").read_text()[:500].lower()
+
+
+def test_answers_are_kept_and_not_asked_again(run, summary, tiny_data, monkeypatch, capsys):
+    for name in ("sft", "grpo-tiou-s7"):
+        kept = sorted(path.name for path in (run / name / "eval").iterdir())
+        assert sum("greedy.answers" in path for path in kept) == 1
+        assert sum("sampled.answers" in path for path in kept) == 3
+    monkeypatch.setattr("recipe.predictions.generate", None)
+    main(arguments(run, tiny_data))
+    assert json.loads((run / "summary.json").read_text()) == summary
+    printed = capsys.readouterr().out
+    assert printed.startswith("5 held-out clips; sampled: T = 1, mean of 3 runs")
+    assert table(summary) in printed
+
+
+def test_a_sampled_number_is_the_mean_of_its_runs(run, summary, tiny_data):
+    """Each repeat's answers scored by themselves, as anybody's predictions would be."""
+    found = []
+    for path in sorted((run / "sft" / "eval").glob("sampled.answers-*.jsonl")):
+        args = arguments(run, tiny_data)
+        args.predictions, args.out = str(path), str(run / "one.json")
+        found.append(evaluate(args)[0]["m_tIoU"])
+    assert len(found) == 3
+    assert summary["sft"]["sampled"]["m_tIoU"] == pytest.approx(sum(found) / 3)
+
+
+def values(**others):
+    return dict.fromkeys(METRICS, 0.2) | {"parse_failures": 0.0, "n": 5} | others
+
+
+def test_the_table():
+    gain = {"mean": 0.1, "low95": -0.05, "high95": 0.25}
+    both = {"sampled": values(m_vIoU=0.2), "greedy": values(m_vIoU=0.0)}
+    after = {"sampled": values(m_vIoU=0.3), "greedy": values(m_vIoU=0.1)}
+    lines = table(
+        {"sft": both, "rl": after, "gain": {name: {"m_vIoU": gain, "m_tIoU": gain} for name in both}}
+    ).splitlines()
+    assert len(lines) == 2 + 2 * len(METRICS)
+    assert "| sampled | m_vIoU | 0.200 | 0.300 | x1.50 | +0.100 [-0.050, +0.250] |" in lines
+    assert "| greedy | m_vIoU | 0.000 | 0.100 |  | +0.100 [-0.050, +0.250] |" in lines  # no ratio to zero
+    assert "| greedy | vIoU@0.5 | 0.200 | 0.200 | x1.00 |  |" in lines
+
+
+def test_what_was_not_logged_has_no_mean(run):
+    assert mean_logged(run / "sft", "clip_ratio/region_mean") is None
+
+
+def test_the_yaml_of_the_recipe_is_taken_and_the_run_is_named():
+    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--run", "runs/x", "--grpo", "grpo-viou-s1"])
+    assert (args.run, args.grpo, args.prompts) == ("runs/x", "grpo-viou-s1", "tiny")

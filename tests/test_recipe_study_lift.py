@@ -1,0 +1,104 @@
+"""The study trains the right arms with the right words and writes its numbers; training itself is not run here."""
+
+import json
+
+import pytest
+
+from data_prep.stages import Stage, StageError
+from recipe import study_lift
+from recipe.evaluation import METRICS, Sample
+from recipe.study_lift import StudyArguments, main, parse, run_stage
+from stvg_rewards import Scores
+
+
+@pytest.fixture
+def args(tmp_path, tiny_data):
+    folder = tmp_path / "run"
+    Stage(folder / "sft", "sft", {"max_steps": 100}).begin()
+    Stage(folder / "sft", "sft", {"max_steps": 100})._write(complete=True, results={"cpu_seconds": 200.0})
+    return StudyArguments(
+        tracks=str(tiny_data / "test.jsonl"),
+        run=str(folder),
+        seeds=[0, 4],
+        jobs=1,
+        other_name="one_pass",
+        other_grpo=["--steps_per_generation", "1"],
+        continued_sft=["--warmup_steps", "10"],
+    )
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Stages that were asked for: (stage, folder's name, seed, words); each leaves a log and took 50 CPU-seconds."""
+    asked = []
+
+    def run_stage(stage, args, out, seed, *words):
+        asked.append((stage, out.name, seed, words))
+        out.mkdir(parents=True, exist_ok=True)
+        history = [{"clip_ratio/region_mean": 0.25}] if stage == "grpo" else [{"loss": 1.0}]
+        (out / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+        return {"cpu_seconds": 50.0}
+
+    def evaluate_both(args, checkpoint):
+        better = 0.1 if "grpo" in checkpoint.name else 0.0
+        samples = [[Sample(str(n), Scores(0.5, 0.5, 0.2 + better), True, False, 0) for n in range(4)]]
+        numbers = dict.fromkeys((*METRICS, "mvIoU"), 0.2 + better) | {"parse_failures": 0.0, "n": 4}
+        return dict.fromkeys(("sampled", "greedy"), (numbers, samples))
+
+    monkeypatch.setattr(study_lift, "run_stage", run_stage)
+    monkeypatch.setattr(study_lift, "evaluate_both", evaluate_both)
+    return asked
+
+
+def test_the_arms_of_each_seed(args, trained):
+    main(args)
+    model = ("--model_name_or_path", f"{args.run}/sft")
+    for seed in (0, 4):
+        mine = {name: (stage, words) for stage, name, its_seed, words in trained if its_seed == seed}
+        assert mine == {
+            f"grpo-tiou_mviou-s{seed}": ("grpo", ()),
+            f"grpo-one_pass-s{seed}": ("grpo", (*model, "--steps_per_generation", "1")),
+            # SFT took 2 CPU-seconds a step, GRPO 50: 25 more steps.
+            f"sft-continued-s{seed}": ("sft", (*model, "--max_steps", "25", "--warmup_steps", "10")),
+        }
+
+
+def test_the_numbers_by_seed_and_arm(args, trained, tmp_path, capsys):
+    main(args)
+    found = json.loads((tmp_path / "run" / "study-lift.json").read_text())
+    assert [seed["seed"] for seed in found["seeds"]] == [0, 4]
+    for seed in found["seeds"]:
+        assert {"sft", "rl", "one_pass", "sft_continued"} <= seed.keys()
+        assert seed["rl"]["gain"]["greedy"]["m_vIoU"]["mean"] == pytest.approx(0.1)
+        assert seed["sft_continued"]["gain"]["sampled"]["m_vIoU"]["mean"] == 0.0
+        assert seed["rl"]["clip_ratio_region_mean"] == 0.25
+        assert seed["sft_continued"]["clip_ratio_region_mean"] is None
+        assert seed["sft"]["greedy"]["m_vIoU"] == 0.2
+    lines = capsys.readouterr().out.splitlines()
+    assert "| greedy | rl | 0.300 | 0.300 | 0.300 | 0.300 | +0.100 (+0.100) | 0.2500 |" in lines
+    assert "| greedy | sft | 0.200 | 0.200 | 0.200 | 0.200 |  |  |" in lines
+    assert "| sampled | sft_continued | 0.200 | 0.200 | 0.200 | 0.200 | +0.000 (+0.000) |  |" in lines
+
+
+def test_a_stage_that_fails_names_its_log(args, tmp_path):
+    args.configs = str(tmp_path / "no-configs")
+    with pytest.raises(StageError, match=r"recipe\.grpo .* ended with 2; its output is in .*x\.log"):
+        run_stage("grpo", args, tmp_path / "x", 0)
+    assert "No such file" in (tmp_path / "x.log").read_text()
+
+
+def test_the_recipes_arms_are_settings_that_their_stages_know():
+    from recipe import grpo, supervised
+
+    (args,) = parse(["--config", "recipe/configs/tiny/study.yaml"])
+    _, one, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml"])
+    _, other, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *args.other_grpo])
+    # The same samples, used another way.
+    assert samples_drawn(one) == samples_drawn(other)
+    assert one.steps_per_generation * one.num_iterations != other.steps_per_generation * other.num_iterations
+    assert supervised.parse(["--config", "recipe/configs/tiny/sft.yaml", *args.continued_sft])
+
+
+def samples_drawn(training):
+    """Completions that a GRPO run samples in all."""
+    return training.max_steps * training.per_device_train_batch_size // training.num_iterations
