@@ -1,0 +1,103 @@
+"""CPU time of reading and scoring answers: against bare json.loads, against a plain regex-and-loop verifier, and growth.
+
+    python bench/rewards.py
+
+1,024 completions of 60-second tracks, fresh texts in each round, results discarded; the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import statistics
+import time
+from collections.abc import Callable
+
+from stvg_rewards import Track, format_answer, parse_answer, score_answer
+
+COMPLETIONS, SECONDS, ROUNDS = 1024, 60, 7
+STATE = re.compile(r'"(\d+)"\s*:\s*\[\s*\{[^}]*?"bbox_2d"\s*:\s*\[([^\]]*)\]')
+
+
+def a_track(rng: random.Random, seconds: int) -> Track:
+    """A box in every second, moving."""
+    boxes = {}
+    for second in range(seconds):
+        x, y = rng.uniform(0, 0.6), rng.uniform(0, 0.6)
+        boxes[second] = (x, y, x + rng.uniform(0.05, 0.4), y + rng.uniform(0.05, 0.4))
+    return Track("person-1", boxes)
+
+
+def common_verifier(text: str, true: Track) -> tuple[float, float, float]:
+    """The usual way: take the text after the tag, find states by a regular expression, loop over the union."""
+    answer = text.split("</think>")[-1]
+    predicted = {int(k): [float(v) / 1000 for v in box.split(",")] for k, box in STATE.findall(answer)}
+    if not predicted:
+        return 0.0, 0.0, 0.0
+    ours = set(range(min(predicted), max(predicted) + 1))
+    theirs = set(range(min(true.boxes), max(true.boxes) + 1))
+    ious = []
+    for second in ours & theirs:
+        a, b = predicted.get(second), true.boxes.get(second)
+        if a is None or b is None:
+            ious.append(0.0)
+            continue
+        width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+        height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+        shared = width * height
+        ious.append(shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared))
+    union = len(ours | theirs)
+    return len(ours & theirs) / union, sum(ious) / max(1, len(ious)), sum(ious) / union
+
+
+def cpu_seconds(work: Callable[[], None]) -> float:
+    """CPU seconds of one call."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def texts_of(rng: random.Random, count: int, seconds: int) -> tuple[list[str], list[str], list[Track]]:
+    """(completions, the JSON in them, true tracks), new each time."""
+    tracks = [a_track(rng, seconds) for _ in range(count)]
+    answers = [format_answer(a_track(rng, seconds), scale=(1000, 1000)) for _ in range(count)]
+    return [f"<think>It starts at once.</think><answer>{a}</answer>" for a in answers], answers, tracks
+
+
+def one_round(rng: random.Random, count: int, seconds: int) -> dict[str, float]:
+    """CPU seconds of each way over the same fresh texts."""
+    completions, answers, tracks = texts_of(rng, count, seconds)
+
+    def ours() -> None:
+        for text, true in zip(completions, tracks, strict=True):
+            score_answer(parse_answer(text, seconds=seconds), true)
+
+    def bare() -> None:
+        for answer in answers:
+            json.loads(answer)
+
+    def common() -> None:
+        for text, true in zip(completions, tracks, strict=True):
+            common_verifier(text, true)
+
+    return {"ours": cpu_seconds(ours), "json.loads": cpu_seconds(bare), "common verifier": cpu_seconds(common)}
+
+
+def main() -> None:
+    """Print the ratios."""
+    rng = random.Random(0)
+    rounds = [one_round(rng, COMPLETIONS, SECONDS) for _ in range(ROUNDS)]
+    for peer in ("json.loads", "common verifier"):
+        ratios = sorted(times["ours"] / times[peer] for times in rounds)
+        low, middle, high = ratios[0], statistics.median(ratios), ratios[-1]
+        print(f"parse and score / {peer}: {middle:.2f}x (lowest {low:.2f}, highest {high:.2f})")
+    base = statistics.median(one_round(rng, 64, 60)["ours"] for _ in range(ROUNDS))
+    for seconds in (240, 900, 3600):
+        spent = statistics.median(one_round(rng, 64 * 60 // seconds or 1, seconds)["ours"] for _ in range(ROUNDS))
+        states = (64 * 60 // seconds or 1) * seconds
+        print(f"a state of a {seconds}-second track / of a 60-second one: {spent / states / (base / (64 * 60)):.2f}x")
+
+
+if __name__ == "__main__":
+    main()
