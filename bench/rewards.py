@@ -1,4 +1,4 @@
-"""CPU time of reading and scoring answers: against bare json.loads, against a plain regex-and-loop verifier, and growth.
+"""CPU time of reading and scoring answers: against bare json.loads, against a plain regex-and-loop way, and growth.
 
     python bench/rewards.py
 
