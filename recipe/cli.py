@@ -72,9 +72,13 @@ def is_disk_full(error: BaseException | None) -> bool:
 
     >>> is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
     True
+    >>> is_disk_full(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"))
+    True
     """
+    # What safetensors says, and torch.save where the file ended early.
+    words = ("No space left on device", "PytorchStreamWriter failed writing", "] . unexpected pos ")
     while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+        if getattr(error, "errno", None) == errno.ENOSPC or any(text in str(error) for text in words):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,11 +1,16 @@
 """Bad input is one line and exit code 2; a fault of the program keeps its traceback."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import pytest
+import torch
 import yaml
+from safetensors import SafetensorError
 
 from data_prep.stages import StageError
 from data_prep.video import VideoError
-from recipe.cli import run
+from recipe.cli import Parser, run
 
 
 def ends(parse, main=lambda *_: None):
@@ -55,3 +60,68 @@ def test_a_fault_of_the_program_is_not_hidden():
 
 def test_it_ends_well():
     assert ends(lambda: (1, 2), lambda a, b: None) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line_whoever_was_writing(capsys):
+    """torch raises a RuntimeError of its own where the disk is full."""
+    assert ends(lambda: (), lambda: torch.save(torch.zeros(9000), "/dev/full")) == 2
+    assert ends(lambda: (), raising(SafetensorError("I/O error: No space left on device (os error 28)"))) == 2
+    both = capsys.readouterr().err.splitlines()
+    assert both == ["error: [Errno 28] No space left on device; free some and run the same command again"] * 2
+
+
+def test_a_full_disk_behind_another_error(capsys):
+    def main():
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("could not write") from error
+
+    assert ends(lambda: (), main) == 2
+    with pytest.raises(RuntimeError):
+        run(lambda: (), raising(RuntimeError("PytorchStreamReader failed reading zip archive")))
+
+
+@dataclass
+class Settings:
+    learning_rate: float = 0.1
+    tracks: list[str] = field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("yaml_text", "words", "message"),
+    [
+        ("learning_rat: 1", (), "unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?"),
+        ("zzz: 1", (), "unknown key 'zzz' in the YAML file; --help lists the known ones"),
+        ("learning_rate: fast", (), "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
+        ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
+        ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
+        ("- a list", (), "must contain a YAML mapping"),
+        ("a: [1", (), "expected ',' or ']'"),
+    ],
+)
+def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text, words, message):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml_text)
+    assert ends(lambda: Parser((Settings,)).parse_args_and_config(["--config", str(path), *words])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_config_without_a_file(tmp_path, capsys):
+    for words in (["--config"], ["--config", str(tmp_path / "no.yaml")]):
+        assert ends(lambda words=words: Parser((Settings,)).parse_args_and_config(words)) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: --config: no file named after it"
+    assert "no.yaml" in second
+
+
+def test_right_settings_arrive_and_the_command_line_wins(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("learning_rate: 1e-3\ntracks: [a, b]")
+    parse = Parser((Settings,)).parse_args_and_config
+    assert parse(["--config", str(path)]) == (Settings(1e-3, ["a", "b"]),)
+    assert parse(["--config", str(path), "--learning_rate", "2"]) == (Settings(2.0, ["a", "b"]),)
