@@ -150,7 +150,7 @@ wheel-check: install  ## the wheel holds only the leaf and imports in a bare env
 	build/bare/bin/python -m pip check
 
 bench: install  ## speed, each figure against a peer in the same run
-	@for script in bench/*.py; do printf '\n== %s\n' "$$script"; $(PY) "$$script" || exit 1; done
+	@for script in bench/*.py; do printf '\n== %s\n' "$$script"; $(PY) -m "bench.$$(basename "$$script" .py)" || exit 1; done
 
 clean:  ## remove runs/, build/ and caches (not the environments)
 	rm -rf runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """CPU time of reading and scoring answers: against bare json.loads, against a plain regex-and-loop way, and growth.
 
-    python bench/rewards.py
+    python -m bench.rewards
 
 1,024 completions of 60-second tracks, fresh texts in each round, results discarded; the median of the rounds' ratios.
 """

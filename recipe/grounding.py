@@ -12,6 +12,7 @@ from data_prep.stages import StageError
 from data_prep.video import VideoError, VideoInfo, probe
 from recipe.backends import Answerer
 from recipe.dataset import RowBuilder
+from recipe.smoothing import smooth
 from recipe.windows import Window, join, windows_of
 from stvg_rewards import Answer, Box, Span, parse_answer
 
@@ -36,7 +37,7 @@ class Policy:
 
     window_s: int = 120
     overlap_s: int = 20
-    smooth: bool = False
+    smooth: bool = True
     most_seconds: int = 6 * 3600
 
 
@@ -156,6 +157,8 @@ def ground(
         answers.append(answer)
         progress(len(windows), len(parts))
     span, boxes, joined = join(windows)
+    if policy.smooth and span is not None:
+        boxes = smooth(boxes, span)
     return Grounding(
         query=query,
         label=answers[joined[0]].track.label if joined else "",

@@ -1,0 +1,88 @@
+"""Smoothing: straight motion stays, errors go, cuts stay sharp, the span never changes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipe.smoothing import DEFAULT, KINDS, smooth
+
+STRAIGHT = {k: (0.1 + 0.02 * k, 0.2, 0.3 + 0.03 * k, 0.5 - 0.01 * k) for k in range(12)}
+KEEPS_LINES = [kind for kind in KINDS if kind != "exponential"]
+boxes_of = st.tuples(*[st.floats(0, 1)] * 4).filter(lambda b: b[0] + 1e-3 < b[2] and b[1] + 1e-3 < b[3])
+
+
+def test_nothing():
+    assert smooth({}, (0, 5)) == {}
+    assert smooth({2: (0.5, 0.5, 0.1, 0.9)}, (0, 5)) == {}, "an invalid box is dropped"
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ValueError, match="smoothing 'kalman', expected one of none, median"):
+        smooth({}, (0, 1), kind="kalman")
+
+
+@pytest.mark.parametrize("kind", KEEPS_LINES)
+def test_constant_velocity_stays(kind):
+    for second, box in smooth(STRAIGHT, (0, 11), kind=kind).items():
+        assert box == pytest.approx(STRAIGHT[second], abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["median", "robust", "outliers", "outliers_line"])
+def test_a_one_second_error_goes(kind):
+    wrong = STRAIGHT | {5: (0.7, 0.7, 0.9, 0.9)}
+    found = smooth(wrong, (0, 11), kind=kind)
+    assert found[5] == pytest.approx(STRAIGHT[5], abs=0.04)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_is_not_smeared(kind):
+    a, b = (0.1, 0.1, 0.2, 0.2), (0.7, 0.6, 0.9, 0.8)
+    cut = {k: a if k < 6 else b for k in range(12)}
+    for second, box in smooth(cut, (0, 11), kind=kind).items():
+        assert box == pytest.approx(cut[second], abs=1e-9)
+
+
+def test_short_gaps_are_filled_and_long_ones_are_not():
+    gaps = {k: STRAIGHT[k] for k in (0, 1, 4, 5, 9, 10)}
+    found = smooth(gaps, (0, 11))
+    assert sorted(found) == [0, 1, 2, 3, 4, 5, 9, 10]
+    assert found[2] == pytest.approx(STRAIGHT[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.dictionaries(st.integers(0, 15), boxes_of, max_size=12), st.integers(0, 15), st.integers(0, 15))
+@settings(max_examples=60)
+def test_boxes_stay_valid_and_inside_the_span(kind, boxes, a, b):
+    span = (min(a, b), max(a, b))
+    found = smooth(boxes, span, kind=kind)
+    inside = {k for k in boxes if span[0] <= k <= span[1]}
+    assert inside <= found.keys()
+    assert all(min(inside) <= k <= max(inside) for k in found)
+    assert list(found) == sorted(found)
+    for left, top, right, bottom in found.values():
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
+
+
+def change(before, after):
+    return sum(np.abs(np.subtract(before[k], after[k])).sum() for k in before)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=200)
+def test_a_second_pass_changes_less(seed):
+    """Of the default, on moving tracks with jitter and outliers."""
+    rng = np.random.default_rng(seed)
+    noisy = {}
+    for k, box in STRAIGHT.items():
+        moved = np.add(box, rng.normal(0, 0.01, 4)) + (
+            np.tile(rng.uniform(-0.2, 0.2, 2), 2) if rng.random() < 0.2 else 0
+        )
+        clipped = np.clip(moved, 0, 1)
+        if clipped[0] < clipped[2] and clipped[1] < clipped[3]:
+            noisy[k] = tuple(clipped)
+    once = smooth(noisy, (0, 11), kind=DEFAULT)
+    twice = smooth(once, (0, 11), kind=DEFAULT)
+    first = change({k: noisy[k] for k in noisy}, once)
+    assert change(once, twice) <= first + 1e-12
