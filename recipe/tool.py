@@ -1,0 +1,140 @@
+"""Grounding as a tool that other programs call: an MCP server over stdio, and an OpenAI function schema.
+
+    python -m recipe.tool --root videos --model runs/tiny/grpo-tiou_mviou-s0
+    python -m recipe.tool --schema
+
+One tool, `ground_video(video, query)`. Only files under `--root` are opened; addresses of the network never are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from data_prep.records import RecordError, resolve_video
+from data_prep.stages import StageError
+from data_prep.video import VideoError
+
+with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
+    from recipe import ground as command
+    from recipe.cli import run
+    from recipe.grounding import ground
+    from recipe.overlay import clock
+
+NAME = "ground_video"
+DESCRIPTION = (
+    "Find when a described event happens in a video and where its target is. Returns the span in seconds (inclusive, "
+    "null if not found) and one box [x_min, y_min, x_max, y_max] a second, in shares of the picture."
+)
+SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": NAME,
+        "description": DESCRIPTION,
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "video": {"type": "string", "description": "path of the video file under the server's video folder"},
+                "query": {"type": "string", "description": "one sentence or question that names the target"},
+            },
+            "required": ["video", "query"],
+            "additionalProperties": False,
+        },
+        "strict": True,
+    },
+}
+
+Tool = Callable[[str, str], dict[str, Any]]
+
+
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """The command line's settings; those of `recipe.ground` that choose the model are taken too.
+
+    Raises:
+        StageError: no folder at --root, or no --model.
+    """
+    parser = argparse.ArgumentParser(prog="python -m recipe.tool", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, help="folder whose videos may be opened")
+    parser.add_argument("--schema", action="store_true", help="print the OpenAI function schema and end")
+    args, others = parser.parse_known_args(words)
+    if args.schema:
+        return (args,)
+    if args.root is None or not args.root.is_dir():
+        raise StageError(f"--root {args.root}: no such folder; name the one whose videos may be opened")
+    # The video and the query come with each call; these two stand in for them here.
+    (args.settings,) = command.parse(["-", "-", *others])
+    return (args,)
+
+
+def allowed(root: Path, video: str) -> Path:
+    """The file that a caller means.
+
+    Raises:
+        RecordError: an address, a path outside the root, or a link that leads out of it.
+    """
+    if "://" in video:
+        raise RecordError(f"{video[:80]!r}: addresses are not opened; give the path of a file")
+    path = Path(video)
+    if path.is_absolute() and path.is_relative_to(root.resolve()):
+        video = path.relative_to(root.resolve()).as_posix()
+    return resolve_video(root, video)
+
+
+def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
+    """The tool as a function (video, query) -> result; the model is loaded at the first call."""
+    loaded: list[Any] = []
+
+    def call(video: str, query: str) -> dict[str, Any]:
+        path = allowed(root, video)
+        if not path.is_file():
+            raise VideoError(video, "no such file")
+        if not loaded:
+            loaded.extend(command.backend_of(settings))
+        found = ground(path, query, *loaded, command.policy_of(settings))
+        result = {"video": video} | found.to_json()
+        if found.span is not None:
+            result["clock"] = f"{clock(found.span[0])} to {clock(found.span[1] + 1)}"
+        return result
+
+    return call
+
+
+def server_of(tool: Tool) -> Any:
+    """An MCP server with the one tool.
+
+    Raises:
+        StageError: the `mcp` package is not installed.
+    """
+    try:
+        from mcp.server.mcpserver import MCPServer
+        from mcp.server.mcpserver.exceptions import ToolError
+    except ImportError:
+        raise StageError("the tool server needs the mcp package: pip install mcp") from None
+    server = MCPServer(name="video-grounding", instructions=DESCRIPTION)
+
+    @server.tool(name=NAME, description=DESCRIPTION)
+    def ground_video(video: str, query: str) -> str:
+        try:
+            return json.dumps(tool(video, query), ensure_ascii=False)
+        except (StageError, VideoError, RecordError, OSError) as error:
+            raise ToolError(" ".join(str(error).split())) from None
+
+    return server
+
+
+def main(args: argparse.Namespace) -> None:
+    """Serve until the client goes, or print the schema."""
+    if args.schema:
+        print(json.dumps(SCHEMA, indent=1))
+        return
+    print(f"{NAME}: videos under {args.root}, model {args.settings.model}", file=sys.stderr)
+    server_of(grounding_tool(args.root, args.settings)).run()
+
+
+if __name__ == "__main__":
+    run(parse, main)
