@@ -190,6 +190,8 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, name, code
     assert process.returncode == code, error
     assert "Traceback" not in error
     assert not read_stamp(tmp_path / "data")["complete"]
+    whole = {path: path.stat().st_mtime_ns for path in videos.glob("*.mp4")}
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in whole.items()), "whole videos are kept"
     made = {name: data for name, data in contents(tmp_path / "data").items() if not name.endswith(".part")}
     assert made == contents(tmp_path / "whole" / "data")

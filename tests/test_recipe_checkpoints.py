@@ -1,5 +1,6 @@
 """Only whole checkpoints are gone on from."""
 
+import shutil
 from types import SimpleNamespace
 
 from data_prep.stages import Stage
@@ -42,6 +43,39 @@ def test_the_marker_is_left_by_the_main_process_alone(tmp_path):
     assert not (path / MARKER).exists()
     MarkComplete().on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=7), None)
     assert (path / MARKER).exists()
+
+
+def test_old_ones_go_after_the_new_one_is_marked(tmp_path, monkeypatch):
+    """Trainer would delete them before: a kill in between would leave no whole one."""
+    for step in (2, 4, 10):
+        checkpoint(tmp_path, step, whole=True)
+    checkpoint(tmp_path, 12, whole=False)
+    args = SimpleNamespace(output_dir=str(tmp_path), save_total_limit=2)
+    callback = MarkComplete()
+    callback.on_train_begin(args, None, None)
+    assert args.save_total_limit is None, "Trainer is to delete nothing"
+    whole = []
+    upstream = shutil.rmtree
+
+    def rmtree(path):
+        assert not (path / MARKER).exists(), "no half-deleted folder is taken for whole"
+        whole.append(last_complete(tmp_path))
+        upstream(path)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    callback.on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=12), None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-12"]
+    assert whole == [str(tmp_path / "checkpoint-12")] * 2
+
+
+def test_without_a_limit_all_are_kept(tmp_path):
+    for step in (2, 4, 6):
+        checkpoint(tmp_path, step, whole=True)
+    args = SimpleNamespace(output_dir=str(tmp_path), save_total_limit=None)
+    callback = MarkComplete()
+    callback.on_train_begin(args, None, None)
+    callback.on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=6), None)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_begin_keeps_checkpoints_of_the_same_settings_and_skips_what_is_done(tmp_path):
