@@ -22,7 +22,9 @@ from data_prep.video import VideoError
 
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
     from recipe import ground as command
+    from recipe.backends import Answerer
     from recipe.cli import run
+    from recipe.dataset import RowBuilder
     from recipe.grounding import ground
     from recipe.overlay import clock
 
@@ -87,15 +89,16 @@ def allowed(root: Path, video: str) -> Path:
 
 def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
     """The tool as a function (video, query) -> result; the model is loaded at the first call."""
-    loaded: list[Any] = []
+    loaded: list[tuple[RowBuilder, Answerer]] = []
 
     def call(video: str, query: str) -> dict[str, Any]:
         path = allowed(root, video)
         if not path.is_file():
             raise VideoError(video, "no such file")
         if not loaded:
-            loaded.extend(command.backend_of(settings))
-        found = ground(path, query, *loaded, command.policy_of(settings))
+            loaded.append(command.backend_of(settings))
+        builder, answerer = loaded[0]
+        found = ground(path, query, builder, answerer, command.policy_of(settings))
         result = {"video": video} | found.to_json()
         if found.span is not None:
             result["clock"] = f"{clock(found.span[0])} to {clock(found.span[1] + 1)}"
