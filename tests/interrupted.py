@@ -20,7 +20,9 @@ class Stop(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         # One step later than a checkpoint would do: there is work to be lost.
-        if state.global_step == self.step:
+        if state.global_step == self.step and self.signal == signal.SIGINT:
+            os.killpg(0, self.signal)  # as a terminal does: the workers that decode frames get it too
+        elif state.global_step == self.step:
             os.kill(os.getpid(), self.signal)
 
 

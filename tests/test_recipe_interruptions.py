@@ -27,7 +27,7 @@ def stage(name, folder, tiny_data, tiny_base, where="never", step=0):
     words += ["--output_dir", str(folder), "--disable_tqdm", "true", *SHORT[name].split()]
     if name == "sft":
         words += ["--validation_tracks", str(tiny_data / "test.jsonl")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, start_new_session=True)
     return done.returncode, done.stderr
 
 
