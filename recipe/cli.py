@@ -58,9 +58,11 @@ def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoRet
     except (RecordError, StageError, VideoError, OSError) as error:
         fail(error)
     except Exception as error:
-        if not is_disk_full(error):
+        if is_disk_full(error):
+            fail(OSError(errno.ENOSPC, "No space left on device; free some and run the same command again"))
+        if not str(error).startswith("Caught VideoError in DataLoader worker"):
             raise
-        fail(OSError(errno.ENOSPC, "No space left on device; free some and run the same command again"))
+        fail(error)  # torch could not make a VideoError again and made a RuntimeError
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
@@ -86,5 +88,9 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def fail(error: Exception) -> NoReturn:
     """One line for the user, exit code 2."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    text = str(error).strip()
+    if text.startswith("Caught ") and " in DataLoader worker" in text:
+        # What torch says of an error in a worker ends with its traceback's last line, `module.Error: message`.
+        text = text.splitlines()[-1].partition(": ")[2]
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
     sys.exit(2)

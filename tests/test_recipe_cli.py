@@ -8,6 +8,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 
+from data_prep.records import RecordError
 from data_prep.stages import StageError
 from data_prep.video import VideoError
 from recipe.cli import Parser, run
@@ -81,6 +82,34 @@ def test_a_full_disk_behind_another_error(capsys):
     assert ends(lambda: (), main) == 2
     with pytest.raises(RuntimeError):
         run(lambda: (), raising(RuntimeError("PytorchStreamReader failed reading zip archive")))
+
+
+class Broken(torch.utils.data.Dataset):
+    """Rows whose reading fails as the error says."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (VideoError("a.mp4", "no frame of it decodes"), "error: a.mp4: no frame of it decodes"),
+        (RecordError("record x: bad"), "error: record x: bad"),
+        (FileNotFoundError(2, "No such file", "b.mp4"), "error: [Errno 2] No such file: 'b.mp4'"),
+    ],
+)
+def test_faults_of_the_data_are_one_line_in_a_worker_too(error, line, workers, capsys):
+    loader = torch.utils.data.DataLoader(Broken(error), num_workers=workers)
+    assert ends(lambda: (), lambda: list(loader)) == 2
+    assert capsys.readouterr().err == line + "\n"
 
 
 @dataclass
