@@ -10,7 +10,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from data_prep.stages import Stage
+from data_prep.stages import Stage, StageError
 
 MARKER = "COMPLETE"
 
@@ -44,6 +44,27 @@ def begin(stage: Stage) -> bool:
             stage.begin()
             remove_half_written(stage.folder)
     return True
+
+
+def check_whole_rollouts(args: Any) -> None:
+    """Refuse GRPO settings whose checkpoints fall inside a rollout.
+
+    What is left of a rollout is not saved, so a run that goes on from there would draw another one and end with other
+    weights than a run that was not stopped.
+
+    Args:
+        args: GRPOConfig.
+
+    Raises:
+        StageError: `save_steps` is no multiple of the optimiser steps that a rollout is used in.
+    """
+    batches = args.steps_per_generation * args.num_iterations
+    if args.save_strategy == "steps" and args.save_steps * args.gradient_accumulation_steps % batches:
+        steps = batches / args.gradient_accumulation_steps
+        raise StageError(
+            f"save_steps {args.save_steps:g} falls inside a rollout, which is used in {steps:g} optimiser steps "
+            "(steps_per_generation x num_iterations / gradient_accumulation_steps); make it a multiple"
+        )
 
 
 def remove_half_written(output_dir: Path) -> None:

@@ -11,7 +11,7 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.stages import Stage
 from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete, begin, last_complete
+from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete
 from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder
@@ -27,6 +27,7 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
     """Run the stage; does nothing if its folder holds the same stage already."""
     # Data
+    check_whole_rollouts(training_args)
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)

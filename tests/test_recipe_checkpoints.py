@@ -3,8 +3,11 @@
 import shutil
 from types import SimpleNamespace
 
-from data_prep.stages import Stage
-from recipe.checkpoints import MARKER, MarkComplete, begin, last_complete, remove_half_written
+import pytest
+
+from data_prep.stages import Stage, StageError
+from recipe import grpo
+from recipe.checkpoints import MARKER, MarkComplete, begin, check_whole_rollouts, last_complete, remove_half_written
 
 
 def checkpoint(folder, step, whole):
@@ -89,3 +92,25 @@ def test_begin_keeps_checkpoints_of_the_same_settings_and_skips_what_is_done(tmp
     stage = Stage(tmp_path / "sft", "sft", {"rate": 2})
     stage.finish({})
     assert not begin(stage)
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ((), None),  # 50 and 2
+        (("--save_steps", "25"), 2),
+        (("--save_steps", "25", "--save_strategy", "no"), None),
+        (("--save_steps", "6", "--num_iterations", "2"), 4),
+        (("--save_steps", "8", "--num_iterations", "2"), None),
+        (("--save_steps", "3", "--steps_per_generation", "1"), None),
+        (("--save_steps", "3", "--gradient_accumulation_steps", "2"), None),
+        (("--save_steps", "3", "--gradient_accumulation_steps", "2", "--steps_per_generation", "8"), 4),
+    ],
+)
+def test_checkpoints_inside_a_rollout_are_refused(words, steps):
+    _, training, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *words])
+    if steps is None:
+        check_whole_rollouts(training)
+    else:
+        with pytest.raises(StageError, match=f"falls inside a rollout, which is used in {steps} optimiser steps"):
+            check_whole_rollouts(training)
