@@ -30,6 +30,8 @@ PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
+# A tiny model gains little from more threads, and threads that wait for each other crawl on a shared machine.
+export OMP_NUM_THREADS ?= 1
 
 # A run elsewhere than the recipe's own folder reads and writes there; the YAML files state the recipe's own paths.
 ifneq ($(RUN),$(HOME_RUN))

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
@@ -160,6 +161,36 @@ def test_one_frame_and_a_long_video(tiny_data, answering, tmp_path):
     assert [len(row["images"]) for row in seen] == [12, 12, 12]
     assert result["span"] == [1, 8], "no window's answer meets its neighbour's in the overlap: the first one stands"
     assert ends(*words, "--most-seconds", 20) == 2
+
+
+def spread_out(path, frames, size, every_s):
+    """A film whose frames appear `every_s` seconds apart."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1, options={"preset": "ultrafast"})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1)
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 40 * index % 255, np.uint8), "rgb24")
+            frame.pts, frame.time_base = index * every_s, Fraction(1, 1)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_ten_hours_are_refused_in_one_line(answering, tmp_path, capsys):
+    answering(ANSWER)
+    video = spread_out(tmp_path / "long.mp4", 11, (64, 64), 3600)
+    assert ends(video, "q", "--model", "m", "--out", tmp_path / "o.json") == 2
+    assert capsys.readouterr().err.endswith("36001 s, at most 21600 s are taken; cut it or raise --most-seconds\n")
+
+
+def test_8k_is_seen_small_and_drawn_at_most_1920_wide(answering, tmp_path):
+    seen = answering(ANSWER)
+    video = spread_out(tmp_path / "big.mp4", 3, (7680, 4320), 1)
+    assert ends(video, "q", "--model", "m", "--out", tmp_path / "o.json", "--overlay", tmp_path / "o.mp4") == 0
+    assert {image.size[0] * image.size[1] <= 48 * 48 for image in seen[0]["images"]} == {True}
+    assert probe(tmp_path / "o.mp4").width == 1920
 
 
 def test_control_tokens_of_a_query_reach_no_prompt(video, tiny_base):

@@ -1,0 +1,232 @@
+"""The frame sampler against its peers: CPU time, and which frames they give.
+
+    python -m bench.sampler            # writes its films to a temporary folder
+    python -m bench.sampler --quick    # 360p alone
+
+Films of 60 seconds at 360p, 720p and 1080p, key frames every 15, 60 or 250 frames, with and without B-frames; one of
+variable rate and one that starts late. Each way gets one frame a second at k + 0.5, scaled to 448 pixels of width.
+The ways take turns in each round, and ratios are of CPU time within a round. A way is exact when every picture is the
+frame on screen then. Peers that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from data_prep.decoding import decode_ranges
+from data_prep.packets import open_video
+from data_prep.pictures import displayed_picture
+from data_prep.video import probe, sample_frames
+
+BITS, SECONDS, RATE, ROUNDS = 12, 60, 30, 3
+Ways = dict[str, Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]]
+
+
+def film(
+    path: Path, size: tuple[int, int], gop: int, b_frames: int, *, variable: bool = False, late: bool = False
+) -> list[float]:
+    """Write a film whose frames show their number as bars over moving noise; returns when each appears, seconds."""
+    rng = np.random.default_rng(0)
+    width, height = size
+    noise = rng.integers(60, 120, (height // 8, width // 8, 3), np.uint8)
+    with av.open(str(path), "w") as out:
+        options = {"preset": "veryfast", "sc_threshold": "0", "threads": "2"}
+        stream = out.add_stream("libx264", rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.gop_size, stream.max_b_frames = gop, b_frames
+        tick = stream.codec_context.time_base = Fraction(1, 1000 if variable else RATE)
+        stamps, stamp = [], 30 if late else 0
+        for index in range(SECONDS * RATE):
+            picture = np.kron(np.roll(noise, index * 2, axis=1), np.ones((8, 8, 1), np.uint8))
+            picture = np.ascontiguousarray(picture[:height, :width])
+            bar = width // BITS
+            for bit in range(BITS):
+                picture[: height // 4, bit * bar : (bit + 1) * bar] = 235 if index >> bit & 1 else 20
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = stamp, tick
+            stamps.append(stamp)
+            stamp += int(rng.integers(20, 47)) if variable else 1
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return [float((s - stamps[0]) * tick) for s in stamps]
+
+
+def number_of(picture: Image.Image) -> int:
+    """Which frame a picture shows."""
+    grey = np.asarray(picture.convert("L"), float)
+    height, width = grey.shape
+    return sum(int(grey[height // 8, int((bit + 0.5) * width / BITS)] > 127) << bit for bit in range(BITS))
+
+
+def ours(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+    """This project's sampler."""
+    return sample_frames(path, times, size=size)
+
+
+def sequential(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+    """PyAV, every frame decoded in order."""
+    pictures, waiting, last, start = [], list(times), None, None
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        for frame in container.decode(video=0):
+            now = frame.pts * frame.time_base
+            start = now if start is None else start
+            while waiting and last is not None and float(now - start) > waiting[0]:
+                pictures.append(displayed_picture(last, size))
+                waiting.pop(0)
+            if not waiting:
+                break
+            last = frame
+        pictures += [displayed_picture(last, size) for _ in waiting]
+    return pictures
+
+
+def needed_packets(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+    """The floor: only the packets that the frames need, without a look at the file's index."""
+    with open_video(path) as video:
+        index = video.index
+        shown = index.frame_ticks(index.shown)
+        marks = [shown[0] + Fraction(t) / index.time_base for t in times]
+        wanted = {max(s for s in shown if s <= mark) for mark in marks}
+        ranges = index.plan(wanted)
+        return [displayed_picture(frame, size) for frame in decode_ranges(video, ranges or [], wanted)]
+
+
+def torchcodec_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
+    """torchcodec, by time stamps."""
+    from torchcodec.decoders import VideoDecoder
+
+    def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+        decoder = VideoDecoder(str(path), seek_mode="exact", num_ffmpeg_threads=1)
+        begin = decoder.metadata.begin_stream_seconds or 0
+        frames = decoder.get_frames_played_at([t + begin for t in times]).data
+        return [Image.fromarray(f.permute(1, 2, 0).numpy()).resize(size) for f in frames]
+
+    return way
+
+
+def decord_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
+    """decord, by frame numbers that its own time stamps give."""
+    import decord
+
+    def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+        reader = decord.VideoReader(str(path), width=size[0], height=size[1], num_threads=1)
+        starts = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+        starts = starts - starts[0]
+        numbers = [int(np.searchsorted(starts, t + 1e-6, side="right")) - 1 for t in times]
+        return [Image.fromarray(frame) for frame in reader.get_batch(numbers).asnumpy()]
+
+    return way
+
+
+def opencv_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
+    """OpenCV, seeking by milliseconds."""
+    import cv2
+
+    def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+        cv2.setNumThreads(1)
+        capture = cv2.VideoCapture(str(path))
+        pictures = []
+        for t in times:
+            capture.set(cv2.CAP_PROP_POS_MSEC, t * 1000)
+            good, frame = capture.read()
+            if good:
+                pictures.append(Image.fromarray(cv2.resize(frame[:, :, ::-1], size, interpolation=cv2.INTER_AREA)))
+        return pictures
+
+    return way
+
+
+def ffmpeg_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
+    """The ffmpeg command's fps filter, one frame a second from 0.5 s on."""
+    if shutil.which("ffmpeg") is None:
+        raise ImportError("no ffmpeg command")
+
+    def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
+        filters = f"fps=1:start_time=0.5:round=down,scale={size[0]}:{size[1]}:flags=area"
+        command = ["ffmpeg", "-v", "error", "-threads", "1", "-i", str(path), "-vf", filters]
+        raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True).stdout
+        frames = np.frombuffer(raw, np.uint8)
+        frames = frames[: len(frames) // (size[0] * size[1] * 3) * size[0] * size[1] * 3].reshape(
+            -1, size[1], size[0], 3
+        )
+        return [Image.fromarray(frame) for frame in frames[: len(times)]]
+
+    return way
+
+
+def ways() -> Ways:
+    """What is installed here."""
+    found: Ways = {"ours": ours, "sequential": sequential, "needed packets": needed_packets}
+    peers = {"torchcodec": torchcodec_way, "decord": decord_way, "OpenCV": opencv_way, "ffmpeg": ffmpeg_way}
+    for name, make in peers.items():
+        with contextlib.suppress(ImportError, OSError, RuntimeError):
+            found[name] = make()
+    return found
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its ended children."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def main() -> None:
+    """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="360p alone")
+    args = parser.parse_args()
+    sizes = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
+    kinds: list[tuple[str, dict[str, bool], int, int]] = [
+        (f"GOP {gop}{', B-frames' if b else ''}", {}, gop, b) for gop in (15, 60, 250) for b in (0, 2)
+    ]
+    kinds += [("GOP 60, variable rate", {"variable": True}, 60, 2), ("GOP 60, late start", {"late": True}, 60, 2)]
+    found = ways()
+    print("CPU time / that of sequential decoding; wrong frames of 60 in brackets where there are any\n")
+    print(f"| film | {' | '.join(found)} |\n|---|{'---:|' * len(found)}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size in list(sizes.items())[: 1 if args.quick else 3]:
+            for kind, options, gop, b_frames in kinds:
+                path = Path(folder) / "film.mp4"
+                stamps = film(path, size, gop, b_frames, **options)
+                print(f"| {name}, {kind} | {row(path, stamps, found)} |", flush=True)
+                os.remove(path)
+
+
+def row(path: Path, stamps: list[float], found: Ways) -> str:
+    """Cells of one film."""
+    times = [k + 0.5 for k in range(probe(path).seconds)][:SECONDS]
+    true = [int(np.searchsorted(stamps, t + 1e-9, side="right")) - 1 for t in times]
+    size = (448, 252)
+    spent: dict[str, list[float]] = {name: [] for name in found}
+    wrong = {}
+    for _ in range(ROUNDS):
+        for name, way in found.items():
+            begin = cpu_seconds()
+            pictures = way(path, times, size)
+            spent[name].append(cpu_seconds() - begin)
+            numbers = [number_of(picture) for picture in pictures]
+            wrong[name] = len(true) - sum(a == b for a, b in zip(numbers, true, strict=False))
+    cells = []
+    for name in found:
+        share = statistics.median(a / b for a, b in zip(spent[name], spent["sequential"], strict=True))
+        cells.append(f"{share:.2f}" + (f" ({wrong[name]})" if wrong[name] else ""))
+    return " | ".join(cells)
+
+
+if __name__ == "__main__":
+    main()

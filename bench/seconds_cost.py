@@ -1,0 +1,92 @@
+"""What second-level tracks save: prompt tokens, answer tokens and latency against frame-level ones on the same clip.
+
+    python -m bench.seconds_cost
+
+A checkpoint of the tiny recipe's size with random weights, clips of 10, 30 and 60 seconds at 8 frames a second (the
+fewest that the synthetic source draws: at 30 the difference is four times larger). Frame level means every frame in the
+prompt and a box for every frame in the answer. Latency is one greedy answer of exactly that length, the faster of two.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import recipe  # noqa: F401  (before transformers: it lets torchvision be imported)
+
+# isort: split
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl.data_utils import prepare_multimodal_messages
+
+from recipe.prompts import load_prompts, question, user_message
+from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
+from stvg_rewards import Track, format_answer
+
+FPS = 8
+
+
+def texts() -> list[str]:
+    """What the tokenizer is trained on: timestamps, numbers and states."""
+    box = '"{}": [{{"label": "circle-1", "bbox_2d": [{}, {}, {}, {}]}}]'
+    return [f"{k}s " + box.format(k, k, k * 2 % 1000, k + 9, k * 3 % 1000) for k in range(600)]
+
+
+def built(folder: Path) -> tuple[Any, Any]:
+    """The model and its processor."""
+    args = TinyArguments()
+    tokenizer = build_tokenizer(iter(texts() * 3))
+    build_model(tokenizer, args).save_pretrained(folder)
+    build_processor(tokenizer, args).save_pretrained(folder)
+    return AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
+
+
+def prompt(processor: Any, seconds: int, rate: int) -> Any:
+    """The model's inputs of a clip at `rate` frames a second."""
+    starts = [index / rate for index in range(seconds * rate)]
+    record = {"kind": "declarative", "query": "the red circle moves about"}
+    message = user_message(starts, question(record, load_prompts("tiny")))
+    messages = prepare_multimodal_messages([message], images=[Image.new("RGB", (48, 48))] * len(starts))
+    return processor.apply_chat_template(
+        [messages], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+
+
+def answer_tokens(processor: Any, states: int) -> int:
+    """Tokens of an answer with this many states."""
+    track = Track("circle-1", dict.fromkeys(range(states), (0.1, 0.2, 0.3, 0.4)))
+    return len(processor.tokenizer(format_answer(track, scale=(1000, 1000)))["input_ids"])
+
+
+def latency(model: Any, inputs: Any, tokens: int) -> float:
+    """Seconds of one greedy answer of `tokens` tokens."""
+    never = [model.config.image_token_id, model.config.video_token_id]
+    best = float("inf")
+    for _ in range(2):
+        begin = time.perf_counter()
+        model.generate(**inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, suppress_tokens=never)
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+def main() -> None:
+    """Print a table of ratios."""
+    print("| clip | prompt tokens, second / frame | answer tokens | latency, frame / second |\n|---|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        model, processor = built(Path(folder))
+        for seconds in (10, 30, 60):
+            inputs = [prompt(processor, seconds, rate) for rate in (1, FPS)]
+            prompts = [each["input_ids"].shape[1] for each in inputs]
+            answers = [answer_tokens(processor, seconds * rate) for rate in (1, FPS)]
+            spent = [latency(model, each, tokens) for each, tokens in zip(inputs, answers, strict=True)]
+            print(
+                f"| {seconds} s | {prompts[0]} / {prompts[1]} | {answers[0]} / {answers[1]} "
+                f"| {spent[1] / spent[0]:.1f}x |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
