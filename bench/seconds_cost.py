@@ -3,7 +3,7 @@
     python -m bench.seconds_cost
 
 A checkpoint of the tiny recipe's size with random weights, clips of 10, 30 and 60 seconds at 8 frames a second (the
-fewest that the synthetic source draws: at 30 the difference is four times larger). Frame level means every frame in the
+fewest that the synthetic source draws: at 30 it would be four times more). Frame level means every frame in the
 prompt and a box for every frame in the answer. Latency is one greedy answer of exactly that length, the faster of two.
 """
 
