@@ -33,6 +33,8 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
     train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+    if script_args.validation_tracks:  # say before the training, not after it, that its videos are missing
+        load_mixture([script_args.validation_tracks], builder, limit=1)
 
     # Trainer
     trainer = GroundingSFTTrainer(
