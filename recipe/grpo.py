@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
-from data_prep.stages import Stage
+from data_prep.stages import Stage, StageError
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete
 from recipe.cli import Parser, run
@@ -22,6 +22,21 @@ from recipe.trainers import GroundingGRPOTrainer
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
     return Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+
+
+def check_enough(records: int, training_args: GRPOConfig) -> None:
+    """Refuse data that fill no rollout: TRL leaves unfilled ones out, and would train nothing without a word.
+
+    Raises:
+        StageError: Fewer records than one rollout has prompts.
+    """
+    samples, each = training_args.generation_batch_size, training_args.num_generations
+    if records * each < samples:
+        raise StageError(
+            f"{records} records, but a rollout of {samples} samples takes {samples // each} prompts with "
+            f"{each} samples each: give more records, or lower --per_device_train_batch_size or "
+            "--steps_per_generation"
+        )
 
 
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
@@ -37,6 +52,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
     train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+    check_enough(len(train_dataset), training_args)
 
     # Trainer
     trainer = GroundingGRPOTrainer(
