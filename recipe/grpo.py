@@ -14,7 +14,7 @@ from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete
 from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.rewards import reward_functions
 from recipe.trainers import GroundingGRPOTrainer
 
@@ -44,7 +44,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     # Data
     check_whole_rollouts(training_args)
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
-    inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
+    inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
     if not begin(stage):
         return

@@ -11,7 +11,7 @@ from recipe.arguments import StageArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete
 from recipe.cli import Parser
 from recipe.dataset import load_mixture
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.trainers import GroundingSFTTrainer
 from recipe.wrong_image import wrong_image_loss_ratio
 
@@ -25,7 +25,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     """Run one supervised stage; does nothing if its folder holds the same stage already."""
     # Data
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
-    inputs = [Path(path) for path in (*script_args.tracks, model_args.model_name_or_path)]
+    inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), name, settings, inputs)
     if not begin(stage):
         return
