@@ -2,16 +2,19 @@
 
     python -m recipe.evaluate --config recipe/configs/tiny/eval.yaml --model runs/tiny/sft --out metrics.json
     python -m recipe.evaluate --tracks test.jsonl --predictions answers.jsonl --out metrics.json
+    python -m recipe.evaluate --tracks test.jsonl --predictions a.jsonl --protocol frame --frames test.frames.jsonl
 
-With `--repeats 3 --temperature 1` the answers are sampled three times and the metrics are means over the runs.
+Writes the metrics as JSON and, beside it, as a Markdown page. With `--repeats 3 --temperature 1` the answers are
+sampled three times and the metrics are means over the runs. docs/evaluation.md says what the files hold.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,15 @@ from data_prep.files import atomic_write
 from data_prep.records import read_records
 from data_prep.stages import StageError, file_digest
 from recipe.arguments import StageArguments
+from recipe.breakdown import breakdown
 from recipe.cli import Parser, run
-from recipe.evaluation import Sample, mean_metrics, metrics, score_records
+from recipe.evaluation import Sample, mean_metrics, metrics, score_records, scored
 from recipe.loading import load_model, load_processor, row_builder
-from recipe.predictions import predict, read_answers
+from recipe.metrics_page import markdown
+from recipe.predictions import predict
+from recipe.protocols import PROTOCOLS, FrameTruth
+from recipe.submission import Submission, problems, read_submission
+from recipe.truths import read_truths
 
 ScaleOf = Callable[[dict[str, Any]], tuple[float, float]]
 
@@ -36,9 +44,13 @@ class EvalArguments:
 
     tracks: str = field(default="", metadata={"help": "records with true tracks (JSONL)"})
     model: str | None = field(default=None, metadata={"help": "checkpoint folder or model id"})
-    predictions: str | None = field(default=None, metadata={"help": 'JSONL of {"id", "answer"} instead of a model'})
-    protocol: str = field(default="second", metadata={"help": "see docs/definitions.md"})
-    out: str = field(default="metrics.json", metadata={"help": "metrics (JSON); answers are kept beside it"})
+    predictions: str | None = field(
+        default=None, metadata={"help": 'JSONL of {"id", "answer"} or {"id", "track"} instead of a model'}
+    )
+    protocol: str = field(default="second", metadata={"help": f"{', '.join(PROTOCOLS)}: see docs/definitions.md"})
+    frames: str | None = field(default=None, metadata={"help": "frame annotations (JSONL) for the other protocols"})
+    smooth: str = field(default="off", metadata={"help": "on or off: inter-second smoothing of the answers' boxes"})
+    out: str = field(default="metrics.json", metadata={"help": "metrics (JSON); a page and answers lie beside it"})
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
     prompts: str | None = field(default=None, metadata={"help": "folder of prompt templates"})
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
@@ -54,14 +66,24 @@ class EvalArguments:
     def __post_init__(self) -> None:
         if not self.tracks:
             raise ValueError("--tracks is missing: the file of records to evaluate on")
-        if self.protocol != "second":
-            raise ValueError(f"--protocol {self.protocol!r}: only 'second' is there")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"--protocol {self.protocol!r}: expected one of {', '.join(PROTOCOLS)}")
+        if self.protocol != "second" and not self.frames:
+            raise ValueError(
+                f"--protocol {self.protocol} needs --frames: the file that its converter wrote beside --tracks"
+            )
+        if isinstance(self.smooth, bool):  # what YAML makes of an unquoted on or off
+            self.smooth = "on" if self.smooth else "off"
+        if self.smooth not in ("on", "off"):
+            raise ValueError(f"--smooth {self.smooth!r}: expected on or off")
+        if not 0 < self.box_scale < float("inf"):
+            raise ValueError(f"--box_scale {self.box_scale!r}: expected a number above 0, such as 1000")
         if self.repeats < 1 or (self.repeats > 1 and self.temperature == 0):
             raise ValueError("--repeats above 1 needs --temperature above 0: greedy runs are all the same")
 
 
 # What does not change the answers.
-_NOT_DECODING = {"model", "predictions", "protocol", "out", "repeats", "box_scale", "tracks"}
+_NOT_DECODING = {"model", "predictions", "protocol", "out", "repeats", "box_scale", "tracks", "frames", "smooth"}
 
 
 def settings_digest(args: EvalArguments) -> str:
@@ -109,44 +131,123 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
 
 
 def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
-    """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics.
+    """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics and their page.
 
     Raises:
         StageError: No such file of predictions, one without any of the records, or records without a true track.
     """
     if args.predictions:
-        runs, scale_of = [read_answers(Path(args.predictions))], lambda record: (args.box_scale, args.box_scale)
+        submissions = [read_submission(Path(args.predictions))]
+        scale_of: ScaleOf = lambda record: (args.box_scale, args.box_scale)  # noqa: E731
     else:
         runs, scale_of = answers_of_model(args)
-    records = list(read_records(args.tracks))[: args.limit]
-    scored = [score_records(records, run, scale_of) for run in runs]
-    if not scored[0]:
-        raise StageError(f"{args.tracks}: none of its {len(records)} records has a true track to score against")
-    check_answered(args, [sample.id for sample in scored[0]], runs[0])
-    result: dict[str, Any] = mean_metrics([metrics(samples) for samples in scored])
-    result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
+        submissions = [Submission(dict(answers)) for answers in runs]
+    every = read_tracks(Path(args.tracks))
+    records = scored(every[: args.limit])
+    if not records:
+        raise StageError(f"{args.tracks}: none of its {len(every)} records has a true track to score against")
+    found = check_answered(args, [r["id"] for r in records], {r["id"] for r in every}, submissions[0])
+    truths = frame_truths(args, records)
+    samples = [
+        score_records(
+            records,
+            submission.predictions,
+            scale_of,
+            protocol=args.protocol,
+            truths=truths,
+            smoothing=args.smooth == "on",
+            ceilings=place == 0,
+        )
+        for place, submission in enumerate(submissions)
+    ]
+    result = summary_of(args, records, samples) | {"input": found}
     with atomic_write(args.out) as stream:
         json.dump(result, stream, indent=1)
-    return result, scored
+    with atomic_write(Path(args.out).with_suffix(".md")) as stream:
+        stream.write(markdown(result, name=args.predictions or args.model or ""))
+    return result, samples
 
 
-def check_answered(args: EvalArguments, ids: list[str], answers: dict[str, str]) -> None:
-    """Say how many of the records have no answer, which counts 0.
+def summary_of(
+    args: EvalArguments, records: Sequence[dict[str, Any]], samples: Sequence[Sequence[Sample]]
+) -> dict[str, Any]:
+    """What metrics.json holds but for what was wrong with the predictions."""
+    runs = [metrics(run) for run in samples]
+    result: dict[str, Any] = mean_metrics(runs)
+    result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
+    result |= {"smooth": args.smooth} | breakdown(records, samples)
+    if len(runs) > 1:
+        # Between runs, where interval95 is between samples.
+        result["spread"] = {name: statistics.stdev(run[name] for run in runs) for name in runs[0] if name != "n"}
+    return result
+
+
+def read_tracks(path: Path) -> list[dict[str, Any]]:
+    """All records of a track file.
 
     Raises:
-        StageError: None has one, so the file of predictions is another one than was meant.
+        StageError: Two records have one id, so an answer could not be told from the other's.
     """
-    missing = [name for name in ids if name not in answers]
+    records = list(read_records(path))
+    seen: set[str] = set()
+    for record in records:
+        if record["id"] in seen:
+            raise StageError(f"{path}: two records have the id {record['id']!r}, expected one for each id")
+        seen.add(record["id"])
+    return records
+
+
+def frame_truths(args: EvalArguments, records: Sequence[dict[str, Any]]) -> Mapping[str, FrameTruth] | None:
+    """The frame annotations of the records; None for protocol `second`.
+
+    Raises:
+        StageError: A record has none.
+    """
+    if args.protocol == "second":
+        return None
+    assert args.frames is not None  # checked with the settings
+    truths = read_truths(Path(args.frames), records)
+    without = [record["id"] for record in records if record["id"] not in truths]
+    if without:
+        raise StageError(f"{args.frames}: {_named(without)} of {args.tracks} without frame annotations")
+    return truths
+
+
+def check_answered(args: EvalArguments, wanted: list[str], known: set[str], submission: Submission) -> dict[str, Any]:
+    """Say what is wrong with the predictions: records without one count 0, the rest is left out.
+
+    Returns:
+        How often each problem came, and the first names of each.
+
+    Raises:
+        StageError: No record has a prediction, so the file is another one than was meant.
+    """
     where = args.predictions or args.model
-    if len(missing) == len(ids):
+    named = problems(submission, wanted, known)
+    missing = named["missing_ids"]
+    if len(missing) == len(wanted):
+        broken = f" ({_named(submission.broken)} left out)" if submission.broken else ""
         raise StageError(
-            f"{where}: no such file, or no answer in it to any of the {len(ids)} records of {args.tracks}"
+            f"{where}: no such file, or no answer in it to any of the {len(wanted)} records of {args.tracks}{broken}"
         )
-    if missing:
-        print(
-            f"{where}: {len(missing)} of {len(ids)} records have no answer and count 0: {missing[0]}, ...",
-            file=sys.stderr,
-        )
+    says = {
+        "missing_ids": f"of {len(wanted)} records have no answer and count 0",
+        "unknown_ids": f"answers to no record of {args.tracks} left out",
+        "duplicate_ids": "second answers to one record left out, the first stands",
+        "broken_lines": "lines that cannot be read left out",
+    }
+    for name, text in says.items():
+        if named[name]:
+            more = ", ..." if len(named[name]) > 3 else ""
+            print(f"{where}: {len(named[name])} {text}: {', '.join(named[name][:3])}{more}", file=sys.stderr)
+    counts: dict[str, Any] = {name: len(names) for name, names in named.items()}
+    return counts | {"examples": {name: names[:10] for name, names in named.items() if names}}
+
+
+def _named(names: Sequence[str]) -> str:
+    """ "3 records: a, b, c" in short."""
+    more = ", ..." if len(names) > 3 else ""
+    return f"{len(names)} ({', '.join(names[:3])}{more})"
 
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
@@ -155,8 +256,10 @@ def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
 
 
 def report(args: EvalArguments) -> None:
-    """Evaluate and print the metrics as JSON."""
-    print(json.dumps(evaluate(args)[0]))
+    """Evaluate; print the page, then the metrics as JSON on the last line."""
+    result, _ = evaluate(args)
+    print(markdown(result, name=args.predictions or args.model or ""))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

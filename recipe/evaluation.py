@@ -1,13 +1,16 @@
-"""Scores of a set of answers under protocol `second`; pure: records and answers in, numbers out."""
+"""Scores of a set of answers under a named protocol; pure: records and answers in, numbers out."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stvg_rewards import Scores, Track, parse_answer, score_answer, summarize
+from recipe.protocols import FrameTruth, ceiling, score_by_protocol
+from recipe.smoothing import smooth
+from recipe.submission import Prediction, read_prediction
+from stvg_rewards import Answer, Scores, Track, score_answer, summarize
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5")
 
@@ -19,6 +22,7 @@ class Sample:
     Attributes:
         parsed: whether the text held an answer; an unparsed one has scores of 0 and stays in every mean.
         discarded: states that were discarded.
+        ceiling: the best that a second-level answer can score on this record under the protocol.
     """
 
     id: str
@@ -26,6 +30,7 @@ class Sample:
     parsed: bool
     salvaged: bool
     discarded: int
+    ceiling: Scores = Scores(1.0, 1.0, 1.0)
 
 
 def true_track(record: dict[str, Any]) -> Track:
@@ -33,25 +38,65 @@ def true_track(record: dict[str, Any]) -> Track:
     return Track(record["label"], {state["second"]: tuple(state["box"]) for state in record["track"]})
 
 
+def smoothed(answer: Answer) -> Answer:
+    """The answer with steadier boxes; its span, and whether it could be read, stay."""
+    if answer.span is None:
+        return answer
+    return replace(answer, track=Track(answer.track.label, smooth(answer.track.boxes, answer.span)))
+
+
+def second_ceiling(true: Track, span: tuple[int, int]) -> Scores:
+    """The true track's own score: vIoU is below 1 where seconds of the event have no true box.
+
+    >>> second_ceiling(Track("cat", {2: (0.0, 0.0, 0.5, 0.5)}), (2, 3))
+    Scores(tIoU=1.0, mvIoU=1.0, vIoU=0.5)
+    """
+    inside = sum(span[0] <= second <= span[1] for second in true.boxes)
+    return Scores(1.0, float(inside > 0), inside / (span[1] - span[0] + 1))
+
+
+def scored(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records that have a true track; the others are skipped, not 0."""
+    return [record for record in records if record.get("track")]
+
+
 def score_records(
     records: Iterable[dict[str, Any]],
-    answers: dict[str, str],
+    answers: Mapping[str, Prediction],
     scale_of: Callable[[dict[str, Any]], tuple[float, float]] = lambda record: (1000, 1000),
+    *,
+    protocol: str = "second",
+    truths: Mapping[str, FrameTruth] | None = None,
+    smoothing: bool = False,
+    ceilings: bool = True,
 ) -> list[Sample]:
     """One `Sample` a record that has a true track; a record without an answer scores 0.
 
     Args:
-        answers: id -> raw model text.
+        answers: id -> raw model text, or a list of states.
         scale_of: what the coordinates in the text are divided by, for a record.
+        protocol: one of `PROTOCOLS`; all but "second" need `truths`.
+        truths: id -> frame annotation.
+        smoothing: steady the boxes first.
+        ceilings: work the ceiling out too; without it stays 1.
     """
     samples = []
-    for record in records:
-        if not record.get("track"):
-            continue
-        answer = parse_answer(answers.get(record["id"], ""), seconds=record["seconds"], scale=scale_of(record))
-        scores = score_answer(answer, true_track(record), tuple(record["span"]))
+    for record in scored(records):
+        name = record["id"]
+        answer = read_prediction(answers.get(name, ""), seconds=record["seconds"], scale=scale_of(record))
+        if smoothing:
+            answer = smoothed(answer)
+        true, span = true_track(record), (record["span"][0], record["span"][1])
+        scores: Scores | None
+        if protocol == "second":
+            scores = score_answer(answer, true, span)
+            best = second_ceiling(true, span)
+        else:
+            truth = (truths or {})[name]
+            scores = score_by_protocol(protocol, answer.track.boxes, answer.span, truth)
+            best = ceiling(protocol, true.boxes, truth) if ceilings else Scores(1.0, 1.0, 1.0)
         assert scores is not None  # the true track is not empty
-        samples.append(Sample(record["id"], scores, answer.parsed, answer.salvaged, answer.discarded))
+        samples.append(Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best))
     return samples
 
 

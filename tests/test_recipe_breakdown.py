@@ -1,0 +1,103 @@
+"""Groups, bootstrap intervals and the page of an evaluation."""
+
+import json
+
+import numpy as np
+import pytest
+
+from recipe.breakdown import NAMES, breakdown, intervals, score_table
+from recipe.evaluation import metrics, score_records
+from recipe.metrics_page import markdown
+
+BOX = [0.0, 0.0, 0.5, 0.5]
+
+
+def record(name, span=(0, 3), seconds=8, **others):
+    track = [{"second": k, "box": BOX} for k in range(span[0], span[1] + 1)]
+    base = {"id": name, "label": "cat-1", "kind": "declarative", "seconds": seconds, "span": list(span)}
+    return base | {"track": track} | others
+
+
+def states(seconds):
+    return [{"second": k, "box": BOX} for k in seconds]
+
+
+RECORDS = [
+    record("a"),
+    record("b", kind="interrogative", distractors=2),
+    record("c", span=(3, 3), seconds=40, distractors=[1, 2, 3, 4, 5]),
+]
+SAMPLES = score_records(RECORDS, {"a": states(range(4)), "b": states(range(2)), "c": states([5])})
+
+
+def test_groups_by_hand():
+    found = breakdown(RECORDS, [SAMPLES])
+    groups = found["groups"]
+    # a: 1, b: 2 of 4 seconds, c: beside the event.
+    assert groups["kind"]["declarative"]["m_tIoU"] == 0.5
+    assert groups["kind"]["interrogative"]["m_vIoU"] == 0.5
+    assert {name: part["n"] for name, part in groups["event_seconds"].items()} == {"1-2": 1, "3-5": 2}
+    assert {name: part["n"] for name, part in groups["clip_seconds"].items()} == {"1-10": 2, "31-60": 1}
+    assert {name: part["n"] for name, part in groups["target_percent"].items()} == {"16-36": 3}
+    assert {name: part["n"] for name, part in groups["distractors"].items()} == {"2": 1, "4+": 1}
+    assert found["ceiling"] == dict.fromkeys(NAMES, 1.0)
+
+
+def test_a_kind_of_group_that_no_record_states_is_left_out():
+    assert "distractors" not in breakdown(RECORDS[:1], [SAMPLES[:1]])["groups"]
+
+
+def test_the_groups_of_a_kind_make_the_whole():
+    found = breakdown(RECORDS, [SAMPLES])
+    whole = metrics(SAMPLES)
+    for kind in ("kind", "event_seconds", "clip_seconds", "target_percent"):
+        parts = found["groups"][kind].values()
+        for name in NAMES:
+            assert sum(part["n"] * part[name] for part in parts) / len(SAMPLES) == pytest.approx(whole[name])
+
+
+def test_ceiling_of_an_event_with_invisible_seconds():
+    holes = record("a") | {"track": states([0, 1, 3])}
+    found = breakdown([holes], [score_records([holes], {"a": states([0, 1, 3])})])
+    # A perfect answer: 3 boxes for 4 seconds, so it reaches the ceiling of 0.75.
+    assert found["ceiling"]["m_vIoU"] == found["groups"]["kind"]["declarative"]["m_vIoU"] == 0.75
+    assert found["ceiling"]["mvIoU"] == 1.0
+
+
+def test_intervals_are_those_of_the_mean():
+    rng = np.random.default_rng(3)
+    values = rng.random((500, 2))
+    members = np.column_stack([np.ones(500, dtype=bool), np.arange(500) < 100])
+    ends = intervals(values, members, resamples=4000)
+    for group, size in ((0, 500), (1, 100)):
+        chosen = values[members[:, group]]
+        half = 1.96 * chosen.std(axis=0, ddof=1) / np.sqrt(size)
+        # The normal approximation: within a tenth of its half width.
+        np.testing.assert_allclose(ends[group, :, 0], chosen.mean(axis=0) - half, atol=half.max() / 10)
+        np.testing.assert_allclose(ends[group, :, 1], chosen.mean(axis=0) + half, atol=half.max() / 10)
+
+
+def test_intervals_do_not_depend_on_the_block(monkeypatch):
+    values, members = np.arange(6.0).reshape(6, 1), np.ones((6, 1), dtype=bool)
+    whole = intervals(values, members)
+    assert (intervals(values, members) == whole).all(), "seeded"
+    monkeypatch.setattr("recipe.breakdown._BLOCK", 6 * 7)
+    np.testing.assert_allclose(intervals(values, members), whole, atol=0.5)
+
+
+def test_the_mean_over_repeats_is_taken_first():
+    other = score_records(RECORDS, {})
+    table = score_table([SAMPLES, other])
+    assert table[0].tolist() == [0.5] * len(NAMES)
+
+
+def test_the_page_says_what_the_metrics_say():
+    result = metrics(SAMPLES) | {"protocol": "second", "repeats": 3, "temperature": 1.0, "smooth": "on"}
+    result |= breakdown(RECORDS, [SAMPLES]) | {"spread": dict.fromkeys(NAMES, 0.013)}
+    result["input"] = {"missing_ids": 7, "examples": {"missing_ids": ["x"]}}
+    page = markdown(json.loads(json.dumps(result)), name="p.jsonl")
+    assert page.startswith("# Evaluation of p.jsonl\n\nProtocol `second`, smoothing on, n = 3, mean of 3 runs.")
+    assert "| m_vIoU | 50.0 | [0.0, 100.0] | 100.0 | 1.3 |" in page
+    assert "| missing ids | 7 |" in page
+    assert "| interrogative | 1 | 50.0 | 50.0 | 100.0 | 0.0 | 100.0 |" in page
+    assert {line.count("|") for line in page.splitlines()} == {0, 3, 6, 10}, "rows as wide as their head"
