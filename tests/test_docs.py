@@ -3,11 +3,9 @@
 import doctest
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from data_prep.validation import validate_record
 
@@ -17,7 +15,6 @@ PAGES = [
     for path in sorted(Path(folder).rglob("*.md"))
 ] + [Path("README.md"), Path("CHANGELOG.md")]
 README = Path("README.md").read_text()
-SCRIPTS = sorted(Path("launch").rglob("*.sh"))
 
 
 def test_there_are_pages():
@@ -75,24 +72,3 @@ def test_the_readmes_reward_example_is_valid_python():
     (text,) = re.findall(r"```python\n(from stvg_rewards.*?)```", README, re.DOTALL)
     compile(text, "README.md", "exec")
     assert len(text.strip().splitlines()) <= 6
-
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=str)
-def test_scripts_parse(path):
-    done = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("path", sorted(Path("launch/accelerate").glob("*.yaml")), ids=str)
-def test_accelerate_takes_its_files(path):
-    from accelerate.commands.config.config_args import load_config_from_file
-
-    config = load_config_from_file(str(path))
-    assert config.mixed_precision == "bf16"
-    assert config.distributed_type is not None
-
-
-def test_accelerate_files_hold_no_hyperparameters():
-    for path in Path("launch/accelerate").glob("*.yaml"):
-        text = yaml.safe_load(path.read_text())
-        assert not {"learning_rate", "max_steps", "num_train_epochs"} & text.keys()
