@@ -92,13 +92,15 @@ def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed
     block = max(1, _BLOCK // max(n, 1))
     for begin in range(0, resamples, block):
         size = min(block, resamples - begin)
-        drawn = rng.integers(0, n, (size, n), dtype=np.int32) + np.arange(size, dtype=np.int32)[:, None] * n
-        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+        drawn = rng.integers(0, n, (size, n), dtype=np.int32)
+        weights = np.array([np.bincount(row, minlength=n) for row in drawn], dtype=np.float64)
         sums = weights @ columns
         counts = sums[:, -groups:]
         with np.errstate(invalid="ignore", divide="ignore"):
             means.append(sums[:, :-groups].reshape(size, groups, num_metrics) / counts[:, :, None])
-    ends = np.nanpercentile(np.concatenate(means), [2.5, 97.5], axis=0)
+    drawn_means = np.concatenate(means)
+    percentiles = np.nanpercentile if np.isnan(drawn_means).any() else np.percentile  # the first is slow
+    ends = percentiles(drawn_means, [2.5, 97.5], axis=0)
     return np.moveaxis(ends, 0, -1)
 
 

@@ -27,19 +27,33 @@ def expand_boxes(boxes: Mapping[int, Sequence[float]], times_s: Sequence[float])
     (0.05, 0.0, 0.25, 0.2)
     """
     times = np.asarray(times_s, dtype=np.float64)
-    seconds = np.floor(times + 1e-9).astype(np.int64)
-    known = np.array(sorted(second for second in boxes if np.any(seconds == second)), dtype=np.int64)
-    if not len(known):
-        return {}
-    knots = np.array([times[seconds == second].mean() for second in known])
-    values = np.array([boxes[int(second)] for second in known], dtype=np.float64)
-    wanted = np.flatnonzero(np.isin(seconds, known))
-    found = np.clip(_interpolate(times[wanted], knots, values), 0.0, 1.0)
+    frames, found = expand_array(boxes, times, np.floor(times + 1e-9).astype(np.int64))
     return {
         int(frame): (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        for frame, box in zip(wanted, found.round(12), strict=True)
-        if box[0] < box[2] and box[1] < box[3]
+        for frame, box in zip(frames, found, strict=True)
     }
+
+
+def expand_array(
+    boxes: Mapping[int, Sequence[float]], times: np.ndarray, seconds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`expand_boxes` on arrays: (frames, their boxes), shapes (n,) and (n, 4).
+
+    Args:
+        seconds: the second that each frame falls in.
+    """
+    frames_of = np.bincount(seconds) if len(seconds) else np.zeros(0, dtype=np.int64)
+    known = np.array(sorted(k for k in boxes if k < len(frames_of) and frames_of[k]), dtype=np.int64)
+    if not len(known):
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 4))
+    knots = np.bincount(seconds, weights=times)[known] / frames_of[known]
+    values = np.array([boxes[int(second)] for second in known], dtype=np.float64)
+    has_box = np.zeros(len(frames_of), dtype=bool)
+    has_box[known] = True
+    wanted = np.flatnonzero(has_box[seconds])
+    found = np.clip(_interpolate(times[wanted], knots, values), 0.0, 1.0).round(12)
+    left = (found[:, 0] < found[:, 2]) & (found[:, 1] < found[:, 3])
+    return wanted[left], found[left]
 
 
 def _interpolate(times: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from recipe.protocols import FrameTruth
 def read_truths(path: Path, records: Sequence[dict[str, Any]]) -> dict[str, FrameTruth]:
     """id -> frame annotation, for the records that the file has one for.
 
-    A line is `{"id", "fps", "begin", "end", "boxes": [{"frame", "box"}, ...]}`: frames count from the clip's first
-    one, `begin` and `end` half-open, boxes normalised. What else a protocol needs is the record's: the clip's length
-    and place in its video, and the source, since HC-STVG counts frames from 1.
+    A line is `{"id", "fps", "begin", "end", "num_frames", "first_frame", "boxes": [{"frame", "box"}, ...]}`: frames
+    count from the clip's first one, which is the video's frame `first_frame`; `begin` and `end` are half-open, boxes
+    normalised. Left out, the clip's length and place come from the record, as does the source: HC-STVG counts from 1.
 
     Raises:
         RecordError: A line is something else; it names file and line.
@@ -51,7 +51,7 @@ def _truth_of(item: dict[str, Any], record: dict[str, Any]) -> FrameTruth:
         begin=begin,
         end=end,
         boxes={state["frame"]: tuple(state["box"]) for state in item["boxes"]},
-        num_frames=max(end, round((end_s - start_s) * fps)),
-        first_frame=round(start_s * fps),
+        num_frames=max(end, item.get("num_frames", round((end_s - start_s) * fps))),
+        first_frame=item.get("first_frame", round(start_s * fps)),
         one_based=record["source"].startswith("hcstvg"),
     )

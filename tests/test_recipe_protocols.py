@@ -10,9 +10,10 @@ from recipe.protocols import (
     FRAME_PROTOCOLS,
     FrameTruth,
     ceiling,
-    predicted_frames,
+    predicted_tube,
     score_by_protocol,
     score_frames,
+    tube,
     tubedetr_frames,
 )
 
@@ -87,21 +88,24 @@ def test_linear_motion_survives_second_to_frame_to_second(times):
 )
 def test_frame_scores(predicted, scores, remark):
     boxes = dict.fromkeys(range(40), BOX)
-    assert score_frames(predicted, boxes, truth_of(10, 20)) == pytest.approx(scores), remark
+    answer = None if predicted is None else tube(*predicted, boxes)
+    assert score_frames(answer, tube(10, 20, boxes)) == pytest.approx(scores), remark
 
 
 def test_missing_boxes():
-    truth = FrameTruth(10, 0, 4, {0: BOX, 1: BOX, 3: BOX}, 10)
+    true = tube(0, 4, {0: BOX, 1: BOX, 3: BOX})
     # Frame 2 has no true box: it is no box of mvIoU, but a frame of the union. The answer lacks frame 1: 0.
-    assert score_frames((0, 4), {0: BOX, 2: BOX, 3: BOX}, truth) == pytest.approx((1.0, 2 / 3, 2 / 4))
+    assert score_frames(tube(0, 4, {0: BOX, 2: BOX, 3: BOX}), true) == pytest.approx((1.0, 2 / 3, 2 / 4))
 
 
 def test_predicted_seconds_end_with_the_clip():
-    truth = truth_of(0, 15, num_frames=15)
-    assert predicted_frames({0: BOX, 1: BOX}, (0, 1), truth)[0] == (0, 15)
-    assert predicted_frames({7: BOX}, (7, 9), truth) == (None, {})
+    found = predicted_tube({0: BOX, 1: BOX}, (0, 1), 10, 15)
+    assert (found.begin, found.end) == (0, 15)
+    assert predicted_tube({7: BOX}, (7, 9), 10, 15) is None
     # 29.97 fps: second 1 starts at frame 30, second 2 at 60.
-    assert predicted_frames({1: BOX}, (1, 1), truth_of(0, 90, fps=29.97, num_frames=90))[0] == (30, 60)
+    found = predicted_tube({1: BOX}, (1, 1), 29.97, 90)
+    assert (found.begin, found.end) == (30, 60)
+    assert (found.boxes == BOX).all()
 
 
 def test_a_perfect_answer_under_each_protocol():
