@@ -1,8 +1,13 @@
 """The documents tell the truth: links, targets, paths and examples."""
 
 import doctest
+import importlib
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,8 @@ PAGES = [
     for path in sorted(Path(folder).rglob("*.md"))
 ] + [Path("README.md"), Path("CHANGELOG.md")]
 README = Path("README.md").read_text()
+CONFIGS = sorted(Path("recipe/configs").rglob("*.yaml"))
+TINY = Path("recipe/configs/tiny")
 
 
 def test_there_are_pages():
@@ -41,6 +48,103 @@ def test_named_targets_exist(page):
     targets = set(re.findall(r"^([a-z][a-z-]*):", Path("Makefile").read_text(), re.MULTILINE))
     named = re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
     assert set(named) <= targets
+
+
+def shell_lines(page):
+    """The command lines of a page's bash blocks, or of the comment that opens a YAML file."""
+    text = page.read_text()
+    if page.suffix == ".md":
+        text = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
+    else:
+        text = "\n".join(re.findall(r"^#   (.*)", text, re.MULTILINE))
+    return [line for line in text.replace("\\\n", " ").splitlines() if line]
+
+
+def module_commands():
+    """(page, module, arguments) of every documented `python -m recipe...`."""
+    for page in PAGES + CONFIGS:
+        for line in shell_lines(page):
+            for module, words in re.findall(r"python -m (recipe\.\w+)(.*)", line):
+                yield pytest.param(module, shlex.split(words, comments=True), id=f"{page}: {module}")
+
+
+@pytest.mark.parametrize(("module", "words"), list(module_commands()))
+def test_documented_commands_parse(module, words):
+    if any("my/" in word for word in words):
+        pytest.skip("a YAML of the reader's own; tests/test_launch.py tries those with the tiny recipe's")
+    words = ["." if word == "videos" else word for word in words]  # a folder that is there
+    assert importlib.import_module(module).parse(words)
+
+
+def make_commands():
+    """(target, ARGS) of every documented `make TARGET ... ARGS="..."`, and of those in YAML files."""
+    for page in PAGES + CONFIGS:
+        for line in shell_lines(page):
+            for target, words in re.findall(r"make (\w+)[^#\n]*ARGS=\"([^\"]*)\"", line):
+                yield pytest.param(target, shlex.split(words), id=f"{page}: {target} {words}")
+
+
+@pytest.mark.parametrize(("target", "words"), list(make_commands()))
+def test_documented_settings_of_targets_parse(target, words):
+    module = importlib.import_module(f"recipe.{target}")
+    before = ["a.mp4", "a query", "--model", "m"] if target == "ground" else ["--config", str(TINY / f"{target}.yaml")]
+    assert module.parse([*before, *words])
+
+
+def test_commands_were_found():
+    assert len(list(module_commands())) >= 8
+    assert len(list(make_commands())) >= 6
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_targets_named_by_yaml_files_exist(path):
+    targets = set(re.findall(r"^([a-z][a-z-]*):", Path("Makefile").read_text(), re.MULTILINE))
+    assert {target for line in shell_lines(path) for target in re.findall(r"make ([a-z-]+)", line)} <= targets
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_train_on_other_data(tiny_data, tiny_base, tmp_path):
+    """What the README says to do with one's own files, with the synthetic ones under those names."""
+    section = README.split("## Your own videos and sentences")[1].split("\n## ")[0]
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL).group(1)
+    shutil.copy(tiny_data / "ground.jsonl", tmp_path / "train.jsonl")
+    shutil.copy(tiny_data / "test.jsonl", tmp_path / "val.jsonl")
+    places = {
+        "train.jsonl": tmp_path / "train.jsonl",
+        "val.jsonl": tmp_path / "val.jsonl",
+        "videos": tiny_data / "videos",
+        "runs/tiny/cpt": tiny_base,
+    }
+    for line in block.replace("\\\n", " ").splitlines():
+        words = [
+            str(places.get(word, word)).replace("runs/mine", str(tmp_path / "mine")) for word in shlex.split(line)
+        ]
+        words += ["--max_new_tokens", "8"] if "recipe.evaluate" in words else ["--max_steps", "1"]
+        words += ["--per_device_train_batch_size", "16"] if "recipe.grpo" in words else []
+        done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / "mine/metrics.json").read_text())["n"] == 5
+
+
+def tracked_files():
+    done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip("no git checkout")
+    return [path for path in map(Path, done.stdout.split("\0")) if path.is_file()]
+
+
+def test_the_tree_names_every_folder_at_the_top():
+    top = {path.parts[0] for path in tracked_files() if len(path.parts) > 1 and not path.parts[0].startswith(".")}
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL).group(1)
+    assert top == {line.split("/")[0] for line in tree.splitlines() if re.match(r"[a-z_]+/", line)}
+
+
+def test_no_file_names_a_place_on_somebodys_machine():
+    place = re.compile(r"(?<![\w.])/(?:wo" + r"rk|home|root|mnt)/|\.\./sha" + "red")
+    for path in tracked_files():
+        if path.suffix not in (".png", ".mp4"):
+            found = place.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{path}: {found.group()}"
 
 
 def test_the_tree_names_every_module_and_nothing_else():
