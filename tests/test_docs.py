@@ -1,5 +1,6 @@
 """The documents tell the truth: links, targets, paths and examples."""
 
+import configparser
 import doctest
 import importlib
 import json
@@ -124,6 +125,15 @@ def test_the_readmes_commands_train_on_other_data(tiny_data, tiny_base, tmp_path
         done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((tmp_path / "mine/metrics.json").read_text())["n"] == 5
+
+
+def test_every_library_has_its_licence_named():
+    config = configparser.ConfigParser()
+    config.read("setup.cfg")
+    lines = "\n".join(config["options.extras_require"].values()).split()
+    page = Path("docs/licences.md").read_text().split("## Libraries")[1]
+    missing = {line.split("=")[0] for line in lines} - set(re.findall(r"[\w-]+", page))
+    assert not missing
 
 
 def tracked_files():
