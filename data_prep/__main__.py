@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import yaml
 
 from data_prep.records import RecordError
-from data_prep.sources import synthetic
+from data_prep.sources import (
+    activitynet,
+    davis,
+    got10k,
+    hcstvg,
+    lasot,
+    mot,
+    nextgqa,
+    qa,
+    sav,
+    synthetic,
+    trackingnet,
+    vidstg,
+    vspw,
+)
 from data_prep.stages import StageError
 
-COMMANDS = {"synthetic": synthetic}
+COMMANDS: dict[str, Any] = {
+    "synthetic": synthetic,
+    "vidstg": vidstg,
+    "hcstvg": hcstvg,
+    "mot": mot,
+    "trackingnet": trackingnet,
+    "got10k": got10k,
+    "lasot": lasot,
+    "vspw": vspw,
+    "sav": sav,
+    "davis": davis,
+    "activitynet": activitynet,
+    "nextgqa": nextgqa,
+    "qa": qa,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
