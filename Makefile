@@ -161,8 +161,12 @@ wheel-check: install  ## the wheel holds only the leaf and imports in a bare env
 	build/bare/bin/python -I -c 'import stvg_rewards as s; print("bare import of", s.__version__, "ok:", s.score_answer(s.parse_answer("{}"), None))'
 	build/bare/bin/python -m pip check
 
-bench: install  ## speed, each figure against a peer in the same run
-	@for script in bench/*.py; do printf '\n== %s\n' "$$script"; $(PY) -m "bench.$$(basename "$$script" .py)" || exit 1; done
+bench: install  ## speed, each figure against a peer in the same run (that of rollouts after make install-vllm)
+	@for script in bench/*.py; do \
+	  name=$$(basename "$$script" .py); python=$(PY); \
+	  if [ "$$name" = rollouts ] && [ -s .venv-vllm/.done ]; then python=$(PY_VLLM); fi; \
+	  printf '\n== %s\n' "$$script"; "$$python" -m "bench.$$name" || exit 1; \
+	done
 
 clean:  ## remove runs/, build/ and caches (not the environments)
 	rm -rf runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
