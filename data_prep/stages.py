@@ -68,6 +68,12 @@ def _is_rest(path: Path) -> bool:
     return path.name.startswith(f".{STAMP}.") and path.name.endswith(".part")
 
 
+def cpu_seconds() -> float:
+    """CPU time of this process and of the children that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 class Stage:
     """One stage's folder.
 
@@ -117,11 +123,14 @@ class Stage:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(complete=False, results={})
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Mark the stage as ended and keep its results in the stamp, with the CPU time of this process."""
-        times = os.times()
-        cpu_seconds = times.user + times.system + times.children_user + times.children_system
-        self._write(complete=True, results=results | {"cpu_seconds": round(cpu_seconds, 1)})
+    def finish(self, results: dict[str, Any], *, spent_before: float = 0.0) -> None:
+        """Mark the stage as ended and keep its results in the stamp, with the CPU time that it took.
+
+        Args:
+            results: JSON-like values.
+            spent_before: CPU seconds of earlier processes whose work this one went on from.
+        """
+        self._write(complete=True, results=results | {"cpu_seconds": round(spent_before + cpu_seconds(), 1)})
 
     def _empty(self) -> None:
         """Delete everything but the stamp, which first says that the folder holds no stage's results any more.

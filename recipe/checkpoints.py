@@ -10,7 +10,8 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from data_prep.stages import Stage, StageError
+from data_prep.files import atomic_write
+from data_prep.stages import Stage, StageError, cpu_seconds
 
 MARKER = "COMPLETE"
 
@@ -20,16 +21,26 @@ class MarkComplete(TrainerCallback):
 
     Trainer deletes what `save_total_limit` leaves no room for before `on_save`, when the new checkpoint has no marker
     yet: a kill in between would leave none that is whole. So the limit is taken from it and kept here, after marking.
+
+    The marker holds the CPU time that the checkpoint took, so that a run which goes on from it counts it too.
+
+    Args:
+        spent_before: CPU seconds that the checkpoint gone on from took.
     """
 
     limit: int | None = None
+
+    def __init__(self, spent_before: float = 0.0) -> None:
+        self.spent_before = spent_before
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.limit, args.save_total_limit = args.save_total_limit, None
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER).touch()
+            marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER
+            with atomic_write(marker) as out:
+                out.write(f"{self.spent_before + cpu_seconds():.1f}\n")
             if self.limit:
                 remove_oldest(Path(args.output_dir), self.limit)
 
@@ -92,3 +103,8 @@ def last_complete(output_dir: Path) -> str | None:
     """The path of the newest whole checkpoint, or None."""
     folders = complete(output_dir)
     return str(folders[-1]) if folders else None
+
+
+def spent_on(checkpoint: str | None) -> float:
+    """CPU seconds that went into a checkpoint, over all the processes that led to it; 0 for none."""
+    return float((Path(checkpoint) / MARKER).read_text() or 0) if checkpoint else 0.0

@@ -11,7 +11,7 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.stages import Stage, StageError
 from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete
+from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete, spent_on
 from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
@@ -55,6 +55,8 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     check_enough(len(train_dataset), training_args)
 
     # Trainer
+    checkpoint = last_complete(stage.folder)
+    spent_before = spent_on(checkpoint)  # read now: the next checkpoint may take its place
     trainer = GroundingGRPOTrainer(
         model=model,
         reward_funcs=reward_functions(script_args.reward),
@@ -62,18 +64,18 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         train_dataset=train_dataset,
         processing_class=processor,
         peft_config=get_peft_config(model_args),
-        callbacks=[MarkComplete()],
+        callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
 
     # Train
-    trainer.train(resume_from_checkpoint=last_complete(stage.folder))
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # Save
     trainer.save_model(training_args.output_dir)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
-        stage.finish({"clips_decoded": builder.clips_decoded})
+        stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=spent_before)
 
 
 if __name__ == "__main__":

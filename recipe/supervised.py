@@ -8,7 +8,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 
 from data_prep.stages import Stage
 from recipe.arguments import StageArguments
-from recipe.checkpoints import MarkComplete, begin, last_complete
+from recipe.checkpoints import MarkComplete, begin, last_complete, spent_on
 from recipe.cli import Parser
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
@@ -37,18 +37,20 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         load_mixture([script_args.validation_tracks], builder, limit=1)
 
     # Trainer
+    checkpoint = last_complete(stage.folder)
+    spent_before = spent_on(checkpoint)  # read now: the next checkpoint may take its place
     trainer = GroundingSFTTrainer(
         model=model,
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
         peft_config=get_peft_config(model_args),
-        callbacks=[MarkComplete()],
+        callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
 
     # Train
-    trainer.train(resume_from_checkpoint=last_complete(stage.folder))
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # Save
     trainer.save_model(training_args.output_dir)
@@ -58,4 +60,4 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         ratio = wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)
         results["wrong_image_loss_ratio"] = ratio
     if trainer.accelerator.is_main_process:
-        stage.finish(results)
+        stage.finish(results, spent_before=spent_before)

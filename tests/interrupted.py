@@ -55,7 +55,8 @@ def main(name, where, step, words):
         with_signal = signal.SIGINT if where == "ctrl-c" else signal.SIGKILL
 
         class MarkAndStop(upstream, Stop):
-            def __init__(self):
+            def __init__(self, *words):
+                upstream.__init__(self, *words)
                 Stop.__init__(self, step, with_signal)
 
         stage.MarkComplete = MarkAndStop

@@ -5,9 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_prep.stages import Stage, StageError
+from data_prep.stages import Stage, StageError, cpu_seconds
 from recipe import grpo
-from recipe.checkpoints import MARKER, MarkComplete, begin, check_whole_rollouts, last_complete, remove_half_written
+from recipe.checkpoints import (
+    MARKER,
+    MarkComplete,
+    begin,
+    check_whole_rollouts,
+    last_complete,
+    remove_half_written,
+    spent_on,
+)
 
 
 def checkpoint(folder, step, whole):
@@ -69,6 +77,16 @@ def test_old_ones_go_after_the_new_one_is_marked(tmp_path, monkeypatch):
     callback.on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=12), None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-12"]
     assert whole == [str(tmp_path / "checkpoint-12")] * 2
+
+
+def test_the_time_that_went_into_a_checkpoint(tmp_path):
+    path = checkpoint(tmp_path, 7, whole=False)
+    MarkComplete(1000.0).on_save(
+        SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(is_world_process_zero=True, global_step=7), None
+    )
+    assert 1000.0 < spent_on(str(path)) < 1000.0 + cpu_seconds() + 1
+    assert spent_on(None) == 0.0
+    assert spent_on(str(checkpoint(tmp_path, 8, whole=True))) == 0.0  # a marker without a number
 
 
 def test_without_a_limit_all_are_kept(tmp_path):

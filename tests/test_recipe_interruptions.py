@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_prep.stages import read_stamp
+from recipe.checkpoints import spent_on
 
 pytestmark = pytest.mark.slow
 
@@ -90,8 +91,12 @@ def test_it_goes_on_and_ends_with_the_same_weights(
     assert not read_stamp(folder)["complete"]
     marked = [marker.parent.name for marker in folder.glob("checkpoint-*/COMPLETE")]
     assert marked == ([goes_on_from] if goes_on_from else [])
+    spent = [spent_on(path.parent) for path in folder.glob("checkpoint-*/COMPLETE")]
     code, error = stage(name, folder, tiny_data, tiny_base)
     assert code == 0, error
+    # The CPU time of what was gone on from is counted in.
+    assert read_stamp(folder)["results"]["cpu_seconds"] > sum(spent) + 1.0
+    assert all(seconds > 1.0 for seconds in spent)
     assert ("half-written, removed" in error) == (where == "within")
     assert logged(folder) == logged(whole(name))
     theirs = weights(whole(name))
