@@ -3,9 +3,9 @@
     python -m recipe.videomme --questions test.parquet --predictions answers.jsonl --out videomme.json
 
 Questions: the benchmark's own table (Parquet) or the same columns as JSONL. Predictions: `{"id": question_id,
-"answer": "raw model text"}` a line. Two readings are given. `corrected`: an answer without a letter is wrong. `official`: it
-scores -1 as in the benchmark's script, which takes one from a relevance group's sum, counts as right in a logic group,
-and is left out of plain accuracy.
+"answer": "raw model text"}` a line. Two readings are given. `corrected`: an answer without a letter is wrong.
+`official`: it scores -1 as in the benchmark's script, which takes one from a relevance group's sum, counts as right in
+a logic group, and is left out of plain accuracy.
 """
 
 from __future__ import annotations
