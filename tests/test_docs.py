@@ -37,6 +37,12 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target.split("#")[0]).exists(), target
 
 
+def test_the_readme_links_to_every_page():
+    links = set(re.findall(r"\]\(([^)\s#]+)", README))
+    pages = {str(page) for page in PAGES if page.name not in ("CHANGELOG.md", "SKILL.md")} - {"README.md"}
+    assert pages <= links, sorted(pages - links)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=str)
 def test_examples_run(page):
     failed, tried = doctest.testfile(str(page.resolve()), module_relative=False, encoding="utf-8")
