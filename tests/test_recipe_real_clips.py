@@ -1,7 +1,7 @@
 """Real videos with real sentences and spans through the same code: records, frames, one step of each stage.
 
 The four clips are VidOR's with the sentences and spans that VidSTG has for them. VidOR's boxes are not public, so
-every frame of an event gets one and the same made-up box: the boxes of these records mean nothing.
+every object gets one and the same made-up box in every frame: the boxes of these records mean nothing.
 """
 
 import json
@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data_prep.__main__ import main
 from data_prep.aggregate import aggregate_frames
 from data_prep.records import SCHEMA_VERSION, RecordWriter, read_records
 from data_prep.seconds import frame_time, seconds_of, span_of_frames
@@ -23,18 +24,23 @@ from recipe.families import FAMILIES
 from recipe.prompts import load_prompts
 
 SAMPLES = Path(os.environ.get("STVG_SAMPLES", "/nowhere"))
-VIDEOS = SAMPLES / "videos" / "vidor"
+VIDEOS = SAMPLES / "videos"
+CLIPS = VIDEOS / "vidor"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not VIDEOS.is_dir(), reason="STVG_SAMPLES names no folder with videos/vidor"),
+    pytest.mark.skipif(not CLIPS.is_dir(), reason="STVG_SAMPLES names no folder with videos/vidor"),
 ]
 
-MADE_UP_BOX = (0.25, 0.25, 0.75, 0.75)
+
+def made_up_box(item):
+    """(x_min, y_min, x_max, y_max) in whole pixels, half-open."""
+    width, height = item["width"], item["height"]
+    return width // 4, height // 4, width // 4 * 3, height // 4 * 3
 
 
 def annotations():
     """VidSTG's records of the four clips, frames counted from 0; ends as each field states them."""
-    names = {path.stem for path in VIDEOS.glob("*.mp4")}
+    names = {path.stem for path in CLIPS.glob("*.mp4")}
     for split in ("val", "test"):
         path = SAMPLES / "samples" / "vidstg" / "annotations" / f"{split}_annotations.json"
         for item in json.loads(path.read_text()):
@@ -43,11 +49,14 @@ def annotations():
 
 
 def records():
+    """What the records have to be, by the definitions and without the converter."""
     for number, (split, item) in enumerate(annotations()):
         fps, segment, event = item["fps"], item["used_segment"], item["temporal_gt"]
         first, frames = segment["begin_fid"], segment["end_fid"] - segment["begin_fid"] + 1  # inclusive
         begin, end = event["begin_fid"] - first, min(event["end_fid"] - first, frames)  # exclusive
-        boxes = aggregate_frames(dict.fromkeys(range(begin, end), MADE_UP_BOX), fps, "mean")
+        sides = (item["width"], item["height"]) * 2
+        box = tuple(pixel / side for pixel, side in zip(made_up_box(item), sides, strict=True))
+        boxes = aggregate_frames(dict.fromkeys(range(begin, end), box), fps, "mean")
         for kind, name in (("declarative", "captions"), ("interrogative", "questions")):
             for place, sentence in enumerate(item[name]):
                 yield {
@@ -56,7 +65,7 @@ def records():
                     "source": "vidstg",
                     "split": split,
                     "kind": kind,
-                    "video": f"{item['vid']}.mp4",
+                    "video": f"vidor/{item['vid']}.mp4",
                     "clip": [float(frame_time(first, fps)), float(frame_time(first + frames, fps))],
                     "fps": fps,
                     "width": item["width"],
@@ -66,23 +75,59 @@ def records():
                     "label": f"{sentence['type']}-1",
                     "span": list(span_of_frames(begin, end, fps)),
                     "track": [{"second": k, "box": list(box)} for k, box in sorted(boxes.items())],
-                    "reasoning": "a made-up box",
+                    "answer": None,
                 }
+
+
+def trajectories(item):
+    """VidOR's file of a video: the made-up box for every object in every frame, right and lower pixels included."""
+    left, top, right, bottom = made_up_box(item)
+    box = {"xmin": left, "ymin": top, "xmax": right - 1, "ymax": bottom - 1}
+    frame = [{"tid": target["tid"], "bbox": box} for target in item["subject/objects"]]
+    return {"trajectories": [frame] * item["frame_count"]}
 
 
 @pytest.fixture(scope="module")
 def tracks(tmp_path_factory):
+    """`converted.jsonl`, and of it `ground.jsonl` for SFT and GRPO and `general.jsonl` for CPT."""
     folder = tmp_path_factory.mktemp("real")
+    (folder / "annotations").mkdir()
+    (folder / "boxes" / "vidor").mkdir(parents=True)
+    items = list(annotations())
+    for split in {split for split, _ in items}:
+        kept = [item for name, item in items if name == split]
+        (folder / "annotations" / f"{split}_annotations.json").write_text(json.dumps(kept))
+    for _, item in items:
+        (folder / "boxes" / "vidor" / f"{item['vid']}.json").write_text(json.dumps(trajectories(item)))
+    words = ["--annotations", str(folder / "annotations"), "--vidor", str(folder / "boxes"), "--videos", str(VIDEOS)]
+    assert main(["vidstg", *words, "--out", str(folder / "converted.jsonl")]) == 0
     with RecordWriter(folder / "ground.jsonl") as ground, RecordWriter(folder / "general.jsonl") as general:
-        for record in records():
-            ground.write(record)
+        for record in read_records(folder / "converted.jsonl"):
+            ground.write(record | {"reasoning": "a made-up box"})
             general.write(record | {"kind": "tracking", "id": record["id"] + "/tracking"})
     return folder
 
 
+def test_the_converter_makes_what_the_definitions_say(tracks):
+    fields = ("video", "kind", "query", "clip", "fps", "width", "height", "seconds", "span", "track")
+
+    def compared(found):
+        rows = []
+        for record in found:
+            row = {name: record[name] for name in fields}
+            row["clip"] = [round(value, 6) for value in row["clip"]]
+            row["track"] = [[s["second"], *(round(v, 6) for v in s["box"])] for s in row["track"]]
+            rows.append(json.dumps(row, sort_keys=True))
+        return sorted(rows)
+
+    ours = compared(read_records(tracks / "converted.jsonl"))
+    assert len(ours) > 40
+    assert ours == compared(records())
+
+
 def test_every_clip_has_sentences_and_its_frames(tracks):
     found = list(read_records(tracks / "ground.jsonl"))
-    assert {record["video"] for record in found} == {path.name for path in VIDEOS.glob("*.mp4")}
+    assert {record["video"] for record in found} == {f"vidor/{path.name}" for path in CLIPS.glob("*.mp4")}
     assert len(found) > 40
     builder = RowBuilder(VIDEOS, load_prompts(), FAMILIES["glm4v"], grid=28, max_pixels=448 * 448)
     for record in found:
