@@ -135,6 +135,11 @@ study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; tak
 	@$(MAKE) grpo ARGS=
 	$(PY) -m recipe.study_lift --config $(CONFIGS)/study.yaml $(ARGS)
 
+.PHONY: reward-study
+reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
+	@$(MAKE) sft ARGS=
+	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
+
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"

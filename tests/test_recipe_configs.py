@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe import before_after, evaluate, grpo, study_lift, supervised, tiny
+from recipe import before_after, evaluate, grpo, reward_study, study_lift, supervised, tiny
 
 CONFIGS = Path("recipe/configs")
 PARSERS = {
@@ -13,6 +13,7 @@ PARSERS = {
     "grpo": [grpo.parse],
     "eval": [evaluate.parse, before_after.parse],
     "study": [study_lift.parse],
+    "reward-study": [reward_study.parse],
     "model": [tiny.parse],
 }
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "data")

@@ -1,0 +1,92 @@
+"""The reward study trains every variant with every seed from one checkpoint; training itself is not run here."""
+
+import json
+
+import pytest
+
+from recipe import reward_study
+from recipe.before_after import SUMMARY_METRICS
+from recipe.reward_study import RewardStudyArguments, curve, main, parse, steps_to
+
+
+def log(folder, scores):
+    folder.mkdir(parents=True, exist_ok=True)
+    history = [{"step": 5 * (k + 1), "vIoU": score, "tIoU": score + 0.1} for k, score in enumerate(scores)]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What was asked for; the reward with mvIoU alone learns half as fast."""
+    asked = []
+
+    def run_stage(stage, args, out, seed, *words):
+        asked.append((stage, out.name, seed, words))
+        speed = 0.01 if "grpo-mviou" in out.name else 0.02
+        log(out, [0.3 + speed * k + 0.001 * seed for k in range(10)])
+        return {}
+
+    def evaluate_both(args, checkpoint):
+        value = 0.3 if checkpoint.name == "sft" else 0.4 + 0.01 * int(checkpoint.name[-1])
+        return dict.fromkeys(("sampled", "greedy"), (dict.fromkeys(SUMMARY_METRICS, value), []))
+
+    monkeypatch.setattr(reward_study, "run_stage", run_stage)
+    monkeypatch.setattr(reward_study, "evaluate_both", evaluate_both)
+    return asked
+
+
+def test_every_variant_and_seed_from_one_checkpoint(tmp_path, trained, capsys):
+    words = ["--max_steps", "2"]
+    main(
+        RewardStudyArguments(
+            tracks="t", run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=["tiou_mviou", "mviou"], grpo_words=words
+        )
+    )
+    model = ("--model_name_or_path", f"{tmp_path}/sft", *words)
+    assert trained == [
+        ("grpo", f"grpo-{name}-s{seed}", seed, ("--reward", name, *model))
+        for name in ("tiou_mviou", "mviou")
+        for seed in (0, 2)
+    ]
+    said = capsys.readouterr().out
+    assert "| sampled | none (SFT) | 0.300 |" in said
+    # Means over seeds 0 and 2: 0.40 and 0.42. The slow one's best, the mean of its last 5 entries, is at step 50: 0.371.
+    # The fast one's mean of entries 2 to 6 (from 0) is 0.381, and 0.361 one entry before: step 35.
+    rows = [line for line in said.splitlines() if line.startswith("| greedy")]
+    assert rows[1].startswith("| greedy | tiou_mviou | 0.410 (0.400 to 0.420) |")
+    assert rows[1].endswith("| 35 | 35 |")
+    assert rows[2].endswith("| 50 | 50 |")
+    summary = json.loads((tmp_path / "reward-study.json").read_text())
+    assert summary["steps_to"]["m_vIoU"]["score"] == pytest.approx(0.3 + 0.01 * 7 + 0.001)
+    assert (tmp_path / "reward-study.md").read_text().strip() == said.strip()
+    assert "<svg" in (tmp_path / "reward-study.svg").read_text()
+
+
+def test_a_curve_over_seeds_of_different_length(tmp_path):
+    log(tmp_path / "a", [0.1, 0.3, 0.5])
+    log(tmp_path / "b", [0.3, 0.5])
+    found = curve([tmp_path / "a", tmp_path / "b"], "vIoU")
+    assert found["step"] == [5, 10]
+    assert found["mean"] == pytest.approx([0.2, 0.3])
+    assert (found["low"], found["high"]) == (pytest.approx([0.1, 0.2]), pytest.approx([0.3, 0.4]))
+
+
+def test_nothing_was_logged(tmp_path):
+    (tmp_path / "a").mkdir()
+    found = steps_to({"a": curve([tmp_path / "a"], "vIoU")})
+    assert found["steps"] == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"rewards": ["iou"]}, "reward 'iou' is unknown"), ({"seeds": [1, 1]}, "expected at least 2")],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RewardStudyArguments(tracks="t", **settings)
+
+
+def test_the_recipes_own_settings():
+    (args,) = parse(["--config", "recipe/configs/tiny/reward-study.yaml"])
+    assert len(args.seeds) >= 3
+    assert args.rewards == ["tiou_mviou", "mviou", "viou", "tiou"]
