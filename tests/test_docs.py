@@ -84,17 +84,18 @@ def test_documented_commands_parse(module, words):
 
 
 def make_commands():
-    """(target, ARGS) of every documented `make TARGET ... ARGS="..."`, and of those in YAML files."""
+    """(target, YAML, ARGS) of every documented `make TARGET ... ARGS="..."`, and of those in YAML files."""
     for page in PAGES + CONFIGS:
         for line in shell_lines(page):
-            for target, words in re.findall(r"make (\w+)[^#\n]*ARGS=\"([^\"]*)\"", line):
-                yield pytest.param(target, shlex.split(words), id=f"{page}: {target} {words}")
+            for target, words in re.findall(r"make ([\w-]+)[^#\n]*ARGS=\"([^\"]*)\"", line):
+                config = page if page in CONFIGS else TINY / f"{target}.yaml"
+                yield pytest.param(target, config, shlex.split(words), id=f"{page}: {target} {words}")
 
 
-@pytest.mark.parametrize(("target", "words"), list(make_commands()))
-def test_documented_settings_of_targets_parse(target, words):
-    module = importlib.import_module(f"recipe.{target}")
-    before = ["a.mp4", "a query", "--model", "m"] if target == "ground" else ["--config", str(TINY / f"{target}.yaml")]
+@pytest.mark.parametrize(("target", "config", "words"), list(make_commands()))
+def test_documented_settings_of_targets_parse(target, config, words):
+    module = importlib.import_module(f"recipe.{target.replace('-', '_')}")
+    before = ["a.mp4", "a query", "--model", "m"] if target == "ground" else ["--config", str(config)]
     assert module.parse([*before, *words])
 
 
