@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipe.families import Family
 
-_NUMBER = "[0-9]{1,4}"
+_NUMBER = "(0|[1-9][0-9]{0,3})"  # JSON has no 025
 _LABEL = "[A-Za-z][A-Za-z _-]{0,30}-[0-9]{1,3}"
 
 
@@ -19,6 +19,8 @@ def answer_regex(family: Family, seconds: int) -> str:
     >>> text = '<think>so</think><answer>{"%d": [{"label": "cat-1", "bbox_2d": [1, 2, 3, 4]}]}</answer>'
     >>> bool(re.fullmatch(pattern, text % 11)), bool(re.fullmatch(pattern, text % 12))
     (True, False)
+    >>> bool(re.fullmatch(pattern, text.replace("4]", "025]") % 11))
+    False
     """
     keys = "|".join(str(second) for second in range(seconds))
     state = rf'"({keys})": \[\{{"label": "{_LABEL}", "bbox_2d": \[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]\}}\]'

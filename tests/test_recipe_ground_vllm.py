@@ -40,4 +40,6 @@ def test_guided_answers_parse(tiny_data, tiny_base, tmp_path):
     result = ask(video, tiny_base, tmp_path / "guided.json", *words)
     answer = parse_answer(result["answer"], seconds=result["seconds"])
     assert answer.parsed
+    if result["answer"].endswith("</answer>"):  # random bytes may use up the tokens before
+        assert not answer.salvaged
     assert not answer.discarded_by.keys() & {"key", "late", "shape"}
