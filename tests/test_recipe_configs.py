@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe import before_after, evaluate, grpo, reward_study, study_lift, supervised, tiny
+from recipe import before_after, evaluate, grpo, reward_study, study_lift, supervised, table1, tiny
 
 CONFIGS = Path("recipe/configs")
 PARSERS = {
@@ -15,12 +15,13 @@ PARSERS = {
     "study": [study_lift.parse],
     "reward-study": [reward_study.parse],
     "model": [tiny.parse],
+    "table1": [table1.parse],
 }
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "data")
 
 
 def test_the_tree_holds_them():
-    assert {path.stem for path in FILES if path.parent.name == "tiny"} == PARSERS.keys()
+    assert {path.stem for path in FILES if path.parent.name in ("tiny", "configs")} == PARSERS.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -50,7 +50,7 @@ def test_every_variant_and_seed_from_one_checkpoint(tmp_path, trained, capsys):
     ]
     said = capsys.readouterr().out
     assert "| sampled | none (SFT) | 0.300 |" in said
-    # Means over seeds 0 and 2: 0.40 and 0.42. The slow one's best, the mean of its last 5 entries, is at step 50: 0.371.
+    # Means over seeds 0 and 2: 0.40 and 0.42. The slow one is best at step 50: 0.371, the mean of its last 5 entries.
     # The fast one's mean of entries 2 to 6 (from 0) is 0.381, and 0.361 one entry before: step 35.
     rows = [line for line in said.splitlines() if line.startswith("| greedy")]
     assert rows[1].startswith("| greedy | tiou_mviou | 0.410 (0.400 to 0.420) |")

@@ -1,0 +1,159 @@
+"""Table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
+
+    python -m recipe.table1 --config recipe/configs/table1.yaml
+
+A system is a checkpoint, or a file of predictions for each benchmark (`python -m recipe.ground --tracks ... --backend
+openai` writes one for a served model). What is not there stays an empty cell with the reason below the table; nothing
+is filled in. Answers are kept, so an interrupted table goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_prep.files import atomic_write
+from data_prep.stages import StageError
+from recipe.cli import run
+from recipe.evaluate import EvalArguments, evaluate
+
+SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5")
+KEYS = {"out", "protocol", "smooth", "evaluation", "benchmarks", "systems", "published"}
+SYSTEM_KEYS = {"name", "model", "predictions", "repeats", "temperature", "box_scale"}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The table's settings.
+
+    Raises:
+        ValueError: A key that is unknown, or a part that is missing.
+    """
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected settings by name")
+    _check_keys(str(path), config, KEYS)
+    for name in ("benchmarks", "systems"):
+        if not config.get(name):
+            raise ValueError(f"{path}: {name} is missing")
+    for name, benchmark in config["benchmarks"].items():
+        _check_keys(f"{path}: benchmark {name}", benchmark, {"tracks", "frames", "video_root"})
+    for system in config["systems"]:
+        _check_keys(f"{path}: system {system.get('name')!r}", system, SYSTEM_KEYS)
+    _check_keys(f"{path}: evaluation", config.get("evaluation") or {}, set(EvalArguments.__dataclass_fields__))
+    return config
+
+
+def _check_keys(where: str, settings: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(settings.keys() - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
+
+
+def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
+    """How one cell is evaluated, or why it cannot be."""
+    data = config["benchmarks"][benchmark]
+    predictions = (system.get("predictions") or {}).get(benchmark)
+    if not Path(data["tracks"]).is_file():
+        return f"no {data['tracks']}"
+    if predictions:
+        if not Path(predictions).is_file():
+            return f"no {predictions}"
+    elif not system.get("model"):
+        return "neither a model nor predictions"
+    elif system["model"].startswith((".", "/", "runs/")) and not Path(system["model"]).exists():
+        return f"no {system['model']}"
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{benchmark}-{system['name']}")
+    settings = dict(config.get("evaluation") or {})
+    settings |= {key: system[key] for key in ("repeats", "temperature", "box_scale") if key in system}
+    if predictions:
+        settings |= {"repeats": 1, "predictions": predictions}
+    else:
+        settings |= {"model": system["model"]}
+    settings |= {"protocol": config.get("protocol", "second"), "smooth": config.get("smooth", "off")}
+    settings |= {key: data[key] for key in ("tracks", "frames", "video_root") if data.get(key)}
+    return EvalArguments(**settings, out=str(Path(config["out"]) / f"{name}.json"))
+
+
+def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """benchmark -> system -> its metrics and seconds, or {"missing": reason}; says what each cell cost."""
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    for benchmark in config["benchmarks"]:
+        for system in config["systems"]:
+            arguments = cell_arguments(config, benchmark, system)
+            found: dict[str, Any] = {"missing": arguments}
+            if isinstance(arguments, EvalArguments):
+                begin = time.monotonic()
+                try:
+                    metrics, _ = evaluate(arguments)
+                    found = metrics | {"seconds": round(time.monotonic() - begin, 1)}
+                    print(
+                        f"{benchmark}, {system['name']}: {found['n']} samples, {found['seconds']} s", file=sys.stderr
+                    )
+                except StageError as error:
+                    found = {"missing": str(error)}
+            results.setdefault(benchmark, {})[system["name"]] = found
+    return results
+
+
+def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Markdown, in percent: measured here, and the published numbers in columns of their own."""
+    protocol, smooth = config.get("protocol", "second"), config.get("smooth", "off")
+    heads = [f"{name} (95 %)" for name in SHOWN] + [f"{name}, published" for name in SHOWN]
+    lines = [
+        f"Protocol `{protocol}`, smoothing {smooth}. Published numbers are the paper's, whose protocol is not named.",
+        "",
+        f"| benchmark | system | n | {' | '.join(heads)} | ceiling of m_vIoU |",
+        "|---|---|" + "---:|" * 8,
+    ]
+    reasons = []
+    for benchmark in config["benchmarks"]:
+        published = (config.get("published") or {}).get(benchmark) or {}
+        measured = results.get(benchmark, {})
+        for name in [*measured, *(name for name in published if name not in measured)]:
+            found = measured.get(name, {"missing": "not among the systems"})
+            theirs = [str(value) for value in published.get(name, ["", "", ""])]
+            if "missing" in found:
+                reasons.append(f"- {benchmark}, {name}: {found['missing']}")
+                lines.append(f"| {benchmark} | {name} | | – | – | – | {' | '.join(theirs)} | |")
+                continue
+            cells = [
+                "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * v for v in (found[key], *found["interval95"][key])))
+                for key in SHOWN
+            ]
+            best = f"{100 * found['ceiling']['m_vIoU']:.1f}"
+            lines.append(f"| {benchmark} | {name} | {found['n']} | {' | '.join([*cells, *theirs, best])} |")
+    return "\n".join(lines + (["", "Not measured:", "", *reasons] if reasons else [])) + "\n"
+
+
+def main(config: dict[str, Any]) -> None:
+    """Evaluate, write, print."""
+    out = Path(config["out"])
+    results = evaluate_all(config)
+    with atomic_write(out / "table1.json") as stream:
+        json.dump(results, stream, indent=1)
+    page = table(config, results)
+    with atomic_write(out / "table1.md") as stream:
+        stream.write(page)
+    print(page)
+
+
+def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
+    """The settings of --config; --out beats the file's."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("recipe/configs/table1.yaml"))
+    parser.add_argument("--out", help="folder of the table")
+    args = parser.parse_args(words)
+    config = read_config(args.config)
+    config["out"] = args.out or config.get("out", "runs/table1")
+    return (config,)
+
+
+if __name__ == "__main__":
+    run(parse, main)
