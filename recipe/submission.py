@@ -1,5 +1,7 @@
 """Anybody's predictions: a JSONL file of `{"id", "answer"}` (raw model text) or `{"id", "track"}`, read and checked.
 
+A track may come with its `span`, as `recipe.ground` writes it; where a line has track and answer, the track counts.
+
 What cannot be read is counted and named, never silent; a record without a usable line scores 0.
 """
 
@@ -7,15 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stvg_rewards import Answer, Box, Track, parse_answer
 from stvg_rewards.parsing import read_box, read_second
 
-Prediction = str | list[Any]
-"""Raw model text, or a list of {"second": int, "box": [x_min, y_min, x_max, y_max] normalised to [0, 1]}."""
+Prediction = str | list[Any] | dict[str, Any]
+"""Raw model text; or a list of {"second": int, "box": [x_min, y_min, x_max, y_max] normalised to [0, 1]}; or such a
+list as `track` beside its `span`, [first, last] second, inclusive."""
 
 
 @dataclass
@@ -48,7 +51,7 @@ def read_submission(path: Path) -> Submission:
             elif item["id"] in found.predictions:
                 found.duplicates.append(item["id"])
             else:
-                found.predictions[item["id"]] = item["answer"] if "answer" in item else item["track"]
+                found.predictions[item["id"]] = _prediction_in(item)
     return found
 
 
@@ -60,11 +63,27 @@ def _read_line(line: str) -> tuple[dict[str, Any], str]:
         return {}, "no JSON" if line.endswith("\n") else "no JSON, the file ends in it"
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         return {}, "no object with an id that is a text"
+    if "track" in item:
+        if not isinstance(item["track"], list):
+            return item, "its track is no list"
+        return item, "" if _is_span(item.get("span")) else "its span is not [first, last]"
     if "answer" in item:
         return item, "" if isinstance(item["answer"], str) else "its answer is no text"
-    if "track" in item:
-        return item, "" if isinstance(item["track"], list) else "its track is no list"
     return item, "neither answer nor track"
+
+
+def _is_span(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, list) or len(value) != 2 or not all(type(second) is int for second in value):
+        return False
+    return bool(0 <= value[0] <= value[1])
+
+
+def _prediction_in(item: dict[str, Any]) -> Prediction:
+    if "track" not in item:
+        return str(item["answer"])
+    return {"track": item["track"], "span": item["span"]} if item.get("span") else list(item["track"])
 
 
 def read_prediction(
@@ -81,7 +100,13 @@ def read_prediction(
     """
     if isinstance(prediction, str):
         return parse_answer(prediction, seconds=seconds, scale=scale)
-    return _read_track(prediction, seconds)
+    if isinstance(prediction, list):
+        return _read_track(prediction, seconds)
+    answer = _read_track(prediction["track"], seconds)
+    first, last = prediction["span"]
+    last = last if seconds is None else min(last, seconds - 1)
+    boxes = {second: box for second, box in answer.track.boxes.items() if first <= second <= last}
+    return replace(answer, span=(first, last) if first <= last else None, track=replace(answer.track, boxes=boxes))
 
 
 def _read_track(states: Sequence[Any], seconds: int | None) -> Answer:

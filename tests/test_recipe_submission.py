@@ -84,6 +84,29 @@ def test_a_bad_file_line_by_line(tmp_path):
     assert (named["missing_ids"], named["unknown_ids"]) == (["q"], ["z"])
 
 
+@pytest.mark.parametrize(
+    ("span", "found", "boxes", "remark"),
+    [
+        ([1, 5], (1, 5), [2, 4], "the span may reach beyond the boxes"),
+        ([3, 5], (3, 5), [4], "boxes outside it are none of the answer's"),
+        ([1, 99], (1, 7), [2, 4], "the clip has 8 seconds"),
+        ([9, 12], None, [], "past the clip"),
+    ],
+)
+def test_a_track_with_its_span(tmp_path, span, found, boxes, remark):
+    line = {"id": "a", "answer": ["one", "two windows"], "track": [state(2), state(4)], "span": span}
+    (tmp_path / "p.jsonl").write_text(json.dumps(line))
+    answer = read_prediction(read_submission(tmp_path / "p.jsonl").predictions["a"], seconds=8)
+    assert answer.span == found, remark
+    assert list(answer.track.boxes) == boxes, remark
+
+
+@pytest.mark.parametrize("span", [7, [1], [3, 2], [-1, 2], ["1", 2], [True, 2]])
+def test_a_span_that_is_none(tmp_path, span):
+    (tmp_path / "p.jsonl").write_text(json.dumps({"id": "a", "track": [], "span": span}))
+    assert read_submission(tmp_path / "p.jsonl").broken == ["line 1: its span is not [first, last]"]
+
+
 def test_no_file_is_an_empty_one(tmp_path):
     assert read_submission(tmp_path / "no.jsonl").predictions == {}
 
