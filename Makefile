@@ -47,7 +47,7 @@ endif
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  settings: RECIPE=$(RECIPE) REWARD=$(REWARD) (tiou_mviou mviou viou tiou) SEED=$(SEED) VLLM= ARGS="
 
 # --- environments -----------------------------------------------------------------------------------------------

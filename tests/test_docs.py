@@ -52,8 +52,8 @@ def test_examples_run(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_named_targets_exist(page):
-    targets = set(re.findall(r"^([a-z][a-z-]*):", Path("Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", Path("Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"(?:^|`|&& )make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE)
     assert set(named) <= targets
 
 
@@ -106,8 +106,8 @@ def test_commands_were_found():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_targets_named_by_yaml_files_exist(path):
-    targets = set(re.findall(r"^([a-z][a-z-]*):", Path("Makefile").read_text(), re.MULTILINE))
-    assert {target for line in shell_lines(path) for target in re.findall(r"make ([a-z-]+)", line)} <= targets
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", Path("Makefile").read_text(), re.MULTILINE))
+    assert {target for line in shell_lines(path) for target in re.findall(r"make ([a-z0-9-]+)", line)} <= targets
 
 
 @pytest.mark.slow
