@@ -286,6 +286,23 @@ def test_greedy_text_is_hugging_faces(run, batch):
 
 
 @real_vllm
+def test_no_picture_is_ever_sampled(run, batch):
+    """Of a model to which the picture's token is the likeliest."""
+    trainer, picture = run.trainer, run.trainer.model.config.image_token_id
+    head = trainer.model.lm_head.weight
+    with torch.no_grad():
+        kept = head[picture].clone()
+        likeliest = trainer.model(**batch.inputs).logits[0, -1].argmax()
+        head[picture] = 3 * head[likeliest]
+        assert trainer.model(**batch.inputs).logits[0, -1].argmax() == picture
+        trainer._last_loaded_step = -1
+        completions, _ = trainer._generate_single_turn(batch.ids, batch.images, batch.fields, num_generations=1)
+        head[picture] = kept
+        trainer._last_loaded_step = -1
+    assert all(picture not in row for row in completions)
+
+
+@real_vllm
 def test_logprobs_follow_new_weights_of_both_towers(run, batch, monkeypatch):
     trainer = run.trainer
     rollout = (batch.ids, batch.images, batch.fields, 1)
