@@ -130,6 +130,10 @@ ground: install  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square";
 	@test -n "$(VIDEO)" -a -n "$(QUERY)" || { echo 'error: make ground VIDEO=a.mp4 QUERY="the person in red" [MODEL=runs/...]'; exit 2; }
 	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(or $(MODEL),$(RUN)/$(GRPO)) $(ARGS)
 
+.PHONY: serve
+serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny/sft PORT=8000
+	$(PY_VLLM) -m recipe.serve $(or $(MODEL),$(RUN)/$(GRPO)) --port $(or $(PORT),8000) $(ARGS)
+
 .PHONY: study-lift
 study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
 	@$(MAKE) grpo ARGS=

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig
 from trl import ModelConfig
 
 from data_prep.stages import StageError
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
-from recipe.families import FAMILIES
+from recipe.families import FAMILIES, frame_grid
 from recipe.generation import generate
 from recipe.guided import answer_regex
 from recipe.loading import control_tokens, load_model, load_processor, row_builder
@@ -70,7 +71,6 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.vllm_rollout import check_installed
 
     check_installed()
-    from transformers import AutoConfig
     from trl.data_utils import prepare_multimodal_messages
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
@@ -164,14 +164,15 @@ def openai_server(
         "<|user|>",
         "<|system|>",
     )
-    local = Path(model) / "tokenizer_config.json"
-    if local.is_file():
+    grid = family.grid
+    if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
+        grid = frame_grid(AutoConfig.from_pretrained(model))
         tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = RowBuilder(
         video_root=Path(script_args.video_root),
         prompts=load_prompts(script_args.prompts),
         family=family,
-        grid=28,
+        grid=grid,
         max_pixels=script_args.max_frame_pixels,
         rate=script_args.frame_rate,
         completions=False,

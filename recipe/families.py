@@ -15,6 +15,8 @@ class Family:
         image_token: the token that stands for one merged patch of an image in the text.
         think: opening and closing tag of the reasoning part.
         answer: opening and closing tag of the answer part.
+        grid: pixels that a frame's sides are a multiple of in the published checkpoints (patch size x merge size), for
+            served models whose config is not at hand.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Family:
     image_token: str
     think: tuple[str, str] = ("<think>", "</think>")
     answer: tuple[str, str] = ("<answer>", "</answer>")
+    grid: int = 28
 
     def box_scale(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(scale_x, scale_y): what the model's integers are divided by to give [0, 1] of the picture."""
@@ -32,7 +35,7 @@ FAMILIES = {
     "glm4v": Family("glm4v", "thousandths", "<|image|>"),
     "glm46v": Family("glm46v", "thousandths", "<|image|>"),
     "qwen2_5_vl": Family("qwen2_5_vl", "pixels", "<|image_pad|>"),
-    "qwen3_vl": Family("qwen3_vl", "thousandths", "<|image_pad|>"),
+    "qwen3_vl": Family("qwen3_vl", "thousandths", "<|image_pad|>", grid=32),
 }
 
 

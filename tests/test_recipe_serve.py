@@ -1,0 +1,74 @@
+"""A served checkpoint answers as the same one in process (marked: needs vLLM)."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from data_prep.stages import StageError
+from recipe import serve
+
+
+def test_a_checkpoint_comes_first():
+    for words in ([], ["--port", "8000"]):
+        with pytest.raises(StageError, match="expected a checkpoint first"):
+            serve.parse(words)
+    assert serve.parse(["runs/x", "--port", "1"]) == ("runs/x", ["--port", "1"])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tiny_base, tmp_path_factory):
+    """Base URL of a server of the tiny checkpoint, in a process group of its own."""
+    pytest.importorskip("vllm")
+    port = free_port()
+    log = tmp_path_factory.mktemp("serve") / "log.txt"
+    words = ["-m", "recipe.serve", str(tiny_base), "--port", str(port), "--max-model-len", "1024"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, *words], stdout=stream, stderr=stream, start_new_session=True, env=dict(os.environ)
+        )
+    url = f"http://127.0.0.1:{port}/v1"
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(log.read_text()[-3000:])
+            try:
+                urllib.request.urlopen(f"{url}/models", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(1)
+        else:
+            pytest.fail("the server did not start: " + log.read_text()[-3000:])
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_served_answer_is_the_one_in_process(server, tiny_data, tiny_base, tmp_path):
+    video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
+    answers = []
+    for name, others in (("hf", []), ("served", ["--backend", "openai", "--base-url", server])):
+        out = tmp_path / f"{name}.json"
+        words = [str(video), "the red square", "--model", str(tiny_base), "--out", str(out), "--prompts", "tiny"]
+        words += ["--max-frame-pixels", "2304", "--max-new-tokens", "32", *others]
+        done = subprocess.run([sys.executable, "-m", "recipe.ground", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        answers.append(json.loads(out.read_text())["answer"])
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 20
