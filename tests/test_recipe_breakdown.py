@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recipe.breakdown import NAMES, breakdown, intervals, score_table
+from recipe.breakdown import EVENT_SECONDS, NAMES, bin_name, breakdown, intervals, score_table
 from recipe.evaluation import metrics, score_records
 from recipe.metrics_page import markdown
 
@@ -101,3 +101,19 @@ def test_the_page_says_what_the_metrics_say():
     assert "| missing ids | 7 |" in page
     assert "| interrogative | 1 | 50.0 | 50.0 | 100.0 | 0.0 | 100.0 |" in page
     assert {line.count("|") for line in page.splitlines()} == {0, 3, 6, 10}, "rows as wide as their head"
+
+
+def test_thresholds_are_strict_and_those_of_the_metrics():
+    given = record("a", span=(0, 9), seconds=20)
+    for count, above in ((3, (0.0, 0.0)), (4, (1.0, 0.0)), (5, (1.0, 0.0)), (6, (1.0, 1.0))):
+        samples = score_records([given], {"a": states(range(count))})
+        part = breakdown([given], [samples])["groups"]["kind"]["declarative"]
+        assert (part["vIoU@0.3"], part["vIoU@0.5"]) == above, f"vIoU {count}/10"
+        assert {name: part[name] for name in NAMES} == {name: metrics(samples)[name] for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(1, "1-2"), (2, "1-2"), (3, "3-5"), (5, "3-5"), (60, "21-60"), (61, "61+")]
+)
+def test_the_ends_of_bins(value, name):
+    assert bin_name(value, EVENT_SECONDS) == name

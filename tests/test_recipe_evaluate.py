@@ -10,6 +10,7 @@ from data_prep.stages import StageError
 from recipe.cli import Parser
 from recipe.evaluate import EvalArguments, evaluate, parse, report
 from recipe.evaluation import metrics, score_records
+from recipe.truths import read_truths
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 
@@ -247,3 +248,15 @@ def test_agrees_with_the_naive_implementation():
     assert found["m_vIoU"] == pytest.approx(sum(v_ious) / 2000, abs=1e-9)
     assert found["vIoU@0.3"] == pytest.approx(sum(v > 0.3 for v in v_ious) / 2000, abs=1e-9)
     assert 0.1 < found["m_tIoU"] < 0.9
+
+
+def test_what_a_frame_annotation_becomes(tmp_path):
+    given = record(clip=[2.0, 6.0], source="hcstvg")
+    path = tmp_path / "f.jsonl"
+    write(path, [frames_of(given, 10, 30)])
+    truth = read_truths(path, [given])["a"]
+    assert (truth.num_frames, truth.first_frame, truth.one_based) == (40, 20, True), "from the record"
+    write(path, [frames_of(given, 10, 30) | {"num_frames": 39, "first_frame": 21}])
+    truth = read_truths(path, [given | {"source": "vidstg"}])["a"]
+    assert (truth.num_frames, truth.first_frame, truth.one_based) == (39, 21, False), "the file's own"
+    assert len(truth.boxes) == 20
