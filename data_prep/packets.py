@@ -48,6 +48,7 @@ class PacketIndex:
         time_base: seconds a tick.
         rate: average frames a second, None where unknown.
         reorders: whether the decoder may show frames in another order than it decodes them.
+        states_display: whether the container is one that writes down when frames are shown (MP4, Matroska).
     """
 
     pts: list[int | None]
@@ -57,17 +58,20 @@ class PacketIndex:
     time_base: Fraction
     rate: Fraction | None
     reorders: bool
+    states_display: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether each packet has a time stamp of its own, and it can be the time of display.
 
-        Some containers (AVI) know decode order only and number the packets by it.
+        Some containers (AVI) know decode order only and number the packets by it. In one that states times of display
+        the same order means that no frame happens to be reordered.
         """
         if None in self.pts or len(set(self.pts)) < len(self.pts):
             return False
         known = [pts for pts in self.pts if pts is not None]
-        return not (self.reorders and len(known) > 2 and known == sorted(known))
+        suspicious = self.reorders and not self.states_display and len(known) > 2
+        return not (suspicious and known == sorted(known))
 
     def frame_ticks(self, stamps: Sequence[int | None]) -> list[int]:
         """When each frame appears, given the time stamps of the frames in display order.
@@ -170,6 +174,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
             time_base=stream.time_base or Fraction(1, 1000),
             rate=next((rate for rate in (reversed(rates) if None in pts else rates) if rate), None),
             reorders=stream.codec_context.has_b_frames,
+            states_display=bool({"mov", "matroska"} & set(container.format.name.split(","))),
         )
         yield OpenVideo(path, index, stream.codec_context, stream.sample_aspect_ratio, kept)
 

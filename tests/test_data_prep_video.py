@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import check_exact, decode_plainly, expected, index_of, make_video, one_line, same
+from films import X264, check_exact, decode_plainly, expected, index_of, make_video, one_line, same
 from PIL import Image
 
 from data_prep.decoding import decode_ranges
@@ -279,3 +279,14 @@ def test_real_files(path):
     for ours, theirs in zip(small, frames, strict=True):
         reference = np.asarray(theirs.resize((32, 24), Image.Resampling.BOX), float)
         assert np.abs(np.asarray(ours, float) - reference).mean() < 6
+
+
+def test_b_frames_allowed_and_none_used_need_no_sequential_decoding(tmp_path):
+    """Two B-frames allowed, none chosen: stamps in decode order are right where the container states display times."""
+    path = make_video(
+        tmp_path / "a.mp4", 60, 30, b_frames=2, options=X264 | {"b-adapt": "2", "b-bias": "-100", "preset": "veryfast"}
+    )
+    with open_video(path) as video:
+        assert video.index.reorders
+        assert video.index.pts == sorted(video.index.pts), "no frame was reordered after all"
+        assert video.index.complete
