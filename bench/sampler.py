@@ -44,8 +44,8 @@ def film(
     width, height = size
     noise = rng.integers(60, 120, (height // 8, width // 8, 3), np.uint8)
     with av.open(str(path), "w") as out:
-        # Without b-adapt=0 x264 uses no B-frame on such pictures, however many it may.
-        options = {"preset": "veryfast", "sc_threshold": "0", "threads": "2", "b-adapt": "0"}
+        # Without b_strategy=0 x264 uses no B-frame on such pictures, however many it may.
+        options = {"preset": "veryfast", "sc_threshold": "0", "threads": "2", "b_strategy": "0"}
         stream = out.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size, stream.max_b_frames = gop, b_frames
