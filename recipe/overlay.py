@@ -22,6 +22,7 @@ PREDICTED = Look("predicted", RL.colour)
 # Audio that an MP4 can carry as it is; the rest is encoded anew.
 MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
 LONGEST_SIDE = 1920
+READABLE_SIDE = 384  # smaller pictures are enlarged, or the caption would cover them
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def write_overlay(video: Path, out: Path, overlay: Overlay) -> Path:
     """Write an H.264 MP4 of the video with the overlay; written aside, then renamed.
 
     Frames keep their times (variable rates too). The picture is as displayed: turned, square pixels, sides even (one
-    row or column is added where needed), at most 1920 pixels long.
+    row or column is added where needed), its longer side 384 to 1920 pixels.
 
     Raises:
         VideoError: nothing in the file decodes, or it has no video stream.
@@ -150,9 +151,10 @@ def _pass_audio(packet: Any, target: av.container.OutputContainer, sound: av.Aud
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
-    """The displayed size, shrunk where its longer side is too long."""
-    shrink = min(1.0, LONGEST_SIDE / max(width, height))
-    return max(2, round(width * shrink)), max(2, round(height * shrink))
+    """The displayed size, shrunk where its longer side is too long and enlarged where it is too short."""
+    longer = max(width, height)
+    factor = min(max(longer, READABLE_SIDE), LONGEST_SIDE) / longer
+    return max(2, round(width * factor)), max(2, round(height * factor))
 
 
 def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> Image.Image:
