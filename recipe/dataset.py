@@ -43,6 +43,7 @@ class RowBuilder:
         completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
         cache_clips: how many decoded clips are kept.
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
+        context: tokens that the model's positions reach, or None where that is not known.
     """
 
     video_root: Path
@@ -54,6 +55,7 @@ class RowBuilder:
     completions: bool = True
     cache_clips: int = 64
     control_tokens: tuple[str, ...] = ()
+    context: int | None = None
     clips_decoded: int = 0
     _cache: OrderedDict[tuple[str, float, float], list[Image]] = field(default_factory=OrderedDict, repr=False)
 
