@@ -13,7 +13,7 @@ import pytest
 import stvg_rewards
 
 FOLDER = Path(stvg_rewards.__file__).parent
-MODULES = ["stvg_rewards", *(f"stvg_rewards.{module.name}" for module in pkgutil.iter_modules([str(FOLDER)]))]
+MODULES = ["stvg_rewards", *(f"stvg_rewards.{module.name}" for module in pkgutil.walk_packages([str(FOLDER)]))]
 
 
 def test_modules_were_found():
