@@ -22,6 +22,9 @@ class MarkComplete(TrainerCallback):
     Trainer deletes what `save_total_limit` leaves no room for before `on_save`, when the new checkpoint has no marker
     yet: a kill in between would leave none that is whole. So the limit is taken from it and kept here, after marking.
 
+    Each process writes a part of its own (its generator's state, with sharding its optimiser's); the marker waits for
+    all of them.
+
     The marker holds the CPU time that the checkpoint took, so that a run which goes on from it counts it too.
 
     Args:
@@ -37,6 +40,7 @@ class MarkComplete(TrainerCallback):
         self.limit, args.save_total_limit = args.save_total_limit, None
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / MARKER
             with atomic_write(marker) as out:

@@ -19,6 +19,7 @@ from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.rewards import reward_functions
 from recipe.trainers import GroundingGRPOTrainer
+from recipe.wandb_run import keep_run
 
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
@@ -63,6 +64,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
     if not begin(stage):
         return
+    keep_run(stage.folder, training_args.report_to)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)

@@ -1,6 +1,10 @@
 """Serve a checkpoint with vLLM behind an OpenAI-compatible endpoint, for `recipe.ground --backend openai`.
 
     .venv-vllm/bin/python -m recipe.serve runs/tiny/grpo-tiou_mviou-s0 --port 8000
+    .venv-vllm/bin/python -m recipe.serve runs/tiny/sft --rollouts --port 8001
+
+With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM gets the words that TRL's own
+`trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.vllm_cpu_weights`) instead of by NCCL.
 
 It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
 `recipe.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by itself.
@@ -8,6 +12,7 @@ It is `vllm serve` with safetensors only and no videos; further words go to that
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -16,6 +21,7 @@ from recipe.cli import run
 from recipe.loading import check_checkpoint
 from recipe.vllm_rollout import check_installed
 
+ROLLOUTS = "--rollouts"
 WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}']
 
 
@@ -41,7 +47,10 @@ def main(checkpoint: str, others: list[str]) -> None:
     check_checkpoint(checkpoint)
     from vllm.platforms import current_platform
 
-    words = [*WORDS, *others]
+    words = [*WORDS, *(word for word in others if word != ROLLOUTS)]
+    if ROLLOUTS in others:
+        words = [*rollout_words(on_cpu=current_platform.is_cpu()), *words]
+        os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -56,6 +65,21 @@ def main(checkpoint: str, others: list[str]) -> None:
     args.model = args.model_tag or checkpoint
     validate_parsed_serve_args(args)
     uvloop.run(run_server(args))
+
+
+def rollout_words(*, on_cpu: bool) -> list[str]:
+    """What vLLM is told to serve a trainer: as `trl vllm-serve` does, but for weights by file on a CPU."""
+    from trl.scripts.vllm_serve import ScriptArguments, build_command
+
+    words = build_command(ScriptArguments(model=""))
+    words = words[words.index("--weight-transfer-config") :]
+    words.append("--enable-scale-out")  # the routes that process pictures apart from generating
+    if on_cpu:
+        from recipe import vllm_cpu_weights
+
+        words[1] = json.dumps({"backend": vllm_cpu_weights.BACKEND})
+        words += ["--worker-extension-cls", "recipe.vllm_cpu_weights.WorkerExtension"]
+    return words
 
 
 def fix_cpu() -> None:

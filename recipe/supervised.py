@@ -13,6 +13,7 @@ from recipe.cli import Parser
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.trainers import GroundingSFTTrainer
+from recipe.wandb_run import keep_run
 from recipe.wrong_image import wrong_image_loss_ratio
 
 
@@ -29,6 +30,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     stage = Stage(Path(training_args.output_dir), name, settings, inputs)
     if not begin(stage):
         return
+    keep_run(stage.folder, training_args.report_to)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)

@@ -50,7 +50,16 @@ class TwoRates:
 
 
 class GroundingSFTTrainer(TwoRates, SFTTrainer):
-    """SFTTrainer with `vision_learning_rate`."""
+    """SFTTrainer with `vision_learning_rate`, whose every token weighs the same, however a batch is divided.
+
+    Mends: transformers says of the supported models that their loss takes no count of tokens, so Trainer counts none,
+    and each process and each accumulated piece is averaged by itself: tokens of a short piece weigh more. TRL's SFT
+    loss does not come from the model's own and takes the count. It can go when TRL sets the attribute itself.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True
 
 
 class GroundingGRPOTrainer(PhaseTimes, TwoRates, ImageGRPOTrainer):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from trl import GRPOConfig, GRPOTrainer
@@ -48,7 +48,7 @@ class ImageGRPOTrainer(GRPOTrainer):
             suppress_image_tokens(args, model.config)
             if args.vllm_mode == "colocate":
                 options = llm_options(args, model)
-        with extra_llm_options(options):
+        with extra_llm_options(options), client_for_device(args):
             super().__init__(model=model, args=args, **kwargs)
 
     def _generate_single_turn(
@@ -156,6 +156,15 @@ def extra_llm_options(options: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         vllm_generation.LLM = upstream
+
+
+def client_for_device(args: GRPOConfig) -> AbstractContextManager[None]:
+    """In server mode without a GPU: weights travel by file while the body's trainer makes its client."""
+    if args.use_vllm and args.vllm_mode == "server" and args.use_cpu:
+        from recipe import vllm_cpu_weights
+
+        return vllm_cpu_weights.file_client()
+    return nullcontext()
 
 
 def collapse_runs(ids: Sequence[int], token: int) -> list[int]:

@@ -14,7 +14,8 @@ from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer, is_vision
 
 def sft_trainer(tiny_data, tiny_base, tmp_path, vision_rate, **settings):
     model, processor, _, rows = parts(tiny_data, tiny_base, True, vision_rate)
-    args = SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=2, max_length=None, **COMMON | settings)
+    settings = {"per_device_train_batch_size": 2, "max_length": None} | COMMON | settings
+    args = SFTConfig(output_dir=str(tmp_path), **settings)
     trainer = GroundingSFTTrainer(model=model, args=args, train_dataset=rows, processing_class=processor)
     trainer.vision_learning_rate = vision_rate
     return trainer
@@ -77,6 +78,18 @@ def test_both_halves_move_in_a_step(tiny_data, tiny_base, tmp_path):
     moved = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
     assert any(is_vision(name) for name in moved)
     assert any(not is_vision(name) for name in moved)
+
+
+def test_each_token_weighs_the_same_however_a_batch_is_divided(tiny_data, tiny_base, tmp_path):
+    """Of 4 rows, in one piece and in pieces of 1 and of 2; the pieces differ in length."""
+    losses = []
+    for pieces in (1, 2, 4):
+        settings = {"per_device_train_batch_size": 4 // pieces, "gradient_accumulation_steps": pieces}
+        trainer = sft_trainer(tiny_data, tiny_base, tmp_path / str(pieces), None, logging_steps=1, **settings)
+        trainer.train()
+        losses.append([trainer.state.log_history[0][key] for key in ("loss", "grad_norm")])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    assert losses[2] == pytest.approx(losses[0], abs=1e-4)
 
 
 @pytest.mark.parametrize(
