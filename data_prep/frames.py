@@ -144,6 +144,8 @@ def local_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
         return
     with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
         yield from pool.imap_unordered(write_shard, jobs)
+        pool.close()
+        pool.join()
 
 
 def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:

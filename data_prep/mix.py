@@ -28,6 +28,7 @@ from data_prep.files import atomic_write
 from data_prep.mix_recipe import MixRecipe, read_recipe
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
+from data_prep.validation import TEXT_KINDS
 
 MANIFEST_VERSION = 1
 EXAMPLES = 5
@@ -161,7 +162,9 @@ class Mixture:
         if self.recipe.most_seconds and (record["seconds"] or 0) > self.recipe.most_seconds:
             return "too_long"
         query = " ".join(record["query"].split()).casefold()
-        digest = hashlib.sha256(f"{video_key(record['video'])}\0{record['clip']}\0{query}".encode()).digest()[:12]
+        # Captions and questions of many clips of one video may share a template's words.
+        clip = record["clip"] if record["kind"] in TEXT_KINDS else None
+        digest = hashlib.sha256(f"{video_key(record['video'])}\0{clip}\0{query}".encode()).digest()[:12]
         if digest in seen:
             return "duplicate"
         seen.add(digest)

@@ -98,11 +98,20 @@ def test_duplicates_by_video_and_query(tmp_path):
         record("1", "0001/7.mp4", query="a dog runs"),
         record("2", "7", query="A dog  runs", source="b"),
         record("3", "0001/7.mp4", query="another dog runs"),
+        record("4", "7.webm", query="a dog runs") | {"clip": [1.0, 9.0]},
     ]
     found, manifest = mixed(tmp_path, inputs=[write(tmp_path / "a.jsonl", records)])
     assert [item["id"] for item in found] == ["1", "3"]
-    assert manifest["left_out"] == {"duplicate": 1}
-    assert manifest["examples"] == {"duplicate": ["2"]}
+    assert manifest["left_out"] == {"duplicate": 2}
+    assert manifest["examples"] == {"duplicate": ["2", "4"]}
+
+
+def test_captions_of_two_clips_share_their_prompt(tmp_path):
+    nothing = dict.fromkeys(("label", "span", "track"))
+    one = record("1", "7.mp4", kind="caption", query="Describe it.") | nothing | {"answer": "A dog."}
+    records = [one, one | {"id": "2", "clip": [8.0, 16.0]}, one | {"id": "3"}]
+    found, _ = mixed(tmp_path, inputs=[write(tmp_path / "a.jsonl", records)])
+    assert [item["id"] for item in found] == ["1", "2"]
 
 
 @pytest.mark.parametrize(
