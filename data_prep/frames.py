@@ -161,7 +161,7 @@ def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
         raise StageError("--engine ray needs Ray Data: pip install 'ray[data]'") from None
     started = not ray.is_initialized()
     if started:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+        local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level="error", **local)
     try:
         if jobs:
