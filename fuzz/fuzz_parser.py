@@ -2,14 +2,16 @@
 
     python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris && /tmp/fuzz/bin/pip install .
     mkdir -p /tmp/fuzz/corpus
-    /tmp/fuzz/bin/python fuzz/fuzz_parser.py -atheris_runs=15000000 -max_len=1000 -dict=fuzz/answers.dict \
+    /tmp/fuzz/bin/python fuzz/fuzz_parser.py -atheris_runs=15000000 -max_len=256 -dict=fuzz/answers.dict \
         /tmp/fuzz/corpus
 
-Each execution reads one text in one way, chosen by the first byte; every million of them a line counts the ways.
+Each execution reads one text in one way: 12 in 16 as an answer. Now and then a line counts the ways. A
+checksum chooses the way, so that the fuzzer cannot settle on those that have more code.
 atheris is not among the development requirements: it has wheels for few Python versions.
 """
 
 import sys
+import zlib
 from collections import Counter
 
 import atheris
@@ -76,9 +78,7 @@ def read_image(text: str) -> None:
 
 def one(data: bytes) -> None:
     """Read one text in one way."""
-    if not data:
-        return
-    way, text = data[0], data[1:].decode("utf-8", "surrogateescape")  # lone surrogates too
+    way, text = zlib.crc32(data) % 256, data.decode("utf-8", "surrogateescape")  # lone surrogates too
     if (kind := way % 16) < 12:
         name = "answer"
         read_answer(text, SECONDS[way % 4], kind != 2, (1000, 1000) if kind < 8 else (640, 3))
@@ -99,7 +99,7 @@ def one(data: bytes) -> None:
         name = "image"
         read_image(text)
     counts[name] += 1
-    if not counts.total() % 1_000_000:
+    if not counts[name] % 100_000:
         print("read:", dict(counts), file=sys.stderr, flush=True)
 
 
