@@ -17,6 +17,13 @@ def test_a_million_characters(attack):
     assert isinstance(parse_answer(ATTACKS[attack](1_000_000)), Answer)
 
 
+@pytest.mark.slow
+def test_a_million_keys():
+    text = "{" + ",".join(f'"{k}":[]' for k in range(1_000_000)) + "}"
+    assert parse_answer(text).complete
+    assert not parse_answer(text[:-1]).complete  # the same through the scanner
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_time_grows_with_the_text_and_not_with_its_square(attack):
     """Eight times the text: eight times the work, where a quadratic reader would need 64 times. A wide margin."""
