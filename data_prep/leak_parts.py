@@ -54,7 +54,7 @@ _BARE_HALF = re.compile(
     rf"\b(?:in|during|throughout|within|over|until|into|only in) the (?P<which>first|second|latter|last|opening|final) half\b(?! of (?!{_DET}{CLIP}\b))(?! (?:court|pike|pipe|time)\b)"
 )
 _FRACTION = re.compile(
-    rf"(?<![\d/])(?P<n>\d)/(?P<d>\d\d?) (?:of )?(?:the )?(?:way )?(?:(?:through|into|in)(?: (?:the |this )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as|the)\b))|of (?:the |this )?{CLIP}\b)"
+    rf"(?<![\d/])(?P<n>\d)/(?P<d>\d\d?)[ -](?:of )?(?:the )?(?:way )?(?:(?:mark|point)\b|(?:through|into|in)(?: (?:the |this )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as|the)\b))|of (?:the |this )?{CLIP}\b)"
 )
 _HALFWAY = re.compile(
     rf"\b(?:half[ -]?way|mid-?way|part-?way)\b(?:(?: point| mark)(?:{_OF_CLIP})?|(?: (?:through|into|in))(?: (?:the |this )?(?:whole |entire )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as)\b)))"

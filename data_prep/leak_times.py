@@ -80,6 +80,7 @@ _ORDINALS = re.compile(
 )
 _ORDINALS_WITH_SECOND = re.compile(r"\b(?:in|at|by|until|during|from|the|and|to) second (?:to|and|through|or) (?:the )?(\d+)(?:rd|th) seconds?\b|\bsecond second\b")
 _MINUTE = re.compile(rf"\b(?:in|at|during|by|from|until|around|about)? ?minute (?:number |#)?(\d+)\b(?!\s*(?:and|,|:)? ?\d)")
+_NTH_MINUTE = re.compile(r"\b(?:in|during|within|by|at|until) the (?:very )?(first|second|last|final|\d+(?:st|nd|rd|th)) minute\b(?! of (?:play|stoppage))")
 _MINUTES = rf"(?:(?P<min>{_NUM}|a|half a)\s*-?\s*(?:minutes?\b|mins?\b|m(?=\s?\d))\s*(?:and\s+|,\s*)?)"
 _RANGE = re.compile(
     rf"(?P<word>\bbetween\s+|\bfrom\s+)?{_HEDGE}(?<![\w.:])(?P<a>{_NUM})\s*-?(?:{_UNIT})?\s*(?P<join>-|to|until|till|through|thru|and|or|up to)\s*{_HEDGE}(?P<b>{_NUM})[\s-]*(?P<unit>{_UNIT})"
@@ -157,6 +158,7 @@ class _Reader:
             (_FIRST_N, self._first_n),
             (_VAGUE, self._vague),
             (_MINUTE, self._minute),
+            (_NTH_MINUTE, self._nth_minute),
             (_ORDINALS_WITH_SECOND, self._second_and),
             (_ORDINALS, self._ordinals),
             (_INTERVAL, self._interval),
@@ -200,6 +202,12 @@ class _Reader:
 
     def _minute(self, match: re.Match[str]) -> bool:
         return self._add(match, 60 * int(match[1]), 60 * int(match[1]) + 60, rough=True)
+
+    def _nth_minute(self, match: re.Match[str]) -> bool:
+        if match[1] in ("last", "final"):
+            return self._add(match, self.seconds - 60, self.seconds, rough=True)
+        number = {"first": 1, "second": 2}.get(match[1]) or int(match[1][:-2])
+        return self._add(match, 60 * (number - 1), 60 * number, rough=True)
 
     def _second_and(self, match: re.Match[str]) -> bool:
         return self._add(match, 1, int(match[1]) - 1 if match[1] else 1)

@@ -51,12 +51,15 @@ def data_uri(picture: Image.Image, quality: int = 85) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
-def with_box(picture: Image.Image, box: Sequence[float] | None, side: int = 160) -> Image.Image:
+def with_box(picture: Image.Image, box: Sequence[float] | None, side: int = 120) -> Image.Image:
     """The picture scaled so that its longer side has `side` pixels, with a normalised box drawn into it."""
     factor = side / max(picture.size)
     width, height = (max(1, round(length * factor)) for length in picture.size)
     copy = picture.resize((width, height), Image.Resampling.BICUBIC)
     if box is not None:
-        corners = [box[0] * width, box[1] * height, max(box[2] * width - 1, box[0] * width), max(box[3] * height - 1, box[1] * height)]
-        ImageDraw.Draw(copy).rectangle(corners, outline="#009E73", width=2)
+        left, top = box[0] * width, box[1] * height
+        right, bottom = max(box[2] * width - 1, left), max(box[3] * height - 1, top)
+        draw = ImageDraw.Draw(copy)
+        draw.rectangle([left - 1, top - 1, right + 1, bottom + 1], outline="white", width=4)  # seen on any picture
+        draw.rectangle([left, top, right, bottom], outline="#009E73", width=2)
     return copy
