@@ -154,7 +154,132 @@ TABLE = [
     ),
 ]  # fmt: skip
 
-HELD_OUT: list[Case] = []
+HELD_OUT = [
+    *_about(
+        6, 11, 30,
+        """
+        The woman picks up the cup somewhere between second 14 and second 18.
+        You can see it at 00:21 when the curtain falls.
+        He starts walking in the eighteenth second.
+        She is on screen from the 15th until the 22nd second.
+        Roughly twenty seconds in, the door swings open.
+        The clip's closing moments show her taking the bag.
+        It all happens in the first three seconds.
+        The dog turns around at the twenty-second mark.
+        By second fifteen he has reached the car.
+        The kick comes about five seconds before the video ends.
+        In the last tenth of the clip, she kneels.
+        At roughly two thirds of the video the lights go out.
+        He only appears 85% of the way through.
+        It is right when the video begins that he jumps.
+        Frame 25 shows the catch most clearly.
+        The whole action is over by 3 s.
+        Watch from 0:16 onwards.
+        The interval runs from sixteen to twenty-one.
+        The event: 15-19.
+        Sometime after the 20-second point the boy laughs.
+        The man is embraced at second 1.
+        In the final minute of the match, at 0:27, he shoots.
+        It lasts for twenty seconds.
+        The relevant part is seconds 20 through 24, when the ball comes back.
+        The best evidence lies in 17s, 18s and 19s.
+        Towards the very end, the man with the hat stands up.
+        The action occurs during the latter third of the video.
+        He is seated in the region (412, 88, 640, 512).
+        Bounding box approximately [0.31, 0.22, 0.58, 0.91].
+        The left boundary is around 412 and the right one around 640.
+        The cup is at roughly 45% horizontally and 60% vertically.
+        She stands at x = 0.35.
+        The target moves from (100, 220) to (180, 240).
+        It sits about four hundred pixels from the top.
+        The object is centred near 512, 300.
+        Its top-left corner is 88 and 412.
+        The dog fills the area between 30% and 55% of the width.
+        In normalised coordinates it is close to 0.5.
+        The box is 228 wide and 424 high.
+        The target is two fifths of the way from the left border.
+        {"bbox_2d": [88, 412, 240, 640], "label": "dog"}
+        The y-coordinate drops from 600 to 450 as he crouches.
+        <|begin_of_box|>88 412 240 640<|end_of_box|>
+        The man's position is 512 by 300 in the image.
+        It goes from second 6 to second 25 without a pause.
+        At the conclusion of the footage she sings.
+        Seventeen seconds have passed when the man stands up.
+        The throw is visible at about the 0:18 mark.
+        At timestamp 19.5 the goalkeeper dives.
+        The second half of the clip contains the event.
+        """,
+        """
+        The woman picks up the cup somewhere between second 7 and second 10.
+        You can see it at 00:08 when the curtain falls.
+        He starts walking in the seventh second.
+        She is on screen from the 7th until the 12th second.
+        Roughly eight seconds in, the door swings open.
+        The dog turns around at the ten-second mark.
+        In the first half of the clip, she kneels.
+        A third of the way through the video the lights go out.
+        Frame 9 shows the catch most clearly.
+        The interval runs from six to eleven.
+        The event: 6-11.
+        It lasts for six seconds.
+        The best evidence lies in 7s, 8s and 9s.
+        The red team's number 17 is the one who shoots.
+        Seventeen people are in the room, four of them standing.
+        A girl of about six holds her mother's hand.
+        The 18-year-old on the left wears a cap.
+        He is in his twenties and has short hair.
+        She takes two steps, stops, and then takes three more.
+        The clock tower in the background shows half past three.
+        A banner with the words "since 1998" hangs above the door.
+        They wait for twenty seconds or so, as the traffic light is red.
+        He leaves the frame for a second and comes back.
+        Ten seconds later another dog shows up, which is not the target.
+        The cup stands at the end of the counter.
+        The second half of the sentence names the object: a red cup.
+        The first part of the query is about the action.
+        At the beginning of the event he is partly hidden by the door.
+        The swimmer in the middle lane is the fastest of the eight.
+        He turns halfway through the door and looks back.
+        The truck is about ten metres long.
+        Two thirds of the seats are empty.
+        There is a 90% chance that the one in blue is meant, since only he carries a cup.
+        The ratio of adults to children is about 2 to 1.
+        The car in the right lane overtakes two others.
+        Third from the right is a woman with an umbrella.
+        I compare the three dogs: size, colour, collar.
+        He first lifts one arm, then both.
+        The one closest to the camera is the target, the other two are distractors.
+        Size 42 shoes stand next to door 15.
+        It is the first of the two jumps that the sentence means.
+        The crowd of 200 cheers.
+        The man on the 3rd step of the stairs wears grey.
+        The finish line is crossed by runner number 8.
+        The upper left corner is dark, so the cat is hard to see there.
+        They are playing best of 5.
+        The couple at table 20 leaves.
+        At the end of the corridor stands a statue.
+        His opponent, aged 30, wears white.
+        The ball bounces 4 times before she catches it.
+        """,
+    ),
+    *_about(
+        40, 58, 60,
+        """
+        In the first quarter of the video he reads.
+        At 0:12 he reads.
+        At the start she reads.
+        Midway through the clip the reading stops.
+        Thirty seconds into the video the man stands up.
+        """,
+        """
+        In the last quarter of the video he reads.
+        At 0:52 he reads.
+        In the closing moments she reads.
+        Until shortly before the end of the clip he reads.
+        Fifty seconds into the video the man stands up.
+        """,
+    ),
+]  # fmt: skip
 
 
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
