@@ -41,7 +41,7 @@ _PATTERNS = [
     # 102, 310, 298, 644
     rf"(?<![\d.:])(?<!\d[,;] ){N}(?:\s*(?:[,;/|]|\s)\s*(?:and\s+)?{N}){{3,}}(?![\d:%])(?!\s*{_TIME_UNIT})",
     # 0.45 and .45
-    r"(?<![\d.])0?\.\d+(?![\d.])(?!\s*(?:-|to|and|or|,)\s*\d*\.?\d+\s*-?" + _TIME_UNIT + rf")(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}))",
+    r"(?<![\d.])0?\.\d+(?!\.?\d)(?!\s*(?:-|to|and|or|,)\s*\d*\.?\d+\s*-?" + _TIME_UNIT + rf")(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}))",
     # pixels, and sizes such as 640x360
     r"\d\s*-?(?:px|pixels?)\b|\bpixels?\s+(?:[a-z]+\s+){0,3}?\d|(?<![\w.])\d{2,}\s*[x\u00d7*]\s*\d{2,}\b",
     # x=120, y_min: 0.3, the x coordinate is 120
@@ -50,7 +50,7 @@ _PATTERNS = [
     rf"{N}\s*(?:units?\s+)?(?:on|along|in)\s+(?:the\s+)?[xy]\b",
     # left edge at 120; top: 300; top at 300
     rf"\b{_SIDE}[ -]?(?:most )?(?:edge|side|border|boundary|corner|extent|limit|bound)s?\s*(?:[=:]|\b(?:at|is|near|around|about|of)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
-    rf"\b{_SIDE}\s*[=:]\s*\d|\b(?:top|bottom)\s+at\s+{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    rf"\b{_SIDE}\s*[=:]\s*(?:\d{{2,}}|\d*\.\d)|\b{_SIDE}\s+\d{{2,}},?\s*(?:and )?{_SIDE}\s+\d{{2,}}|\b[wh]\s*[=:]\s*\d|(?:<\d+>\s*){{2,}}|\b(?:top|bottom)\s+at\s+{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\b(?:width|height)\s*(?:[=:]|\b(?:of|is)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     # 450 horizontally, 120 from the left, 50 units
     rf"(?<![\w.#:])(?<!number )(?<!no\. )\d{{2,}}\s*(?:units?\b|(?:units?\s+)?(?:horizontally|vertically|across|wide|tall|high|from the (?:left|right|top|bottom)\b|to the (?:left|right)\b))",
@@ -60,7 +60,7 @@ _PATTERNS = [
     rf"\b(?:coordinates?|coords?|bounding[ -]?box(?:es)?)\W+(?:[a-z'_]+\W+){{0,7}}?\d{{2,}}\b{_NO_UNIT}",
     rf"(?<![\w.#]){N}\W+(?:[a-z]+\W+){{0,3}}?(?:coordinates?|coords?)\b",
     # a third of the way across, two thirds down the frame
-    rf"\d/\d+\s+(?:of the )?(?:way )?{_ACROSS}\b",
+    rf"\d/\d+\s+(?:of the (?:(?:frame|picture|image|screen) )?)?(?:way )?{_ACROSS}\b",
 ]
 _COORDINATES = [re.compile(pattern) for pattern in _PATTERNS]
 _LIST = re.compile(r"\d+(?:[,;/|\s]+(?:and\s+)?\d+){3,}")

@@ -26,19 +26,20 @@ _END = re.compile(rf"\b(?!in the end\b){_TO}(?:end|ending|conclusion|close|finis
 _START = re.compile(rf"\b{_TO}(?:start|beginning|outset|opening){_NOT_A_PLACE}(?![a-z])")
 _CLIP_END = re.compile(
     rf"\b(?:end|ending|conclusion|tail|close|last part|final part|final stretch|last stretch|final section|final portion|last portion){_OF_CLIP}\b"
-    rf"|\b{CLIP}'s (?:very )?(?:end|ending|conclusion|close|final (?:seconds|moments?|frames?)|last (?:seconds?|moments?|frames?))\b"
+    rf"|\b{CLIP}'s (?:very )?(?:end|ending|conclusion|close|(?:final|last|closing|ending) (?:few )?(?:seconds?|moments?|frames?|part|stretch))\b"
     rf"|\b(?:when|as|before|until|till|once|after|just as|by the time) (?:the|this) {CLIP} (?:is (?:over|ending|almost over|nearly over|about to end)|ends?|finishes|stops|concludes|closes|fades|cuts out)\b"
     rf"|\b(?:the|this) {CLIP} ends (?:as|when|while|with him|with her)\b"
 )
 _CLIP_START = re.compile(
     rf"\b(?:start|beginning|opening|outset|first part|opening part|early part|opening stretch|initial part){_OF_CLIP}\b"
-    rf"|\b{CLIP}'s (?:very )?(?:start|beginning|opening|first (?:seconds?|moments?|frames?))\b"
+    rf"|\b{CLIP}'s (?:very )?(?:start|beginning|(?:first|opening|initial) (?:few )?(?:seconds?|moments?|frames?|part|stretch)|opening)\b"
     rf"|\b(?:when|as|once|just as|the moment|as soon as|right when|after) (?:the|this) {CLIP} (?:starts?|begins?|opens?)\b"
 )
 _MOMENTS = re.compile(
     r"\b(?:in|at|during|by|within|until|from|over|for|to|through)?\s*the (?:very )?(?P<which>first|opening|initial|starting|last|final|closing|ending) (?:few |couple of |several |brief )?"
     rf"(?:seconds?|secs?|instants?|moments?|frames?)\b(?! of (?!{_DET}{CLIP}\b))"
 )
+_LAST_BUT_ONE = re.compile(r"\b(?:second[ -]to[ -](?:the[ -])?last|next[ -]to[ -]last|last[ -]but[ -](?:1|one)|penultimate) (?:second|frame)\b")
 _EARLY = re.compile(rf"\b(?P<which>early|earlier|late|later|soon) (?:on )?(?:in|into) (?:the|this) {CLIP}\b|\bvery early on\b|\bearly on\b|\bright away in (?:the|this) {CLIP}\b")
 _NEARBY = re.compile(r"\b(?:near|nearer|toward|towards|close to|around|about|approaching|before|after)\b")
 _PARTS = {
@@ -99,6 +100,8 @@ def parts_in(text: str, seconds: int) -> Iterator[Stated]:
             yield Stated(f"{match[0]}{after[0]}", low, high, rough=bool(which))
     for match in _HALFWAY.finditer(text):
         yield Stated(match[0].strip(), k / 2, k / 2)
+    for match in _LAST_BUT_ONE.finditer(text):
+        yield Stated(match[0], k - 2, k - 2)
     for match in _MIDDLE.finditer(text):
         around = 0.0 if "point" in match[0] else max(1.0, k / 6)
         yield Stated(match[0].strip(), k / 2 - around, k / 2 + around, rough=around > 0)

@@ -50,11 +50,11 @@ _NOT_OF_THE_CLIP = [
     r"\b\d+(?:\s*(?:-|to|or)\s*\d+)?[ -]*years?\b(?:[ -]*olds?\b)?|\b(?:aged?|ages) (?:of )?(?:about )?\d+(?:\s*(?:-|to|and)\s*\d+)?",
     r"\b(?:in )?(?:his|her|their|its|the|early|mid|late)[ -](?:early |mid[ -]?|late )?(?:19|20)?[1-9]0'?s\b(?! mark)|\b(?:19|20)\d0'?s\b",
     # scores, times of day, ratios
-    r"\b(?:score|scored|scoreboard|ratio|result|clock|watch|display|sign|timer|tally|odds|leads?|leading|wins?|won|beats?|trails?|lost|bible|train|bus|flight)s?\W+(?:[a-z]+\W+){0,4}?\"?\d+(?:\s*[:-]\s*\d+)+\"?",
+    r"\b(?:score|scored|scoreboard|ratio|result|(?:clock|watch|display|sign|timer|screen)(?: [a-z]+){0,3}? (?:says?|shows?|reads?|displays?|showing|reading|saying|at)|tally|odds|leads?|leading|wins?|won|beats?|trails?|lost|bible|train|bus|flight)s?\W+(?:[a-z]+\W+){0,4}?\"?\d+(?:\s*[:-]\s*\d+)+\"?",
     r"\d+\s*[:-]\s*\d+\s*(?:am\b|pm\b|a\.m|p\.m|o'clock|lead|win|victory|loss|draw|formation|score|ahead|down|up\b|aspect|ratio|format)",
     r"\b\d{1,2}\s*(?:am|pm|a\.m\.?|p\.m\.?|o'clock)(?!\w)|\b\d+-\d+-\d+\b|\b24/7\b|\b(?:16:9|4:3|21:9)\b",
     # a number that names something
-    r"\b(?:number|no\.|numbered|jersey|shirt|bib|lane|gate|bus|route|channel|room|floor|level|platform|table|seat|player|page|size"
+    r"\b(?:number|(?<!second )(?<!seconds )no\.|numbered|jersey|shirt|bib|lane|gate|bus|route|channel|room|floor|level|platform|table|seat|player|page|size"
     r"|track|row|column|door|chapter|highway|interstate|exit|car|person|man|woman|dog|object|candidate|region|step|point|option)s?\s*(?:number\s*)?[#-]?\s*\d+\b(?!\s*(?:s|seconds?)\b)",
 ]
 _HARMLESS = [re.compile(pattern) for pattern in _NOT_OF_THE_CLIP]
@@ -69,10 +69,10 @@ _LABELLED = re.compile(
     r"(?!\s+(?:people|persons?|men|women|players?|dogs?|cars?|children|kids|balls?|others?)\b)"
 )
 _ASSIGNED = re.compile(
-    rf"\b(?:t|time|(?:start|end|begin|onset|offset|first|last)(?:[_ ]?(?:time|second|sec))?)\s*(?:=|\u2248|:|\+|~)\s*{_HEDGE}({_NUM}){_NOT_MORE}"
+    rf"(?<![a-z])(?:t_?[01]?|time|(?:start|end|begin|onset|offset|first|last)(?:[_ ]?(?:time|second|sec|s))?)\"?\s*(?:=|\u2248|:|\+|~)\s*{_HEDGE}({_NUM}){_NOT_MORE}"
 )
 _INTERVAL = re.compile(
-    rf"\b(?:interval|window|span|segment|range|period|event)\s*(?:of|from|is|covers|runs|at|in|between|:|=)*\s*{_HEDGE}[\[(]?\s*({_NUM})\s*(?:{_UNIT})?\s*"
+    rf"\b(?:interval|window|span|segment|range|period|event)\"?\s*(?:of|from|is|covers|runs|at|in|between|:|=)*\s*{_HEDGE}[\[(]?\s*({_NUM})\s*(?:{_UNIT})?\s*"
     rf"(?:-|to|,|and|through|until)\s*({_NUM}){_NOT_MORE}(?!\s+(?!(?:second|sec)s?\b)[a-z])"
 )
 _ORDINALS = re.compile(
@@ -119,11 +119,13 @@ _NOUN_AFTER = re.compile(r"\s*-?\s*(?:pause|gap|clip|video|delay|break|burst|str
 _MARK_AFTER = re.compile(r"\s*-?\s*(?:mark|point|timestamp|position|line)\b")
 _IN_AFTER = re.compile(
     rf"\s*(?:in(?:to)?(?:\s*(?:[,.;:!)]|$)|\s+(?:the |this )?{CLIP}\b|\s+(?:he|she|it|they|we|you|when|as|while|and|where|after|the \w+ (?:is|are|starts|begins|walks|runs))\b)"
-    rf"|through (?:the |this )?{CLIP}\b|elapsed|onwards?\b|of runtime|:(?!\d)|of (?:the |this )?{CLIP}\b|from (?:the )?(?:start|beginning))"
+    rf"|through (?:the |this )?{CLIP}\b|(?:have |has |had )?(?:elapsed|passed|gone by)\b|onwards?\b|of runtime|:(?!\d)|of (?:the |this )?{CLIP}\b|from (?:the )?(?:start|beginning))"
 )
 _RELATIVE_AFTER = re.compile(r"\s*(?:later|after|before|earlier|ago|apart|prior|previously|sooner|ahead|behind|long|longer|or so (?:later|after|before)|beforehand|afterwards?)\b")
-_FROM_START = re.compile(rf"\s*(?:after|from|past|since|following) (?:the )?(?:very )?(?:start|beginning|opening|first frame)\b(?! of (?!(?:the |this )?{CLIP}))")
-_FROM_END = re.compile(rf"\s*(?:before|from|prior to|to) (?:the )?(?:very )?(?:end|finish|close|last frame)\b(?! of (?!(?:the |this )?{CLIP}))")
+_CLIP_STARTS = rf"(?:after|from when|since|once) (?:the|this) {CLIP} (?:starts|begins|opens|has (?:started|begun))\b"
+_CLIP_ENDS = rf"(?:before|until) (?:the|this) {CLIP} (?:ends|finishes|stops|is over|runs out|cuts|fades)\b|(?:left|remain(?:s|ing)?|to go)\b"
+_FROM_START = re.compile(rf"\s*{_CLIP_STARTS}|\s*(?:after|from|past|since|following) (?:the )?(?:very )?(?:start|beginning|opening|first frame)\b(?! of (?!(?:the |this )?{CLIP}))")
+_FROM_END = re.compile(rf"\s*(?:{_CLIP_ENDS})|\s*(?:before|from|prior to|to) (?:the )?(?:very )?(?:end|finish|close|last frame)\b(?! of (?!(?:the |this )?{CLIP}))")
 _PART_NOUN = re.compile(r"\s*-?\s*(?:window|interval|range|mark|span|segment|portion|part|section)\b")
 
 
@@ -230,9 +232,10 @@ class _Reader:
         if match["join"] in ("and", "or") and not (match["word"] or "").startswith("between"):
             return False
         after = match.string[match.end() :]
-        if match["unit"] == "second" and not _PART_NOUN.match(after):
+        is_part = bool(_PART_NOUN.match(after))
+        if match["unit"] == "second" and not is_part:
             return True  # "a 3-5 second pause"
-        if not match["word"] and (_DURATION_BEFORE.search(self._before(match)) or _RELATIVE_AFTER.match(after)):
+        if not match["word"] and not is_part and (_DURATION_BEFORE.search(self._before(match)) or _RELATIVE_AFTER.match(after)):
             return True
         return self._add(match, float(match["a"]), float(match["b"]))
 

@@ -44,6 +44,8 @@ _FRACTION = re.compile(
 _SECOND_ONE = re.compile(
     rf"\b(the|a|his|her|its|their|this|that|every|one) second ({_U}|{_T}|\d+)\b(?! ?(?:to|through|until|till|and|-|,|\d|:))"
 )
+_DOZEN = re.compile(rf"\b(?:(a|{_U}) )?dozen\b")
+_ISH = re.compile(r"(?<=\d)-?ish\b")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2032": "'", "\u2033": '"'})
@@ -63,12 +65,13 @@ def with_digits(text: str) -> str:
     text = _DASHES.sub("-", _INVISIBLE.sub("", text))
     text = " ".join(text.split())
     text = _SECOND_ONE.sub(r"\1 other \2", text)
+    text = _DOZEN.sub(lambda match: str(12 * _VALUES[match[1] or "a"]), text.replace("half a dozen", "6"))
     text = _FRACTION.sub(_fraction, text)
     text = _TENS_ORDINAL.sub(_ordinal, text)
     text = _ORDINAL.sub(_ordinal, text)
     text = _CARDINAL.sub(_cardinal, text)
     text = _DECIMAL_WORD.sub(r"\1.\2", text)
-    return _HALF.sub(r"\1.5", text)
+    return _ISH.sub("", _HALF.sub(r"\1.5", text))
 
 
 def _small(text: str) -> int:
