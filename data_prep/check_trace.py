@@ -1,6 +1,6 @@
 """Check reasoning traces for leaks: one trace a line from standard input, `ok` or `leak: <reason>` a line.
 
-    python -m data_prep check-trace --span 3 8 --seconds 20 < traces.txt
+python -m data_prep check-trace --span 3 8 --seconds 20 < traces.txt
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ _OTHER_UNIT = (
     r"(?:years?|yrs?|months?|weeks?|days?|hours?|m|meters?|metres?|cm|mm|km|kilometers?|kilometres?|miles?|feet|foot|ft"
     r"|inch(?:es)?|kg|kilos?|pounds?|lbs?|mph|kph|km/h|kmh|degrees?|times|x|dollars?|euros?|points?|liters?|litres?|gb|mp)\b"
 )
-_NO_UNIT = rf"(?![\d.:]*\d)(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}|o'clock|am\b|pm\b|people\b|persons?\b|men\b|women\b|:\d))"
+_NO_UNIT = (
+    rf"(?![\d.:]*\d)(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}|o'clock|am\b|pm\b|people\b|persons?\b|men\b|women\b|:\d))"
+)
 _SIDE = r"(?:left|right|top|bottom|upper|lower|horizontal|vertical)"
 _HEDGE = r"(?:(?:about|around|roughly|approximately|near|nearly|almost|exactly|just|at|is|of|the|to|from)\s+)*"
 _LISTED = (
@@ -41,7 +43,9 @@ _PATTERNS = [
     # 102, 310, 298, 644
     rf"(?<![\d.:])(?<!\d[,;] ){N}(?:\s*(?:[,;/|]|\s)\s*(?:and\s+)?{N}){{3,}}(?![\d:%])(?!\s*{_TIME_UNIT})",
     # 0.45 and .45
-    r"(?<![\d.])0?\.\d+(?!\.?\d)(?!\s*(?:-|to|and|or|,)\s*\d*\.?\d+\s*-?" + _TIME_UNIT + rf")(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}))",
+    r"(?<![\d.])0?\.\d+(?!\.?\d)(?!\s*(?:-|to|and|or|,)\s*\d*\.?\d+\s*-?"
+    + _TIME_UNIT
+    + rf")(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}))",
     # pixels, and sizes such as 640x360
     r"\d\s*-?(?:px|pixels?)\b|\bpixels?\s+(?:[a-z]+\s+){0,3}?\d|(?<![\w.])\d{2,}\s*[x\u00d7*]\s*\d{2,}\b",
     # x=120, y_min: 0.3, the x coordinate is 120
@@ -76,7 +80,9 @@ PERCENT_OF_TIME = re.compile(
     r"(?:clip|video|footage|sequence|recording|film|shot|duration|timeline|movie)(?:'s)?\b(?! ?(?:width|height|frame)))"
 )
 _HARMLESS_PERCENT = re.compile(rf"\s*{_SURE}")
-_BATTERY_BEFORE = re.compile(r"\b(?:battery|charge|discount|sale|sign|confidence|sure|certainty|volume|speed)\W+(?:[a-z]+\W+){0,3}$")
+_BATTERY_BEFORE = re.compile(
+    r"\b(?:battery|charge|discount|sale|sign|confidence|sure|certainty|volume|speed)\W+(?:[a-z]+\W+){0,3}$"
+)
 
 
 def coordinates_in(text: str) -> list[str]:
@@ -91,9 +97,7 @@ def coordinates_in(text: str) -> list[str]:
         text = "".join(_without(pattern, text, found))
     for match in PERCENT.finditer(text):
         before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() :][:60]
-        if not (
-            PERCENT_OF_TIME.match(after) or _HARMLESS_PERCENT.match(after) or _BATTERY_BEFORE.search(before)
-        ):
+        if not (PERCENT_OF_TIME.match(after) or _HARMLESS_PERCENT.match(after) or _BATTERY_BEFORE.search(before)):
             found.append(match[0].strip())
     return found
 

@@ -39,8 +39,12 @@ _MOMENTS = re.compile(
     r"\b(?:in|at|during|by|within|until|from|over|for|to|through)?\s*the (?:very )?(?P<which>first|opening|initial|starting|last|final|closing|ending) (?:few |couple of |several |brief )?"
     rf"(?:seconds?|secs?|instants?|moments?|frames?)\b(?! of (?!{_DET}{CLIP}\b))"
 )
-_LAST_BUT_ONE = re.compile(r"\b(?:second[ -]to[ -](?:the[ -])?last|next[ -]to[ -]last|last[ -]but[ -](?:1|one)|penultimate) (?:second|frame)\b")
-_EARLY = re.compile(rf"\b(?P<which>early|earlier|late|later|soon) (?:on )?(?:in|into) (?:the|this) {CLIP}\b|\bvery early on\b|\bearly on\b|\bright away in (?:the|this) {CLIP}\b")
+_LAST_BUT_ONE = re.compile(
+    r"\b(?:second[ -]to[ -](?:the[ -])?last|next[ -]to[ -]last|last[ -]but[ -](?:1|one)|penultimate) (?:second|frame)\b"
+)
+_EARLY = re.compile(
+    rf"\b(?P<which>early|earlier|late|later|soon) (?:on )?(?:in|into) (?:the|this) {CLIP}\b|\bvery early on\b|\bearly on\b|\bright away in (?:the|this) {CLIP}\b"
+)
 _NEARBY = re.compile(r"\b(?:near|nearer|toward|towards|close to|around|about|approaching|before|after)\b")
 _PARTS = {
     "half": 2, "3rd": 3, "third": 3, "quarter": 4, "4th": 4, "fourth": 4, "5th": 5, "fifth": 5, "10th": 10, "tenth": 10,
@@ -95,7 +99,10 @@ def parts_in(text: str, seconds: int) -> Iterator[Stated]:
         after = PERCENT_OF_TIME.match(text[match.end() :][:60])
         if after:
             share = min(float(match[1]) / 100, 1.0)
-            which = re.search(r"\b(first|opening|initial|last|final|closing) (?:about |around |roughly )?$", text[: match.start()][-30:])
+            which = re.search(
+                r"\b(first|opening|initial|last|final|closing) (?:about |around |roughly )?$",
+                text[: match.start()][-30:],
+            )
             low, high = _stretch(which[1], k, share * k) if which else (share * k, share * k)
             yield Stated(f"{match[0]}{after[0]}", low, high, rough=bool(which))
     for match in _HALFWAY.finditer(text):

@@ -58,7 +58,9 @@ _NOT_OF_THE_CLIP = [
     r"|track|row|column|door|chapter|highway|interstate|exit|car|person|man|woman|dog|object|candidate|region|step|point|option)s?\s*(?:number\s*)?[#-]?\s*\d+\b(?!\s*(?:s|seconds?)\b)",
 ]
 _HARMLESS = [re.compile(pattern) for pattern in _NOT_OF_THE_CLIP]
-_QUOTED_SIGN = re.compile(r'\b(?:says?|reads?|reading|saying|shows?|showing|labell?ed|written|word|words|text|titled)\W*"[^"]{0,60}"')
+_QUOTED_SIGN = re.compile(
+    r'\b(?:says?|reads?|reading|saying|shows?|showing|labell?ed|written|word|words|text|titled)\W*"[^"]{0,60}"'
+)
 
 _CLOCK = r"(?:\d{1,2}:)?\d{1,2}:[0-5]\d(?:\.\d+)?"
 _CLOCKS = re.compile(rf"(?<![\d:.\w])({_CLOCK})(?:\s*(?:-|to|and|until|through)\s*({_CLOCK}))?(?![\d:])")
@@ -78,18 +80,28 @@ _INTERVAL = re.compile(
 _ORDINALS = re.compile(
     rf"\b(\d+)(?:st|nd|rd|th)((?:[\s,]*(?:,|and|or|to|through|-|until|till)\s*(?:the\s*)?\d+(?:st|nd|rd|th))*)\s*-?\s*(?:{_UNIT}|frames?\b)"
 )
-_ORDINALS_WITH_SECOND = re.compile(r"\b(?:in|at|by|until|during|from|the|and|to) second (?:to|and|through|or) (?:the )?(\d+)(?:rd|th) seconds?\b|\bsecond second\b")
-_MINUTE = re.compile(rf"\b(?:in|at|during|by|from|until|around|about)? ?minute (?:number |#)?(\d+)\b(?!\s*(?:and|,|:)? ?\d)")
-_NTH_MINUTE = re.compile(r"\b(?:in|during|within|by|at|until) the (?:very )?(first|second|last|final|\d+(?:st|nd|rd|th)) minute\b(?! of (?:play|stoppage))")
+_ORDINALS_WITH_SECOND = re.compile(
+    r"\b(?:in|at|by|until|during|from|the|and|to) second (?:to|and|through|or) (?:the )?(\d+)(?:rd|th) seconds?\b|\bsecond second\b"
+)
+_MINUTE = re.compile(
+    rf"\b(?:in|at|during|by|from|until|around|about)? ?minute (?:number |#)?(\d+)\b(?!\s*(?:and|,|:)? ?\d)"
+)
+_NTH_MINUTE = re.compile(
+    r"\b(?:in|during|within|by|at|until) the (?:very )?(first|second|last|final|\d+(?:st|nd|rd|th)) minute\b(?! of (?:play|stoppage))"
+)
 _MINUTES = rf"(?:(?P<min>{_NUM}|a|half a)\s*-?\s*(?:minutes?\b|mins?\b|m(?=\s?\d))\s*(?:and\s+|,\s*)?)"
 _RANGE = re.compile(
     rf"(?P<word>\bbetween\s+|\bfrom\s+)?{_HEDGE}(?<![\w.:])(?P<a>{_NUM})\s*-?(?:{_UNIT})?\s*(?P<join>-|to|until|till|through|thru|and|or|up to)\s*{_HEDGE}(?P<b>{_NUM})[\s-]*(?P<unit>{_UNIT})"
 )
-_QUANTITY = re.compile(rf"(?<![\w.:/])(?:{_MINUTES}(?:(?P<s1>{_NUM})\s*-?\s*{_UNIT})?|(?P<s2>{_NUM}|a(?= second| sec))(?P<gap>\s*-?\s*)(?P<unit>{_UNIT}))")
+_QUANTITY = re.compile(
+    rf"(?<![\w.:/])(?:{_MINUTES}(?:(?P<s1>{_NUM})\s*-?\s*{_UNIT})?|(?P<s2>{_NUM}|a(?= second| sec))(?P<gap>\s*-?\s*)(?P<unit>{_UNIT}))"
+)
 _FIRST_N = re.compile(
     rf"\b(?P<which>first|opening|initial|starting|last|final|closing|ending) {_HEDGE}(?P<n>{_NUM}|few|couple of|several|handful of)(?:\s*(?:-|to|or)\s*(?P<m>{_NUM}))?[\s-]*(?P<unit>{_UNIT}|minutes?|mins?|frames?)"
 )
-_VAGUE = re.compile(rf"\b(?:a )?(?P<n>few|couple(?: of)?|several|handful of) (?:seconds?|secs?|moments) (?=in(?:to)?\b)")
+_VAGUE = re.compile(
+    rf"\b(?:a )?(?P<n>few|couple(?: of)?|several|handful of) (?:seconds?|secs?|moments) (?=in(?:to)?\b)"
+)
 _EVENT_AT = re.compile(
     rf"\b(?:starts?|starting|started|begins?|beginning|began|ends?|ending|ended|stops?|stopped|stopping|finish(?:es|ed|ing)?|happens?|occurs?|occurring"
     rf"|takes place|onset|offset|commences?|concludes?|resumes?|peaks?)\s+(?:(?:at|around|about|near|by|from|is|in)\s+)+{_HEDGE}({_NUM}){_BARE}"
@@ -115,17 +127,25 @@ _POINT_BEFORE = re.compile(
     + _HEDGE
     + r"$"
 )
-_NOUN_AFTER = re.compile(r"\s*-?\s*(?:pause|gap|clip|video|delay|break|burst|stretch of|interval between|long|of |rest|warning|penalty|shot|film|sequence)\b")
+_NOUN_AFTER = re.compile(
+    r"\s*-?\s*(?:pause|gap|clip|video|delay|break|burst|stretch of|interval between|long|of |rest|warning|penalty|shot|film|sequence)\b"
+)
 _MARK_AFTER = re.compile(r"\s*-?\s*(?:mark|point|timestamp|position|line)\b")
 _IN_AFTER = re.compile(
     rf"\s*(?:in(?:to)?(?:\s*(?:[,.;:!)]|$)|\s+(?:the |this )?{CLIP}\b|\s+(?:he|she|it|they|we|you|when|as|while|and|where|after|the \w+ (?:is|are|starts|begins|walks|runs))\b)"
     rf"|through (?:the |this )?{CLIP}\b|(?:have |has |had )?(?:elapsed|passed|gone by)\b|onwards?\b|of runtime|:(?!\d)|of (?:the |this )?{CLIP}\b|from (?:the )?(?:start|beginning))"
 )
-_RELATIVE_AFTER = re.compile(r"\s*(?:later|after|before|earlier|ago|apart|prior|previously|sooner|ahead|behind|long|longer|or so (?:later|after|before)|beforehand|afterwards?)\b")
+_RELATIVE_AFTER = re.compile(
+    r"\s*(?:later|after|before|earlier|ago|apart|prior|previously|sooner|ahead|behind|long|longer|or so (?:later|after|before)|beforehand|afterwards?)\b"
+)
 _CLIP_STARTS = rf"(?:after|from when|since|once) (?:the|this) {CLIP} (?:starts|begins|opens|has (?:started|begun))\b"
 _CLIP_ENDS = rf"(?:before|until) (?:the|this) {CLIP} (?:ends|finishes|stops|is over|runs out|cuts|fades)\b|(?:left|remain(?:s|ing)?|to go)\b"
-_FROM_START = re.compile(rf"\s*{_CLIP_STARTS}|\s*(?:after|from|past|since|following) (?:the )?(?:very )?(?:start|beginning|opening|first frame)\b(?! of (?!(?:the |this )?{CLIP}))")
-_FROM_END = re.compile(rf"\s*(?:{_CLIP_ENDS})|\s*(?:before|from|prior to|to) (?:the )?(?:very )?(?:end|finish|close|last frame)\b(?! of (?!(?:the |this )?{CLIP}))")
+_FROM_START = re.compile(
+    rf"\s*{_CLIP_STARTS}|\s*(?:after|from|past|since|following) (?:the )?(?:very )?(?:start|beginning|opening|first frame)\b(?! of (?!(?:the |this )?{CLIP}))"
+)
+_FROM_END = re.compile(
+    rf"\s*(?:{_CLIP_ENDS})|\s*(?:before|from|prior to|to) (?:the )?(?:very )?(?:end|finish|close|last frame)\b(?! of (?!(?:the |this )?{CLIP}))"
+)
 _PART_NOUN = re.compile(r"\s*-?\s*(?:window|interval|range|mark|span|segment|portion|part|section)\b")
 
 
@@ -235,7 +255,11 @@ class _Reader:
         is_part = bool(_PART_NOUN.match(after))
         if match["unit"] == "second" and not is_part:
             return True  # "a 3-5 second pause"
-        if not match["word"] and not is_part and (_DURATION_BEFORE.search(self._before(match)) or _RELATIVE_AFTER.match(after)):
+        if (
+            not match["word"]
+            and not is_part
+            and (_DURATION_BEFORE.search(self._before(match)) or _RELATIVE_AFTER.match(after))
+        ):
             return True
         return self._add(match, float(match["a"]), float(match["b"]))
 

@@ -13,9 +13,7 @@ _TEENS = dict(
         strict=True,
     )
 )
-_TENS = dict(
-    zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True)
-)
+_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
 _VALUES = {"zero": 0, "a": 1} | _ONES | _TEENS | _TENS
 # "second" is missing: the unit of time is far more frequent than the number, and other patterns look at its context.
 _ORDINALS = {
@@ -24,7 +22,17 @@ _ORDINALS = {
     "seventeenth": 17, "eighteenth": 18, "nineteenth": 19, "twentieth": 20, "thirtieth": 30, "fortieth": 40,
     "fiftieth": 50, "sixtieth": 60,
 }  # fmt: skip
-_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS = {
+    "half": 2,
+    "halve": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
 
 _U, _T, _X = ("|".join(words) for words in (_ONES, _TEENS, _TENS))
 _SMALL = rf"(?:(?:{_X})(?:[ -](?:{_U})\b)?|{_T}|{_U})"

@@ -148,7 +148,11 @@ class Client:
         limits, journal = self.limits, self.journal
         async with self._changed:
             while True:
-                if self.stopped is None and limits.max_requests is not None and journal.requests >= limits.max_requests:
+                if (
+                    self.stopped is None
+                    and limits.max_requests is not None
+                    and journal.requests >= limits.max_requests
+                ):
                     self.stop(BUDGET, f"{journal.requests} requests, --max-requests {limits.max_requests}")
                 if self.stopped is None and limits.max_tokens is not None and journal.tokens >= limits.max_tokens:
                     self.stop(BUDGET, f"{journal.tokens} tokens, --max-tokens {limits.max_tokens}")

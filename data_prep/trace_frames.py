@@ -25,9 +25,7 @@ def chosen_seconds(seconds: int, most: int) -> list[int]:
     return [int((index + 0.5) * seconds / most) for index in range(most)]
 
 
-def frames_of(
-    record: Mapping[str, Any], video_root: Path, *, side: int, most: int
-) -> list[tuple[int, Image.Image]]:
+def frames_of(record: Mapping[str, Any], video_root: Path, *, side: int, most: int) -> list[tuple[int, Image.Image]]:
     """(second, the frame in its middle) of a record's clip; the longer side at most `side` pixels.
 
     Raises:

@@ -17,7 +17,8 @@ _ANNOTATION = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
-    r"\b(?:i(?:'m| am) sorry|i can(?:not|'t) (?:help|assist|comply|provide|see|view|access|watch)|as an ai\b|i(?:'m| am) unable)", re.IGNORECASE
+    r"\b(?:i(?:'m| am) sorry|i can(?:not|'t) (?:help|assist|comply|provide|see|view|access|watch)|as an ai\b|i(?:'m| am) unable)",
+    re.IGNORECASE,
 )
 _TAGS = re.compile(r"</?(?:think|thinking|answer|reasoning|thought)>|<\|[^|<>]{1,40}\|>", re.IGNORECASE)
 
@@ -42,7 +43,10 @@ def problems_of(
         found.append(("refuses", _REFUSAL.search(trace)[0]))  # type: ignore[index]
     if claimed is not None and (claimed[1] < first - tolerance_s or claimed[0] > last + 1 + tolerance_s):
         found.append(
-            ("argues", f"the placeholder's interval {claimed[0]:g} to {claimed[1]:g} does not meet seconds {first} to {last}")
+            (
+                "argues",
+                f"the placeholder's interval {claimed[0]:g} to {claimed[1]:g} does not meet seconds {first} to {last}",
+            )
         )
     if match := _ANNOTATION.search(trace):
         found.append(("mentions the annotation", match[0]))

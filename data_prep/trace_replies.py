@@ -20,7 +20,8 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"(?:^|\n|(?<=[.!?]))[\s#*_>-]*(?:(?:the |a )?(?:structured |final )?(?:placeholder(?: answer)?|answer|json|output))[\s*_]*:?[\s*_]*$", re.IGNORECASE
+    r"(?:^|\n|(?<=[.!?]))[\s#*_>-]*(?:(?:the |a )?(?:structured |final )?(?:placeholder(?: answer)?|answer|json|output))[\s*_]*:?[\s*_]*$",
+    re.IGNORECASE,
 )
 _TRACE_KEYS = ("trace", "reasoning", "reasoning_trace", "thought", "rationale")
 

@@ -22,10 +22,14 @@ def report(records: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], skipp
         "verdicts": dict(sorted(counts.items())),
         "not_asked": len(records) - len(outcomes),
         "reasons": dict(
-            Counter(outcome.reason.split(":")[0] for outcome in outcomes if outcome.verdict in (REJECTED, FAILED)).most_common()
+            Counter(
+                outcome.reason.split(":")[0] for outcome in outcomes if outcome.verdict in (REJECTED, FAILED)
+            ).most_common()
         ),
         "rewritten_because": dict(
-            Counter(outcome.reason.split(":")[0] for outcome in outcomes if outcome.kept and outcome.reason).most_common()
+            Counter(
+                outcome.reason.split(":")[0] for outcome in outcomes if outcome.kept and outcome.reason
+            ).most_common()
         ),
         "words_by_distractors": lengths(records, outcomes),
     }
@@ -40,7 +44,13 @@ def lengths(records: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> l
             name = "unknown" if count is None else str(count) if count < MOST else f"{MOST}+"
             groups[name].append(len(outcome.trace.split()))
     return [
-        {"distractors": name, "traces": len(words), "mean_words": round(mean(words), 1), "median_words": median(words), "most_words": max(words)}
+        {
+            "distractors": name,
+            "traces": len(words),
+            "mean_words": round(mean(words), 1),
+            "median_words": median(words),
+            "most_words": max(words),
+        }
         for name, words in sorted(groups.items())
     ]
 

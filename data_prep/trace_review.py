@@ -40,7 +40,9 @@ def write_review(
     """
     places = range(min(len(records), len(outcomes)))
     chosen = sorted(random.Random(seed).sample(places, min(rows, len(places))))
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     page = environment.get_template("review.html").render(
         about=about, total=len(places), items=[_item(records[place], outcomes[place], video_root) for place in chosen]
     )

@@ -37,7 +37,9 @@ class Wordings:
             part, colon, words = line.partition(":")
             if part not in PARTS or not colon or not words.strip():
                 known = ", ".join(PARTS)
-                raise ValueError(f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {known}")
+                raise ValueError(
+                    f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {known}"
+                )
             parts.setdefault(part, []).append(Template(words.strip()))
         if not parts:
             raise ValueError(f"{folder}/template.txt: no wording in it")
@@ -61,7 +63,9 @@ def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, st
     last = noun.lower().split()[-1]
     places = [index for index, word in enumerate(words) if word in (last, last + "s")]
     if not places and words[:1] in (["which"], ["what"]):
-        places = [index for index, word in enumerate(words[:6]) if word in ("shape", "object", "thing", "one", "person")]
+        places = [
+            index for index, word in enumerate(words[:6]) if word in ("shape", "object", "thing", "one", "person")
+        ]
     if not places:
         return "", ""
     begin = places[0] - (len(noun.split()) - 1 if words[places[0]].startswith(last) else 0)

@@ -65,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     served.add_argument("--max-requests", type=int, help="stop at this many, those of earlier runs included")
     served.add_argument("--max-tokens", type=int, help="stop at this many, those of earlier runs included")
     served.add_argument("--max-errors", type=int, default=20, help="stop when so many requests failed for good")
-    served.add_argument("--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens, for the cost")
+    served.add_argument(
+        "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens, for the cost"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         outcomes, stopped, about, spent = asyncio.run(from_server(records, args))
     done = [(record, outcome) for record, outcome in zip(records, outcomes, strict=True) if outcome is not None]
     # What was not asked comes last, so that records and outcomes stand side by side.
-    ordered = [record for record, _ in done] + [r for r, outcome in zip(records, outcomes, strict=True) if outcome is None]
+    ordered = [record for record, _ in done] + [
+        r for r, outcome in zip(records, outcomes, strict=True) if outcome is None
+    ]
     judged = [outcome for _, outcome in done]
     result = report(ordered, judged, skipped) | {"about": about, "spent": spent, "stopped": stopped}
     write_outputs(args, done, about)
@@ -182,7 +186,9 @@ async def from_server(
     key = args.api_key or os.environ.get("OPENAI_API_KEY") or "none"
     outcomes: list[Outcome | None] = [None] * len(records)
     waiting = iter(range(len(records)))
-    async with openai.AsyncOpenAI(base_url=args.base_url, api_key=key, timeout=args.timeout, max_retries=0) as endpoint:
+    async with openai.AsyncOpenAI(
+        base_url=args.base_url, api_key=key, timeout=args.timeout, max_retries=0
+    ) as endpoint:
         options = {"temperature": args.temperature, "max_tokens": args.answer_tokens}
         client = Client(endpoint, args.model, journal, limits, options)
         asker = Asker(
@@ -225,9 +231,7 @@ def cost_of(journal: Any, price: list[float] | None) -> str:
     return f"{(journal.tokens_in * price[0] + journal.tokens_out * price[1]) / 1e6:.4f}"
 
 
-def write_outputs(
-    args: argparse.Namespace, done: list[tuple[dict[str, Any], Outcome]], about: dict[str, Any]
-) -> None:
+def write_outputs(args: argparse.Namespace, done: list[tuple[dict[str, Any], Outcome]], about: dict[str, Any]) -> None:
     """`traces.jsonl` and `rejected.jsonl`, each whole or not at all."""
     with RecordWriter(args.out / "traces.jsonl") as writer:
         for record, outcome in done:
@@ -236,5 +240,10 @@ def write_outputs(
     with atomic_write(args.out / "rejected.jsonl") as out:
         for record, outcome in done:
             if not outcome.kept:
-                line = {"id": record["id"], "verdict": outcome.verdict, "reason": outcome.reason, "trace": outcome.trace}
+                line = {
+                    "id": record["id"],
+                    "verdict": outcome.verdict,
+                    "reason": outcome.reason,
+                    "trace": outcome.trace,
+                }
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")

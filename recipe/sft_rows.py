@@ -32,7 +32,15 @@ from recipe.dataset import RowBuilder
 from recipe.families import FAMILIES
 from recipe.prompts import load_prompts
 
-CONTROL_TOKENS = ("<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>", "<|im_start|>", "<|im_end|>")
+CONTROL_TOKENS = (
+    "<|endoftext|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|observation|>",
+    "<|im_start|>",
+    "<|im_end|>",
+)
 
 
 @dataclass
@@ -43,8 +51,12 @@ class RowsArguments:
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
     out: str = field(default="rows", metadata={"help": "folder for rows.jsonl and frames/"})
     family: str = field(default="glm4v", metadata={"help": f"of the model: {', '.join(FAMILIES)}"})
-    grid: int | None = field(default=None, metadata={"help": "pixels that frame sides are multiples of; none: the family's"})
-    prompts: str | None = field(default=None, metadata={"help": "folder of prompt templates; none: the paper's wording"})
+    grid: int | None = field(
+        default=None, metadata={"help": "pixels that frame sides are multiples of; none: the family's"}
+    )
+    prompts: str | None = field(
+        default=None, metadata={"help": "folder of prompt templates; none: the paper's wording"}
+    )
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
     frame_rate: float = field(default=1.0, metadata={"help": "frames a second"})
     image_format: str = field(default="jpg", metadata={"help": "jpg (quality 95) or png (as decoded)"})
@@ -82,7 +94,9 @@ def main(arguments: RowsArguments) -> None:
     out = Path(arguments.out)
     written = missing = 0
     with atomic_write(out / "rows.jsonl") as stream:
-        for number, record in enumerate(tqdm(read_records(arguments.tracks), desc="rows", unit="row", file=sys.stderr)):
+        for number, record in enumerate(
+            tqdm(read_records(arguments.tracks), desc="rows", unit="row", file=sys.stderr)
+        ):
             if number == arguments.max_records:
                 break
             if not resolve_video(builder.video_root, record["video"]).is_file():
@@ -93,7 +107,9 @@ def main(arguments: RowsArguments) -> None:
             stream.write(json.dumps(row | {"images": names}, ensure_ascii=False) + "\n")
             written += 1
         if not written:
-            raise StageError(f"{arguments.tracks}: none of its {missing} records has its video below {builder.video_root}")
+            raise StageError(
+                f"{arguments.tracks}: none of its {missing} records has its video below {builder.video_root}"
+            )
     write_parquet(out)
     print(f"rows: {written} in {out / 'rows.jsonl'}" + (f", {missing} left out without a video" if missing else ""))
 

@@ -2,7 +2,8 @@
 
     python -m tests.leak_sentences
 
-TABLE was written while the checker was; HELD_OUT after it, and nothing was changed for it.
+TABLE was written while the checker was, SECOND when it stood; what SECOND found missing was mended. THIRD was written after
+that, and nothing was changed for it: its numbers are the ones to believe.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ TABLE = [
     ),
 ]  # fmt: skip
 
-HELD_OUT = [
+SECOND = [
     *_about(
         6, 11, 30,
         """
@@ -282,6 +283,107 @@ HELD_OUT = [
 ]  # fmt: skip
 
 
+THIRD = [
+    *_about(
+        10, 14, 40,
+        """
+        Scanning the frames, the man bends over at around 17 s and straightens at about 21 s.
+        The described action is confined to seconds 20 to 26, when the dog is in the air.
+        She enters from the left at 0:02 and sits down.
+        The cyclist falls in the thirtieth second.
+        By the time we reach second 25 the pool is empty.
+        I would place the event between the 20- and 25-second marks.
+        The action starts immediately, at second zero.
+        This is visible from the very first frame of the video.
+        Nothing happens until the last ten seconds, when the cat jumps.
+        The key moment comes three quarters of the way into the footage.
+        It occurs within the final fifth of the clip.
+        At the end of the recording, the older man shakes hands.
+        At approximately thirty-three seconds, the child drops the toy.
+        He kicks the ball at second 22 and again at second 24.
+        From 18 to 23 s she is climbing.
+        Most of the action falls between 0:19 and 0:24.
+        Her turn comes after about half a minute.
+        The scene in question is 25 seconds into the video.
+        So the event window should be 19-24.
+        There is a jump cut at 00:00:31, right when he waves.
+        The event is at t = 33.
+        Between twenty and twenty-four seconds the waiter pours the wine.
+        At the clip's beginning the girl in pink is already dancing.
+        The rough window is from the 20th to the 24th second.
+        It happens when roughly 70 percent of the video has played.
+        The man is inside [250, 180, 420, 760], so I follow him.
+        His bounding box moves from x 250 to x 420.
+        The tracked woman is centred at around (0.62, 0.48).
+        She is about a quarter of the way in from the right edge.
+        The ball's location is 310, 455 in that frame.
+        The child occupies pixels 200 to 340.
+        The top of the box is near 180 and the bottom near 760.
+        The person is at 35% of the frame width.
+        Relative position: 0.35, 0.72.
+        He stays within 250-420 on the x-axis.
+        The final answer is {"10": [{"label": "man-1", "bbox_2d": [250, 180, 420, 760]}]}.
+        The dog's x-coordinate is about three hundred.
+        Its size is 170x580 pixels.
+        The action continues from second 10 up to second 30.
+        It takes place early in the video, at about 4 seconds.
+        In seconds 1, 2 and 3, he is already on the ladder.
+        Shortly before the end of the video the man puts on the hat.
+        The child can be seen jumping during the second quarter of a minute, at 0:29.
+        It is at the 35th second that the woman smiles.
+        The segment of interest: 20 s - 25 s.
+        """,
+        """
+        Scanning the frames, the man bends over at around 10 s and straightens at about 14 s.
+        The described action is confined to seconds 10 to 14, when the dog is in the air.
+        She enters from the left at 0:11 and sits down.
+        The cyclist falls in the twelfth second.
+        I would place the event between the 10- and 14-second marks.
+        The action starts a little after second ten.
+        The key moment comes a third of the way into the footage.
+        From 10 to 14 s she is climbing.
+        Most of the action falls between 0:10 and 0:14.
+        So the event window should be 10-14.
+        It is over by the fifteenth second.
+        The query mentions a white dog; there are two dogs, and only one of them is white.
+        Three men in suits walk past a 10-year-old boy on a bicycle.
+        The goalkeeper wears number 1, the striker number 9.
+        He throws the ball with both hands, waits two seconds, and catches it.
+        The brown dog is a distractor that comes within a metre of the white one.
+        The taller of the two women, maybe fifty, carries a bag.
+        He is the second from the right in the back row.
+        The event is short, so its first and last seconds need care.
+        In the seconds right after the jump another dog runs by.
+        A sign on the wall reads "Open 9-17".
+        The end of the leash is in her left hand.
+        They stand at the end of a long queue.
+        At the start of the slope there are four skiers.
+        The first quarter of the pitch is in the shade.
+        The beginning of the sentence names the target.
+        He is half hidden by a car with the plate 4711.
+        The woman lifts the box and puts it on top of two others.
+        The man in the middle is not meant, nor the one at the right end of the bench.
+        About 90% of the players wear white, the target wears red.
+        I am sure that the target is the one in the red cap.
+        It is the third of five cars in the lane.
+        The light turns green twice.
+        He holds a 2-litre bottle and three cups.
+        The older sister, 15, pushes the younger one, 8.
+        She does three somersaults within a few seconds.
+        For the most part he is visible; a passing bus hides him for one second.
+        The cat sits in the lower right corner next to two bowls.
+        They dance for a while, then one of the two leaves.
+        The red car overtakes car number 20 in lane 3.
+        A group of 20 to 25 tourists stands behind them.
+        He is closer to the camera than the other four.
+        Their shirts show 20 and 24.
+        The train on platform 25 leaves.
+        He walks through the door at the far end of the hall.
+        """,
+    ),
+]  # fmt: skip
+
+
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
     """(precision, recall, the cases that are judged wrongly) of "leak"."""
     found = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
@@ -292,12 +394,10 @@ def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
 
 def main() -> None:
     """Print both measures for each set, and each mistake."""
-    for name, cases in (("table", TABLE), ("held out", HELD_OUT)):
+    for name, cases in (("table", TABLE), ("second", SECOND), ("third", THIRD)):
         precision, recall, wrong = measure(cases)
         leaking = sum(case[1] for case in cases)
-        print(
-            f"{name}: {len(cases)} sentences, {leaking} leaking: precision {precision:.3f}, recall {recall:.3f}"
-        )
+        print(f"{name}: {len(cases)} sentences, {leaking} leaking: precision {precision:.3f}, recall {recall:.3f}")
         for sentence, leaks, first, last, seconds in wrong:
             found = verdict(sentence, (first, last), seconds)
             print(f"  {'missed' if leaks else 'wrongly found'} [{first}, {last}] of {seconds}: {sentence}  -> {found}")

@@ -93,7 +93,11 @@ class Teacher:
                 if self.hold_after is not None and sum(self.answered.values()) >= self.hold_after:
                     self.hold.clear()
         request.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(payload)), **headers}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(payload)),
+            **headers,
+        }.items():
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(payload)
