@@ -56,6 +56,11 @@ _PATTERNS = [
     rf"\b{_SIDE}[ -]?(?:most )?(?:edge|side|border|boundary|corner|extent|limit|bound)s?\s*(?:[=:]|\b(?:at|is|near|around|about|of)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\b{_SIDE}\s*[=:]\s*(?:\d{{2,}}|\d*\.\d)|\b{_SIDE}\s+\d{{2,}},?\s*(?:and )?{_SIDE}\s+\d{{2,}}|\b[wh]\s*[=:]\s*\d|(?:<\d+>\s*){{2,}}|\b(?:top|bottom)\s+at\s+{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\b(?:width|height)\s*(?:[=:]|\b(?:of|is)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    rf"\b(?:top|bottom|left|right)(?:(?: side)? of (?:the|his|her|its|this) (?:bounding )?(?:box|head|target|object|body|frame)"
+    rf" (?:is|lies|sits|stays)(?: at| near| around| about)?|(?: is)? (?:near|around)) {_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    # 310, 455
+    rf"\b(?:is|at|to|towards?|near|around|from|lies|point|location|position)\s+{_HEDGE}\d{{2,4}}\s*,\s*\d{{2,4}}\b(?!\s*,?\s*(?:and|or|,)?\s*\d)"
+    rf"{_NO_UNIT}",
     # 450 horizontally, 120 from the left, 50 units
     rf"(?<![\w.#:])(?<!number )(?<!no\. )\d{{2,}}\s*(?:units?\b|(?:units?\s+)?(?:horizontally|vertically|across|wide|tall|high|from the (?:left|right|top|bottom)\b|to the (?:left|right)\b))",
     # centred at 430, position 430, coordinates 430

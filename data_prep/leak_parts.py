@@ -27,7 +27,7 @@ _START = re.compile(rf"\b{_TO}(?:start|beginning|outset|opening){_NOT_A_PLACE}(?
 _CLIP_END = re.compile(
     rf"\b(?:end|ending|conclusion|tail|close|last part|final part|final stretch|last stretch|final section|final portion|last portion){_OF_CLIP}\b"
     rf"|\b{CLIP}'s (?:very )?(?:end|ending|conclusion|close|(?:final|last|closing|ending) (?:few )?(?:seconds?|moments?|frames?|part|stretch))\b"
-    rf"|\b(?:when|as|before|until|till|once|after|just as|by the time) (?:the|this) {CLIP} (?:is (?:over|ending|almost over|nearly over|about to end)|ends?|finishes|stops|concludes|closes|fades|cuts out)\b"
+    rf"|\b(?:when|as|before|until|till|once|after|just as|by the time) (?:the|this) {CLIP} (?:is (?:over|ending|almost over|nearly over|about to end)|ends?|finishes|stops|concludes|closes|fades|cuts out|comes to (?:an|its) end|draws to (?:a|its) close|wraps up|is (?:almost |nearly )(?:finished|done))\b"
     rf"|\b(?:the|this) {CLIP} ends (?:as|when|while|with him|with her)\b"
 )
 _CLIP_START = re.compile(
@@ -62,10 +62,10 @@ _FRACTION = re.compile(
     rf"(?<![\d/])(?P<n>\d)/(?P<d>\d\d?)[ -](?:of )?(?:the )?(?:way )?(?:(?:mark|point)\b|(?:through|into|in)(?: (?:the |this )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as|the)\b))|of (?:the |this )?{CLIP}\b)"
 )
 _HALFWAY = re.compile(
-    rf"\b(?:half[ -]?way|mid-?way|part-?way)\b(?:(?: point| mark)(?:{_OF_CLIP})?|(?: (?:through|into|in))(?: (?:the |this )?(?:whole |entire )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as)\b)))"
+    rf"\bfrom half-?way on(?:wards?)?\b|\b(?:half[ -]?way|mid-?way|part-?way)\b(?:(?: point| mark)(?:{_OF_CLIP})?|(?: (?:through|into|in))(?: (?:the |this )?(?:whole |entire )?{CLIP}\b|(?=\s*(?:[,.;:!]|$)|\s+(?:he|she|it|they|when|as)\b)))"
 )
 _MIDDLE = re.compile(
-    rf"\b(?:middle|mid-?point|midst|cent(?:er|re) portion){_OF_CLIP}\b|\b(?:at|around|near|about|past|before|after|by) the (?:temporal )?mid-?point\b(?! of (?!{_DET}{CLIP}\b))|\bmid-?(?:{CLIP})\b|\b{CLIP}'s (?:middle|mid-?point)\b"
+    rf"\b(?:middle|mid-?point|midst|cent(?:er|re) portion){_OF_CLIP}\b|\b(?:at|around|near|about|past|before|after|by|from) the (?:temporal )?mid-?point\b(?! of (?!{_DET}{CLIP}\b))|\bmid-?(?:{CLIP})\b|\b{CLIP}'s (?:middle|mid-?point)\b"
 )
 _WHOLE = re.compile(
     rf"\b(?:event|action|activity|interval|it|tracking|grounding|moment) (?:\w+ )?(?:lasts|spans|covers|fills|runs|takes up|occupies|continues|happens|occurs|is|takes place)(?: \w+)?"

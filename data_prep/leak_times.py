@@ -74,7 +74,7 @@ _ASSIGNED = re.compile(
     rf"(?<![a-z])(?:t_?[01]?|time|(?:start|end|begin|onset|offset|first|last)(?:[_ ]?(?:time|second|sec|s))?)\"?\s*(?:=|\u2248|:|\+|~)\s*{_HEDGE}({_NUM}){_NOT_MORE}"
 )
 _INTERVAL = re.compile(
-    rf"\b(?:interval|window|span|segment|range|period|event)\"?\s*(?:of|from|is|covers|runs|at|in|between|:|=)*\s*{_HEDGE}[\[(]?\s*({_NUM})\s*(?:{_UNIT})?\s*"
+    rf"\b(?:interval|window|span|segment|range|period|event)\"?\s*(?:of|from|is|was|covers|runs|spans|at|in|between|(?:should|would|must|could|may|might|can) be|lies|:|=)*\s*{_HEDGE}[\[(]?\s*({_NUM})\s*(?:{_UNIT})?\s*"
     rf"(?:-|to|,|and|through|until)\s*({_NUM}){_NOT_MORE}(?!\s+(?!(?:second|sec)s?\b)[a-z])"
 )
 _ORDINALS = re.compile(
@@ -117,7 +117,7 @@ _NO_MOMENT_BEFORE = re.compile(
 _DURATION_BEFORE = re.compile(
     r"\b(?:for|lasts?|lasted|lasting|takes?|took|taking|spends?|spent|spending|waits?|waited|waiting|pauses?|paused|holds?|held|every|each|per|under|over"
     r"|than|least|most|within|total of|duration of|length of|period of|span of|pause of|gap of|rest of|worth of|another|additional|extra|whole|entire|full"
-    r"|stays?|stands|sits|keeps|runs|continues|all|in)\s+(?:it |them |him |her |still |on |there |up |down |to |a |an |full |another |further |of )*"
+    r"|stays?|stands|sits|keeps|all|in)\s+(?:it |them |him |her |still |on |there |up |down |to |a |an |full |another |further |of )*"
     + _HEDGE
     + r"$"
 )
@@ -130,7 +130,7 @@ _POINT_BEFORE = re.compile(
 _NOUN_AFTER = re.compile(
     r"\s*-?\s*(?:pause|gap|clip|video|delay|break|burst|stretch of|interval between|long|of |rest|warning|penalty|shot|film|sequence)\b"
 )
-_MARK_AFTER = re.compile(r"\s*-?\s*(?:mark|point|timestamp|position|line)\b")
+_MARK_AFTER = re.compile(r"\s*-?\s*(?:mark|point|timestamp|position|line)s?\b")
 _IN_AFTER = re.compile(
     rf"\s*(?:in(?:to)?(?:\s*(?:[,.;:!)]|$)|\s+(?:the |this )?{CLIP}\b|\s+(?:he|she|it|they|we|you|when|as|while|and|where|after|the \w+ (?:is|are|starts|begins|walks|runs))\b)"
     rf"|through (?:the |this )?{CLIP}\b|(?:have |has |had )?(?:elapsed|passed|gone by)\b|onwards?\b|of runtime|:(?!\d)|of (?:the |this )?{CLIP}\b|from (?:the )?(?:start|beginning))"
@@ -146,7 +146,7 @@ _FROM_START = re.compile(
 _FROM_END = re.compile(
     rf"\s*(?:{_CLIP_ENDS})|\s*(?:before|from|prior to|to) (?:the )?(?:very )?(?:end|finish|close|last frame)\b(?! of (?!(?:the |this )?{CLIP}))"
 )
-_PART_NOUN = re.compile(r"\s*-?\s*(?:window|interval|range|mark|span|segment|portion|part|section)\b")
+_PART_NOUN = re.compile(r"\s*-?\s*(?:window|interval|range|mark|span|segment|portion|part|section)s?\b")
 
 
 def moments_in(text: str, seconds: int) -> Iterator[Stated]:

@@ -54,6 +54,7 @@ _SECOND_ONE = re.compile(
 )
 _DOZEN = re.compile(rf"\b(?:(a|{_U}) )?dozen\b")
 _ISH = re.compile(r"(?<=\d)-?ish\b")
+_DECIMAL_COMMA = re.compile(r"(?<![\d,])(\d+),(\d)(?= ?(?:s|secs?|seconds?)\b)")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2032": "'", "\u2033": '"'})
@@ -79,6 +80,7 @@ def with_digits(text: str) -> str:
     text = _ORDINAL.sub(_ordinal, text)
     text = _CARDINAL.sub(_cardinal, text)
     text = _DECIMAL_WORD.sub(r"\1.\2", text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     return _ISH.sub("", _HALF.sub(r"\1.5", text))
 
 
