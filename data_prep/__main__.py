@@ -47,7 +47,7 @@ COMMANDS: dict[str, Any] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit code: the command's own, or 2 where the input is at fault (one line on stderr)."""
+    """Run one command. Returns its exit code; 2, with one line on stderr, where the input is at fault."""
     parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 N = r"-?\d+(?:\.\d+)?"
 _TIME_UNIT = r"(?:s|secs?|seconds?|mins?|minutes?|ms|milliseconds?)\b"
 _OTHER_UNIT = (
-    r"(?:years?|yrs?|months?|weeks?|days?|hours?|m|meters?|metres?|cm|mm|km|kilometers?|kilometres?|miles?|feet|foot|ft"
-    r"|inch(?:es)?|kg|kilos?|pounds?|lbs?|mph|kph|km/h|kmh|degrees?|times|x|dollars?|euros?|points?|liters?|litres?|gb|mp)\b"
+    r"(?:years?|yrs?|months?|weeks?|days?|hours?|m|meters?|metres?|cm|mm|km|kilometers?|kilometres?|miles?|feet"
+    r"|foot|ft"
+    r"|inch(?:es)?|kg|kilos?|pounds?|lbs?|mph|kph|km/h|kmh|degrees?|times|x|dollars?|euros?|points?|liters?"
+    r"|litres?|gb|mp)\b"
 )
 _NO_UNIT = (
     rf"(?![\d.:]*\d)(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}|o'clock|am\b|pm\b|people\b|persons?\b|men\b|women\b|:\d))"
@@ -21,13 +23,16 @@ _NO_UNIT = (
 _SIDE = r"(?:left|right|top|bottom|upper|lower|horizontal|vertical)"
 _HEDGE = r"(?:(?:about|around|roughly|approximately|near|nearly|almost|exactly|just|at|is|of|the|to|from)\s+)*"
 _LISTED = (
-    r"(?:seconds?|secs?|frames?|timestamps?|times|players?|numbers?|numbered|nos?\.?|jerseys?|shirts?|bibs?|lanes?|seats?"
-    r"|rooms?|floors?|gates?|routes?|cars?|buses|pages?|persons?|people|men|women|objects?|dogs?|targets?|candidates?|steps?|items?|counts?|counting|ages?|aged|years?|digits?|reads?|says?)"
+    r"(?:seconds?|secs?|frames?|timestamps?|times|players?|numbers?|numbered|nos?\.?|jerseys?|shirts?|bibs?"
+    r"|lanes?|seats?"
+    r"|rooms?|floors?|gates?|routes?|cars?|buses|pages?|persons?|people|men|women|objects?|dogs?|targets?"
+    r"|candidates?|steps?|items?|counts?|counting|ages?|aged|years?|digits?|reads?|says?)"
 )
 _SURE = (
     r"(?:sure|certain|confident|confidence|likely|chance|probability|off|discount|sale|battery|charged?|cotton|match"
     r"|visible|occluded|hidden|covered|full|empty|open|closed|male|female|men|women"
-    r"|of (?:the |all |these |those )?(?:people|persons?|crowd|players?|men|women|audience|children|group|team|cars|time|body|face))\b"
+    r"|of (?:the |all |these |those )?(?:people|persons?|crowd|players?|men|women|audience|children|group|team"
+    r"|cars|time|body|face))\b"
 )
 _ACROSS = (
     r"(?:across|down|up|(?:in )?from (?:the |its )?(?:left|right|top|bottom|edge)"
@@ -50,21 +55,28 @@ _PATTERNS = [
     r"\d\s*-?(?:px|pixels?)\b|\bpixels?\s+(?:[a-z]+\s+){0,3}?\d|(?<![\w.])\d{2,}\s*[x\u00d7*]\s*\d{2,}\b",
     # x=120, y_min: 0.3, the x coordinate is 120
     rf"\b[xy](?:[_ -]?(?:min|max|center|centre|[0-2]))?(?:\s*-?\s*(?:coordinates?|coords?|axis|position|values?))?\s*"
-    rf"(?:[=:~\u2248,]|\b(?:is|are|of|at|from|near|around|about|equals?|runs from|between)\b|\s)*\s*{N}\b(?!\s*{_TIME_UNIT})",
+    rf"(?:[=:~\u2248,]|\b(?:is|are|of|at|from|near|around|about|equals?|runs from|between)\b"
+    rf"|\s)*\s*{N}\b(?!\s*{_TIME_UNIT})",
     rf"{N}\s*(?:units?\s+)?(?:on|along|in)\s+(?:the\s+)?[xy]\b",
     # left edge at 120; top: 300; top at 300
-    rf"\b{_SIDE}[ -]?(?:most )?(?:edge|side|border|boundary|corner|extent|limit|bound)s?\s*(?:[=:]|\b(?:at|is|near|around|about|of)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
-    rf"\b{_SIDE}\s*[=:]\s*(?:\d{{2,}}|\d*\.\d)|\b{_SIDE}\s+\d{{2,}},?\s*(?:and )?{_SIDE}\s+\d{{2,}}|\b[wh]\s*[=:]\s*\d|(?:<\d+>\s*){{2,}}|\b(?:top|bottom)\s+at\s+{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    rf"\b{_SIDE}[ -]?(?:most )?(?:edge|side|border|boundary|corner|extent|limit|bound)s?\s*(?:[=:]|\b(?:at|is"
+    rf"|near|around|about|of)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    rf"\b{_SIDE}\s*[=:]\s*(?:\d{{2,}}|\d*\.\d)|\b{_SIDE}\s+\d{{2,}},?\s*(?:and )?{_SIDE}\s+\d{{2,}}"
+    rf"|\b[wh]\s*[=:]\s*\d|(?:<\d+>\s*){{2,}}|\b(?:top|bottom)\s+at\s+{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\b(?:width|height)\s*(?:[=:]|\b(?:of|is)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
-    rf"\b(?:top|bottom|left|right)(?:(?: side)? of (?:the|his|her|its|this) (?:bounding )?(?:box|head|target|object|body|frame)"
+    rf"\b(?:top|bottom|left|right)(?:(?: side)? of (?:the|his|her|its|this) (?:bounding )?(?:box|head|target"
+    rf"|object|body|frame)"
     rf" (?:is|lies|sits|stays)(?: at| near| around| about)?|(?: is)? (?:near|around)) {_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     # 310, 455
-    rf"\b(?:is|at|to|towards?|near|around|from|lies|point|location|position)\s+{_HEDGE}\d{{2,4}}\s*,\s*\d{{2,4}}\b(?!\s*,?\s*(?:and|or|,)?\s*\d)"
+    rf"\b(?:is|at|to|towards?|near|around|from|lies|point|location"
+    rf"|position)\s+{_HEDGE}\d{{2,4}}\s*,\s*\d{{2,4}}\b(?!\s*,?\s*(?:and|or|,)?\s*\d)"
     rf"{_NO_UNIT}",
     # 450 horizontally, 120 from the left, 50 units
-    rf"(?<![\w.#:])(?<!number )(?<!no\. )\d{{2,}}\s*(?:units?\b|(?:units?\s+)?(?:horizontally|vertically|across|wide|tall|high|from the (?:left|right|top|bottom)\b|to the (?:left|right)\b))",
+    r"(?<![\w.#:])(?<!number )(?<!no\. )\d{2,}\s*(?:units?\b|(?:units?\s+)?(?:horizontally|vertically|across"
+    r"|wide|tall|high|from the (?:left|right|top|bottom)\b|to the (?:left|right)\b))",
     # centred at 430, position 430, coordinates 430
-    rf"\b(?:cent(?:er|re)(?:ed|d)?|centroid|located|positioned|position)\s+(?:[a-z]+\s+){{0,2}}?(?:at|is|of|near|around|[=:])\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    rf"\b(?:cent(?:er|re)(?:ed|d)?|centroid|located|positioned|position)\s+(?:[a-z]+\s+){{0,2}}?(?:at|is|of|near"
+    rf"|around|[=:])\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\bposition\s+\d{{2,}}\b{_NO_UNIT}|\b(?:column|row)s?\s+(?:number\s+)?(?:[2-9]\d|\d{{3,}})\b",
     rf"\b(?:coordinates?|coords?|bounding[ -]?box(?:es)?)\W+(?:[a-z'_]+\W+){{0,7}}?\d{{2,}}\b{_NO_UNIT}",
     rf"(?<![\w.#]){N}\W+(?:[a-z]+\W+){{0,3}}?(?:coordinates?|coords?)\b",
@@ -82,7 +94,8 @@ PERCENT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*-?(?:%|percent\b|per cent\b|p
 PERCENT_OF_TIME = re.compile(
     r"\s*(?:mark\b|(?:of the way )?(?:in|into|through)\b(?! the (?:frame|picture|image))"
     r"|(?:of|into|through) (?:the |this )?(?:whole |entire |total )?"
-    r"(?:clip|video|footage|sequence|recording|film|shot|duration|timeline|movie)(?:'s)?\b(?! ?(?:width|height|frame)))"
+    r"(?:clip|video|footage|sequence|recording|film|shot|duration|timeline|movie)(?:'s)?\b(?! ?(?:width|height"
+    r"|frame)))"
 )
 _HARMLESS_PERCENT = re.compile(rf"\s*{_SURE}")
 _BATTERY_BEFORE = re.compile(
@@ -93,8 +106,10 @@ _BATTERY_BEFORE = re.compile(
 def coordinates_in(text: str) -> list[str]:
     """What in a folded text states a position as numbers, in the text's own (folded) words.
 
-    >>> coordinates_in("the man stands at [102, 310, 298, 644]"), coordinates_in("two men, one aged 40, at the upper left")
-    (['[102, 310, 298, 644]'], [])
+    >>> coordinates_in("the man stands at [102, 310, 298, 644]")
+    ['[102, 310, 298, 644]']
+    >>> coordinates_in("two men, one of them aged 40, at the upper left")
+    []
     """
     found: list[str] = []
     for pattern in _COORDINATES:

@@ -2,9 +2,9 @@
 
     python -m data_prep check-trace --span 3 8 --seconds 20 < traces.txt
 
-A model that is trained to reason learns what its traces say. Words for what and roughly when are wanted; numbers are the
-answer's, and the answer's come from annotations. What a text states is read by patterns (English); what may stand there
-is decided here.
+A model that is trained to reason learns what its traces say. Words for what and roughly when are wanted; numbers are
+the answer's, and the answer's come from annotations. What a text states is read by patterns (English); what may stand
+there is decided here.
 """
 
 from __future__ import annotations

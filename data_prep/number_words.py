@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_ONES = dict(zip("one two three four five six seven eight nine".split(), range(1, 10), strict=True))
-_TEENS = dict(
-    zip(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
-        range(10, 20),
-        strict=True,
-    )
-)
-_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
+_ONES = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+_TEENS = {
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 _VALUES = {"zero": 0, "a": 1} | _ONES | _TEENS | _TENS
-# "second" is missing: the unit of time is far more frequent than the number, and other patterns look at its context.
+# "second" is missing: the unit of time is far more frequent, and other patterns look at its context.
 _ORDINALS = {
     "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
     "eleventh": 11, "twelfth": 12, "thirteenth": 13, "fourteenth": 14, "fifteenth": 15, "sixteenth": 16,
@@ -50,7 +49,8 @@ _FRACTION = re.compile(
 )
 # "the second one", "the second two men": an ordinal before a noun or a pronoun, no time.
 _SECOND_ONE = re.compile(
-    rf"\b(the|a|his|her|its|their|this|that|every|one) second ({_U}|{_T}|\d+)\b(?! ?(?:to|through|until|till|and|-|,|\d|:))"
+    rf"\b(the|a|his|her|its|their|this|that|every|one) second ({_U}|{_T}|\d+)\b(?! ?(?:to|through|until|till|and"
+    rf"|-|,|\d|:))"
 )
 _DOZEN = re.compile(rf"\b(?:(a|{_U}) )?dozen\b")
 _ISH = re.compile(r"(?<=\d)-?ish\b")

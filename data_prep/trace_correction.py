@@ -24,4 +24,4 @@ def answer_text(record: Mapping[str, Any], scale: tuple[int, int] = (1000, 1000)
     '{"3": [{"label": "dog-1", "bbox_2d": [0, 500, 500, 1000]}]}'
     """
     boxes = {state["second"]: tuple(state["box"]) for state in record["track"]}
-    return format_answer(Track(label=record["label"], boxes=boxes), scale=scale)  # type: ignore[arg-type]
+    return format_answer(Track(label=record["label"], boxes=boxes), scale=scale)

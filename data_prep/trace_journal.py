@@ -1,8 +1,8 @@
 """What was asked and answered, on disk before anything else happens with it: kill -9 loses no paid answer.
 
-One SQLite file. An answer's body is committed (and synced) as it came, before it is read; the same question is never
-asked again. A request is written down before it is sent, so that budgets hold across runs. Questions are keyed by record,
-prompt version, model and step ("trace", "trace-2", "rewrite").
+One SQLite file. An answer's body is committed (and synced) as it came, before it is used; the same question is never
+asked again. A request is written down before it is sent, so that budgets hold across runs. Questions are keyed by
+record, prompt version, model and step ("trace", "trace-2", "rewrite").
 """
 
 from __future__ import annotations

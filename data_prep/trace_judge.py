@@ -12,12 +12,14 @@ MAX_WORDS = 400
 
 # At inference there is no annotation: a trace that speaks of one, or of its own request, teaches nonsense.
 _ANNOTATION = re.compile(
-    r"\b(?:annotat\w+|ground[- ]truth|metadata|(?:given|provided|stated|labell?ed) (?:span|interval|seconds|event|answer|window|label)s?"
+    r"\b(?:annotat\w+|ground[- ]truth|metadata|(?:given|provided|stated|labell?ed) (?:span|interval|seconds|event"
+    r"|answer|window|label)s?"
     r"|placeholder|the (?:prompt|instruction|request)s?\b)",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
-    r"\b(?:i(?:'m| am) sorry|i can(?:not|'t) (?:help|assist|comply|provide|see|view|access|watch)|as an ai\b|i(?:'m| am) unable)",
+    r"\b(?:i(?:'m| am) sorry|i can(?:not|'t) (?:help|assist|comply|provide|see|view|access|watch)|as an ai\b"
+    r"|i(?:'m| am) unable)",
     re.IGNORECASE,
 )
 _TAGS = re.compile(r"</?(?:think|thinking|answer|reasoning|thought)>|<\|[^|<>]{1,40}\|>", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The teacher's prompts: plain text files of a folder that a user can copy and swap, and the version that they make."""
+"""The teacher's prompts: text files of a folder that a user can copy and swap, and the version that they make."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a teacher sent back: from the body of an HTTP answer to a trace and the interval of its placeholder.
 
-The placeholder is only looked at to see whether the teacher meant the same event: span, boxes and label of the training
-text come from the annotations, so one that is cut off or of another shape costs nothing.
+The placeholder is only looked at to see whether the teacher meant the same event: span, boxes and label of the
+training text come from the annotations, so one that is cut off or of another shape costs nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from stvg_rewards.locate import after_reasoning, last_object
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 _HEADING = re.compile(
-    r"^[\s#*_>-]*(?:(?:reasoning|decision) )?(?:trace|reasoning|placeholder(?: answer)?|(?:final |structured )?answer|output|response|json)[\s*_]*(?::[\s*_]*|\n|$)",
+    r"^[\s#*_>-]*(?:(?:reasoning|decision) )?(?:trace|reasoning|placeholder(?: answer)?|(?:final |structured"
+    r" )?answer|output|response|json)[\s*_]*(?::[\s*_]*|\n|$)",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"(?:^|\n|(?<=[.!?]))[\s#*_>-]*(?:(?:the |a )?(?:structured |final )?(?:placeholder(?: answer)?|answer|json|output))[\s*_]*:?[\s*_]*$",
+    r"(?:^|\n|(?<=[.!?]))[\s#*_>-]*(?:(?:the |a )?(?:structured |final )?(?:placeholder(?: answer)?|answer|json"
+    r"|output))[\s*_]*:?[\s*_]*$",
     re.IGNORECASE,
 )
 _TRACE_KEYS = ("trace", "reasoning", "reasoning_trace", "thought", "rationale")
@@ -45,7 +47,8 @@ class Envelope:
 def read_envelope(body: str) -> Envelope:
     """Read the body of a chat completion; whatever it holds, it was paid for.
 
-    >>> read_envelope('{"choices": [{"message": {"content": "Hi."}}], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}')
+    >>> usage = '"usage": {"prompt_tokens": 7, "completion_tokens": 2}'
+    >>> read_envelope('{"choices": [{"message": {"content": "Hi."}}], ' + usage + "}")
     Envelope(content='Hi.', problem='', tokens_in=7, tokens_out=2)
     >>> read_envelope('{"choices": [').problem
     'no JSON'
@@ -77,7 +80,7 @@ def _count(value: Any) -> int | None:
 def read_reply(content: str) -> tuple[str, tuple[float, float] | None]:
     """(trace, interval of the placeholder or None) of a teacher's text. Never raises.
 
-    >>> read_reply('First when: near second 3.\\n```json\\n{"target": "dog", "interval": [3, 8], "trajectory": []}\\n```')
+    >>> read_reply('First when: near second 3.\\n```json\\n{"target": "dog", "interval": [3, 8]}\\n```')
     ('First when: near second 3.', (3.0, 8.0))
     """
     located = last_object(content)

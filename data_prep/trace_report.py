@@ -69,7 +69,8 @@ def table(result: dict[str, Any]) -> str:
     if result["words_by_distractors"]:
         lines.append("distractors  traces  mean words  median  most")
         lines += [
-            f"{row['distractors']:>11}  {row['traces']:>6}  {row['mean_words']:>10}  {row['median_words']:>6}  {row['most_words']:>4}"
+            f"{row['distractors']:>11}  {row['traces']:>6}  {row['mean_words']:>10}  {row['median_words']:>6} "
+            f" {row['most_words']:>4}"
             for row in result["words_by_distractors"]
         ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`review.html`: random records with frames, trace, answer and verdict, to be read before anything is trained on them."""
+"""`review.html`: random records with frames, trace, answer and verdict, to be read before training on them."""
 
 from __future__ import annotations
 

@@ -12,6 +12,10 @@ from typing import Any
 from data_prep.trace_prompts import DEFAULT, distractor_count, noun_of, place_of, prompt_file
 
 PARTS = ("asked", "time", "moment", "before", "after", "rivals", "rival", "alone", "place", "still")
+_CLOTHES = re.compile(
+    r"coats?|shirts?|t-shirts?|dress|dresses|trousers|pants|jackets?|clothes|hats?|caps?|suits?|sweaters?|hair|shoes"
+    r"|skirts?|hoodies?|uniforms?|vests?|shorts|jeans|helmets?|ties?|scarf|robes?|top|blouse"
+)
 _FAR = 0.15  # of the picture's side: a target whose centre goes further moves
 
 
@@ -36,9 +40,9 @@ class Wordings:
                 continue
             part, colon, words = line.partition(":")
             if part not in PARTS or not colon or not words.strip():
-                known = ", ".join(PARTS)
+                names = ", ".join(PARTS)
                 raise ValueError(
-                    f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {known}"
+                    f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {names}"
                 )
             parts.setdefault(part, []).append(Template(words.strip()))
         if not parts:
@@ -47,14 +51,15 @@ class Wordings:
             listed = prompt_file(folder, "attributes.txt")
         except FileNotFoundError:
             listed = prompt_file(DEFAULT, "attributes.txt")
-        words = {line.strip().lower() for line in listed.splitlines() if line.strip() and not line.startswith("#")}
-        return cls(parts, frozenset(words))
+        known = {line.strip().lower() for line in listed.splitlines() if line.strip() and not line.startswith("#")}
+        return cls(parts, frozenset(known))
 
 
 def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, str]:
     """(what stands before the noun, what stands after it) that the query says of its target.
 
-    >>> attributes_of("The tall man in black coat walks to a short woman", "man", frozenset({"tall", "black", "short"}))
+    >>> known = frozenset({"tall", "black", "short"})
+    >>> attributes_of("The tall man in black coat walks to a short woman", "man", known)
     ('tall', 'in black coat')
     >>> attributes_of("which red shape moves about?", "circle", frozenset({"red"}))
     ('red', '')
@@ -77,12 +82,9 @@ def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, st
     if after and after[0] in ("in", "wearing", "with"):
         rest = [word for word in after[1:] if word not in ("a", "an", "the")]
         if rest and rest[0] in known:
-            follows = rest[1:2] if rest[1:2] and re.fullmatch(_CLOTHES, rest[1]) else []
+            follows = rest[1:2] if rest[1:2] and _CLOTHES.fullmatch(rest[1]) else []
             phrase = " ".join([after[0], *rest[:1], *follows])
     return " ".join(words[first:begin]), phrase
-
-
-_CLOTHES = r"(?:coats?|shirts?|t-shirts?|dress|dresses|trousers|pants|jackets?|clothes|hats?|caps?|suits?|sweaters?|hair|shoes|skirts?|hoodies?|uniforms?|vests?|shorts|jeans|helmets?|ties?|scarf|robes?|top|blouse)"
 
 
 def compose(record: dict[str, Any], wordings: Wordings, seed: int) -> str:

@@ -4,9 +4,9 @@
     python -m data_prep traces --tracks sft.jsonl --out traces --video-root videos \\
         --teacher openai --base-url http://localhost:8000/v1 --model NAME
 
-writes to the folder `--out`: `traces.jsonl` (the records with their `reasoning`, a track file that recipe.sft takes),
-`rejected.jsonl`, `report.json` and `review.html`; with a served teacher also `journal.sqlite`, which holds every answer
-that was paid for. The same command goes on from it.
+writes to the folder `--out`: `traces.jsonl` (the records with their `reasoning`, a track file that recipe.sft
+takes), `rejected.jsonl`, `report.json` and `review.html`; with a served teacher also `journal.sqlite`, which holds
+every answer that was paid for. The same command goes on from it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         RecordError, OSError, ValueError, StageError: input that is at fault.
     """
     check(args)
-    records, skipped = [], 0
+    records: list[dict[str, Any]] = []
+    skipped = 0
     for record in read_records(args.tracks):
         if args.limit is not None and len(records) >= args.limit:
             break
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     write_outputs(args, done, about)
     with atomic_write(args.out / "report.json") as out:
         json.dump(result, out, indent=1, ensure_ascii=False)
-    head = about | {name: value for name, value in result["verdicts"].items()} | spent
+    head = about | result["verdicts"] | spent
     write_review(
         args.out / "review.html",
         ordered,

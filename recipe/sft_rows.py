@@ -2,8 +2,8 @@
 
     python -m recipe.sft_rows --config recipe/configs/tiny/traces.yaml
 
-writes `rows.jsonl`, `rows.parquet` and `frames/` to a folder. The rows are those that recipe.sft builds on the fly; here
-they stand in files, for a trainer that knows nothing of this repository:
+writes `rows.jsonl`, `rows.parquet` and `frames/` to a folder. The rows are those that recipe.sft builds on the fly;
+here they stand in files, for a trainer that knows nothing of this repository:
 
     SFTTrainer(..., train_dataset=load_dataset("parquet", data_files="rows.parquet", split="train"))
 

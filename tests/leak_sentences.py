@@ -2,8 +2,9 @@
 
     python -m tests.leak_sentences
 
-TABLE was written while the checker was, SECOND when it stood; what SECOND found missing was mended. THIRD was written after
-that, and nothing was changed for it: its numbers are the ones to believe.
+TABLE was written while the checker was; SECOND and THIRD when it stood, each measured once before what it found was
+mended (precision 1.000 both times, recall 0.909 and 0.911). LAST was written after that, and nothing was changed for
+it: its numbers are the ones to believe.
 """
 
 from __future__ import annotations

@@ -9,14 +9,15 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-GOOD = "First when: the shape is seen from about second {first} to second {last}. Then where: it is followed by its colour."
+GOOD = "First when: the shape is seen from about second {first} to second {last}. Then where: its colour tells."
 PLACEHOLDER = '\n{{"target": "a shape", "interval": [{first}, {last}], "trajectory": []}}'
 
 
 class Teacher:
-    """The server. `script` maps a word of the query to what its n-th request gets: a function of (first, last).
+    """The server. `script` maps a word of the query to a function of (kind, number, first, last).
 
-    It returns a content (str), bytes (a body as it is), or (status, headers); `delay_s` comes before each answer.
+    kind is "trace" or "rewrite", number counts such requests for the query. It returns a content (str), bytes (a body
+    as it is), or (status, headers). `delay_s` comes before each answer.
     """
 
     def __init__(self, script=None, delay_s=0.0):
