@@ -67,6 +67,7 @@ _PATTERNS = [
     rf"\b(?:top|bottom|left|right)(?:(?: side)? of (?:the|his|her|its|this) (?:bounding )?(?:box|head|target"
     rf"|object|body|frame)"
     rf" (?:is|lies|sits|stays)(?: at| near| around| about)?|(?: is)? (?:near|around)) {_HEDGE}\d{{2,}}\b{_NO_UNIT}",
+    r"\d{2,4}\s*(?:to|-|and)\s*\d{2,4}\s+(?:in|along|on) (?:the |its )?(?:horizontal|vertical|x|y|width|height)\b",
     # 310, 455
     rf"\b(?:is|at|to|towards?|near|around|from|lies|point|location"
     rf"|position)\s+{_HEDGE}\d{{2,4}}\s*,\s*\d{{2,4}}\b(?!\s*,?\s*(?:and|or|,)?\s*\d)"

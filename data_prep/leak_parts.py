@@ -67,7 +67,8 @@ _PARTS = {  # the clip over this; vague ones cover two fifths of it
 _PART_OF_CLIP = re.compile(
     rf"\b(?P<which>first|second|2nd|3rd|third|4th|fourth|last|final|latter|closing|opening|initial|middle|early"
     rf"|earlier|late|later|former)[ -](?P<part>{'|'.join(_PARTS)})"
-    rf"{_OF_CLIP}\b"
+    rf"{_OF_CLIP}\b|\b{CLIP}'s (?P<its>first|second|third|3rd|last|final|latter|opening|middle)[ -]"
+    rf"(?P<piece>{'|'.join(_PARTS)})\b"
 )
 _BARE_HALF = re.compile(
     rf"\b(?:in|during|throughout|within|over|until|into|only in) the (?P<which>first|second|latter|last|opening"
@@ -112,7 +113,8 @@ def parts_in(text: str, seconds: int) -> Iterator[Stated]:
     for match in _WHOLE.finditer(text):
         yield Stated(match[0].strip(), 0, k - 1)
     for match in _PART_OF_CLIP.finditer(text):
-        yield Stated(match[0], *_stretch(match["which"], k, k / _PARTS[match["part"]]), rough=True)
+        which, part = match["which"] or match["its"], match["part"] or match["piece"]
+        yield Stated(match[0], *_stretch(which, k, k / _PARTS[part]), rough=True)
     for match in _BARE_HALF.finditer(text):
         yield Stated(match[0], *_stretch(match["which"], k, k / 2), rough=True)
     for match in _FRACTION.finditer(text):

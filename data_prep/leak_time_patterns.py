@@ -50,7 +50,7 @@ CLOCKS = re.compile(rf"(?<![\d:.\w])({CLOCK})(?:\s*(?:-|to|and|until|through)\s*
 LABELLED = re.compile(
     rf"\b(?:(?:seconds?|secs?\.?)(?:\s+(?:number|index|mark|no\.))?|time\s?-?(?:stamp|code|index|step)s?|at time"
     rf"|frames?(?:\s+(?:number|index|no\.))?)"
-    rf"\s*(?:#|=|\u2248|:|of|is|at)?\s*{HEDGE}({NUM}){NOT_MORE}(?:\s*{UNIT})?"
+    rf"\s*(?:#|=|\u2248|:|of|is|are|were|at|from|between)?\s*{HEDGE}({NUM}){NOT_MORE}(?:\s*{UNIT})?"
     rf"((?:\s*(?:,\s*)?{JOIN}\s*(?:{HEDGE})(?:seconds?|secs?|frames?)?\s*#?{NUM}{NOT_MORE}(?:\s*{UNIT})?)*)"
     r"(?!\s+(?:people|persons?|men|women|players?|dogs?|cars?|children|kids|balls?|others?)\b)"
 )
@@ -99,7 +99,7 @@ EVENT_AT = re.compile(
     rf"|in)\s+)+{HEDGE}({NUM}){BARE}"
 )
 BARE_RANGE = re.compile(
-    rf"\b(from|between|during|within|at|in)\s+{HEDGE}({NUM})\s*(-|to|and|until|till|through"
+    rf"\b(from|between|during|within|at|in|spans?|covers?|spanning|covering)\s+{HEDGE}({NUM})\s*(-|to|and|until|till|through"
     rf"|thru)\s*{HEDGE}({NUM}){BARE}"
 )
 AT_BARE = re.compile(rf"\b(?:at|@)\s+(?:around |about |roughly |approximately |t |time )?({NUM}){BARE}")
@@ -111,16 +111,18 @@ NO_MOMENT_BEFORE = re.compile(
 )
 DURATION_BEFORE = re.compile(
     r"\b(?:for|lasts?|lasted|lasting|takes?|took|taking|spends?|spent|spending|waits?|waited|waiting|pauses?"
-    r"|paused|holds?|held|every|each|per|under|over"
+    r"|paused|holds?|held|every|each|per|under|needs?|needed|requires?|uses?|has|have|had|gives?|gets?|wins?|leads?|loses?|over"
     r"|than|least|most|within|total of|duration of|length of|period of|span of|pause of|gap of|rest of|worth of"
     r"|another|additional|extra|whole|entire|full"
     r"|stays?|stands|sits|keeps|all|in)\s+(?:it |them |him |her |still |on |there |up |down |to |a |an |full "
     r"|another |further |of )*" + HEDGE + r"$"
 )
 LASTS_BEFORE = re.compile(r"\b(?:lasts?|lasted|lasting|duration(?: is| of|:)?|takes?)\s+(?:for )?" + HEDGE + r"$")
+CLIP_LASTS_BEFORE = re.compile(rf"\b{CLIP} (?:itself )?(?:is|was|lasts|lasted|runs|takes)\b[^.;]{{0,20}}$")
 POINT_BEFORE = re.compile(
-    r"(?:\b(?:at|by|until|till|to|from|since|after|before|past|near|around|about|between|starting|beginning"
-    r"|ending|reaching|approaching|mark|and|or|through)|@|\()\s*" + HEDGE + r"$"
+    r"(?:\b(?:at|by|until|till|to|from|since|after|before|past|near|around|between|starting|beginning"
+    r"|ending|reaching|approaching|mark|and|or|through)|@|\("
+    r"|(?:^|[.,;:!?(-]|\b(?:happens?|occurs?|starts?|begins?|ends?|seen|visible|comes?)) ?about)\s*" + HEDGE + r"$"
 )
 NOUN_AFTER = re.compile(
     r"\s*-?\s*(?:pause|gap|clip|video|delay|break|burst|stretch of|interval between|long|of |rest|warning|penalty"

@@ -157,6 +157,8 @@ class _Reader:
             return self._add(match, self.seconds - value)
         if say.MARK_AFTER.match(after):
             return self._add(match, value)
+        if say.CLIP_LASTS_BEFORE.search(before):
+            return True  # the clip's own length
         if say.LASTS_BEFORE.search(before) or re.match(r"\s*-?\s*long\b", after):
             return self._duration(match, value)
         if say.RELATIVE_AFTER.match(after) or say.NOUN_AFTER.match(after):
