@@ -2,9 +2,9 @@
 
     python -m tests.leak_sentences
 
-TABLE was written while the checker was; SECOND and THIRD when it stood, each measured once before what it found was
-mended (precision 1.000 both times, recall 0.909 and 0.911). LAST was written after that, and nothing was changed for
-it: its numbers are the ones to believe.
+TABLE was written while the checker was; SECOND, THIRD and FOURTH when it stood, each measured once before what it found
+was mended (precision 1.000, 1.000 and 0.975, recall 0.909, 0.911 and 0.929). FINAL was written after that, and nothing
+was changed for it.
 """
 
 from __future__ import annotations
@@ -385,7 +385,7 @@ THIRD = [
 ]  # fmt: skip
 
 
-LAST = [
+FOURTH = [
     *_about(
         4, 9, 24,
         """
@@ -480,6 +480,77 @@ LAST = [
 ]  # fmt: skip
 
 
+FINAL = [
+    *_about(
+        5, 7, 16,
+        """
+        The waiter trips between the tenth and the twelfth second.
+        He is not there before 0:10, then he walks in.
+        Around second 11 the older woman gets up; she sits again by second 13.
+        The fall is to be found at 12 to 13 seconds.
+        It is during the last four seconds that the balloon bursts.
+        The beginning of the clip shows the handshake.
+        Near the end of the clip the dog catches the disc.
+        The juggler drops a ball thirteen seconds into the clip.
+        In the opening second she is on the swing.
+        Two seconds before the end, the lights change.
+        The relevant span is 10 to 13.
+        From 10.5 s to 12.5 s the horse jumps.
+        The gate opens at the 11-second mark and closes at the 14-second mark.
+        When the footage starts, the cook is chopping.
+        The action is confined to the final third of the recording.
+        It can be seen 75% of the way through the footage.
+        This goes on until 0:13.
+        I see it in frames 10, 11 and 12.
+        The climb lasts for twelve seconds.
+        At fourteen seconds sharp the referee whistles.
+        The swimmer is at (0.42, 0.61) when she turns.
+        The bag's box is [310, 440, 395, 560].
+        It is about 60% across the frame.
+        The head is near pixel 310.
+        x runs from 310 to 395.
+        The lamp stands at 0.9 of the picture's width.
+        The bike moves 80 pixels to the right.
+        The left edge of the sign is at 310.
+        The car is at 310, 440, 395, 560.
+        He starts in second 1 and stops in second 15.
+        """,
+        """
+        The waiter trips between the sixth and the eighth second.
+        He is not there before 0:05, then he walks in.
+        Around second 5 the older woman gets up; she sits again by second 7.
+        The fall is to be found at 5 to 7 seconds.
+        The relevant span is 5 to 7.
+        From 5.5 s to 7.5 s the horse jumps.
+        The juggler drops a ball six seconds into the clip.
+        In the first half of the clip the lights change.
+        Of the nine riders, number 4 is meant.
+        Both girls are about eleven; the one with the braid throws the ball.
+        He opens the second drawer from the top and takes out three spoons.
+        The 70-year-old on the bench watches two pigeons.
+        She waits a second or two and then waves.
+        The lorry stops at the end of the lane.
+        The painter starts with the left half of the wall.
+        His shirt says 88, the other one's says 12.
+        It is half past ten on the church clock.
+        The twins differ in one thing: only one of them wears glasses.
+        At the beginning of the bridge there is a sign.
+        The last of the four runners falls behind.
+        More than half of the chairs are empty.
+        Four to six people stand around the stall.
+        A single glance of half a second is enough to tell them apart.
+        The cook is on the right, the waiter at the far left.
+        She claps three times, the others twice.
+        He weighs 90 kg and is 1.90 m tall.
+        The rope is ten metres long.
+        Bus 75 hides the target for a moment.
+        There is only one dog, so nothing can be confused.
+        The boy in row 3, seat 12, stands up.
+        """,
+    ),
+]  # fmt: skip
+
+
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
     """(precision, recall, the cases that are judged wrongly) of "leak"."""
     found = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
@@ -490,7 +561,7 @@ def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
 
 def main() -> None:
     """Print both measures for each set, and each mistake."""
-    for name, cases in (("table", TABLE), ("second", SECOND), ("third", THIRD), ("last", LAST)):
+    for name, cases in (("table", TABLE), ("second", SECOND), ("third", THIRD), ("fourth", FOURTH), ("final", FINAL)):
         precision, recall, wrong = measure(cases)
         leaking = sum(case[1] for case in cases)
         print(f"{name}: {len(cases)} sentences, {leaking} leaking: precision {precision:.3f}, recall {recall:.3f}")
