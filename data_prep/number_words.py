@@ -49,8 +49,8 @@ _FRACTION = re.compile(
 )
 # "the second one", "the second two men": an ordinal before a noun or a pronoun, no time.
 _SECOND_ONE = re.compile(
-    rf"\b(the|a|his|her|its|their|this|that|every|one) second ({_U}|{_T}|\d+)\b(?! ?(?:to|through|until|till|and"
-    rf"|-|,|\d|:))"
+    rf"\b(the|a|his|her|its|their|this|that|every|one) second (one|{_U}|{_T}|\d+)\b"
+    r"(?! ?(?:to|through|until|till|-|,|\d|:))(?:(?<=one)|(?! and\b))"
 )
 _DOZEN = re.compile(rf"\b(?:(a|{_U}) )?dozen\b")
 _ISH = re.compile(r"(?<=\d)-?ish\b")
