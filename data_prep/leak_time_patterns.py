@@ -91,6 +91,9 @@ FIRST_N = re.compile(
     rf"\b(?P<which>first|opening|initial|starting|last|final|closing|ending) {HEDGE}(?P<n>{NUM}|few|couple of"
     rf"|several|handful of)(?:\s*(?:-|to|or)\s*(?P<m>{NUM}))?[\s-]*(?P<unit>{UNIT}|minutes?|mins?|frames?)"
 )
+FIRST_N_BARE = re.compile(
+    rf"\b(?:in|during|within|only) the (?P<which>first|last|final) {HEDGE}(?P<n>{NUM})(?=\s*(?:[.,;!?)]|$))"
+)
 VAGUE = re.compile(r"\b(?:a )?(?P<n>few|couple(?: of)?|several|handful of) (?:seconds?|secs?|moments) (?=in(?:to)?\b)")
 EVENT_AT = re.compile(
     rf"\b(?:starts?|starting|started|begins?|beginning|began|ends?|ending|ended|stops?|stopped|stopping"
@@ -118,7 +121,7 @@ DURATION_BEFORE = re.compile(
     r"|another |further |of )*" + HEDGE + r"$"
 )
 LASTS_BEFORE = re.compile(r"\b(?:lasts?|lasted|lasting|duration(?: is| of|:)?|takes?)\s+(?:for )?" + HEDGE + r"$")
-CLIP_LASTS_BEFORE = re.compile(rf"\b{CLIP} (?:itself )?(?:is|was|lasts|lasted|runs|takes)\b[^.;]{{0,20}}$")
+CLIP_LASTS_BEFORE = re.compile(rf"\b{CLIP} (?:itself )?(?:is|was|lasts|lasted|runs|takes)\s+(?:for )?" + HEDGE + r"$")
 POINT_BEFORE = re.compile(
     r"(?:\b(?:at|by|until|till|to|from|since|after|before|past|near|around|between|starting|beginning"
     r"|ending|reaching|approaching|mark|and|or|through)|@|\("

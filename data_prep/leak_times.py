@@ -60,6 +60,7 @@ class _Reader:
         steps: list[tuple[re.Pattern[str], Callable[[re.Match[str]], bool]]] = [
             (say.CLOCKS, self._clocks),
             (say.FIRST_N, self._first_n),
+            (say.FIRST_N_BARE, self._first_n_bare),
             (say.VAGUE, self._vague),
             (say.MINUTE, self._minute),
             (say.NTH_MINUTE, self._nth_minute),
@@ -97,6 +98,11 @@ class _Reader:
         if match["which"] in ("first", "opening", "initial", "starting"):
             return self._add(match, 0, length, rough=True)
         return self._add(match, self.seconds - length, self.seconds, rough=True)
+
+    def _first_n_bare(self, match: re.Match[str]) -> bool:
+        length = float(match["n"])
+        low = 0.0 if match["which"] == "first" else self.seconds - length
+        return self._add(match, low, low + length, rough=True)
 
     def _vague(self, match: re.Match[str]) -> bool:
         if not say.IN_AFTER.match(match.string[match.end() :]):
