@@ -21,6 +21,8 @@ RUN ?= $(HOME_RUN)
 GRPO := grpo-$(REWARD)-s$(SEED)
 # Overrides of a stage whichever target runs it; `make demo` shortens with them.
 DATA_ARGS ?=
+# Of `python -m data_prep traces`, such as a served teacher or other wordings (TRACES_ARGS="--prompts traces").
+TRACES_ARGS ?=
 CPT_ARGS ?=
 SFT_ARGS ?=
 GRPO_ARGS ?=
@@ -39,7 +41,8 @@ VIDEOS := --video_root $(RUN)/data/videos
 BASE_PATHS := --tracks $(RUN)/data/cpt.jsonl $(RUN)/data/sft.jsonl --out $(RUN)/base
 CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
 	--validation_tracks $(RUN)/data/val_general.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
-SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/data/sft.jsonl \
+TRACES_PATHS := --tracks $(RUN)/traces/traces.jsonl --out $(RUN)/traces/rows $(VIDEOS)
+SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/traces/traces.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
 GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS)
@@ -96,7 +99,7 @@ endif
 # Each stage looks itself whether its folder holds the same settings already, so a target only names what comes first.
 # ARGS reaches the named stage alone: the stages before it are called without.
 
-.PHONY: data base cpt sft grpo eval
+.PHONY: data base traces cpt sft grpo eval
 data: install  ## make the recipe's data (tiny: synthetic clips)
 	@if [ -f $(CONFIGS)/data.yaml ]; then \
 	  $(PY) -m data_prep synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(ARGS); fi
@@ -106,12 +109,25 @@ base:
 	@if [ -f $(CONFIGS)/model.yaml ]; then \
 	  $(PY) -m recipe.tiny --config $(CONFIGS)/model.yaml $(BASE_PATHS); fi
 
+# What SFT reads; a recipe without traces.yaml has its reasoning, or none, in its own track file.
+define write_traces
+@if [ -f $(CONFIGS)/traces.yaml ]; then \
+  $(PY) -m data_prep traces --tracks $(RUN)/data/sft.jsonl --video-root $(RUN)/data/videos --out $(RUN)/traces \
+    --prompts traces-tiny $(TRACES_ARGS) $(1); fi
+endef
+
+traces:  ## reasoning for SFT from the template teacher, a review page, and the rows as files
+	@$(MAKE) data ARGS=
+	$(call write_traces,$(ARGS))
+	$(PY) -m recipe.sft_rows --config $(CONFIGS)/traces.yaml $(TRACES_PATHS)
+
 cpt:  ## continued pre-training on tracking and questions
 	@$(MAKE) base
 	$(PY) -m recipe.cpt --config $(CONFIGS)/cpt.yaml $(CPT_PATHS) $(CPT_ARGS) $(ARGS)
 
 sft:  ## supervised fine-tuning with reasoning, after cpt
 	@$(MAKE) cpt ARGS=
+	$(call write_traces,)
 	$(PY) -m recipe.sft --config $(CONFIGS)/sft.yaml $(SFT_PATHS) $(SFT_ARGS) $(ARGS)
 
 eval:  ## evaluate the SFT checkpoint, greedy and sampled
