@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trl import GRPOConfig, ModelConfig, get_peft_config
+from trl import GRPOConfig, ModelConfig
 
 from data_prep.stages import Stage, StageError
 from recipe.arguments import GRPOArguments
@@ -15,6 +15,7 @@ from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_c
 from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
+from recipe.lora import peft_config, save_whole
 from recipe.rewards import reward_functions
 from recipe.trainers import GroundingGRPOTrainer
 
@@ -63,7 +64,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
-        peft_config=get_peft_config(model_args),
+        peft_config=peft_config(model_args, model.config),
         callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
@@ -72,7 +73,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Save
-    trainer.save_model(training_args.output_dir)
+    save_whole(trainer, model_args)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
         stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=spent_before)
