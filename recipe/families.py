@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-
-# The linear layers of the language model of every family, by full name. PEFT's usual short names (q_proj, ..., down_proj)
-# would also match layers of a vision tower, and miss GLM's fused gate_up_proj.
+# The linear layers of the language model of every family, by full name. PEFT's usual short names (q_proj,
+# down_proj and the like) would also match layers of a vision tower, and miss GLM's fused gate_up_proj.
 LANGUAGE_LAYERS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate_up|gate|up|down)_proj)"
 
 
@@ -20,8 +19,8 @@ class Family:
 
     Attributes:
         coordinates: "thousandths" (0..1000 of width and height) or "pixels" (of the resized frame).
-        image_token, video_token: stand for one merged patch in the text; their ids are the config's `image_token_id` and
-            `video_token_id`.
+        image_token, video_token: stand for one merged patch in the text; their ids are the config's `image_token_id`
+            and `video_token_id`.
         think: opening and closing tag of the reasoning part.
         answer: opening and closing tag of the answer part; empty where the family writes the answer bare.
         patch, merge: pixels of a patch's side, and how many patches on a side become one token, in the published

@@ -10,13 +10,15 @@ from pathlib import Path
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.stages import Stage, StageError
+from recipe import preflight
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete, spent_on
+from recipe.checks_data import batches_are_even
 from recipe.cli import Parser, run
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.lora import peft_config, save_whole
-from recipe.rewards import reward_functions
+from recipe.rewards import Reward, weighted_rewards
 from recipe.trainers import GroundingGRPOTrainer
 
 
@@ -31,22 +33,38 @@ def check_enough(records: int, training_args: GRPOConfig) -> None:
     Raises:
         StageError: Fewer records than one rollout has prompts.
     """
-    samples, each = training_args.generation_batch_size, training_args.num_generations
-    if records * each < samples:
-        raise StageError(
-            f"{records} records, but a rollout of {samples} samples takes {samples // each} prompts with "
-            f"{each} samples each: give more records, or lower --per_device_train_batch_size or "
-            "--steps_per_generation"
+    for finding in batches_are_even(training_args.generation_batch_size, training_args.num_generations, records):
+        raise StageError(finding.text)
+
+
+def chosen_rewards(script_args: GRPOArguments, training_args: GRPOConfig) -> tuple[list[Reward], list[float]]:
+    """The reward functions and weights of the settings.
+
+    Raises:
+        StageError: They do not fit each other.
+    """
+    try:
+        return weighted_rewards(
+            script_args.reward,
+            training_args.reward_weights,
+            format_weight=script_args.format_weight,
+            length_weight=script_args.length_weight,
+            max_completion_length=training_args.max_completion_length,
         )
+    except ValueError as error:
+        raise StageError(str(error)) from None
 
 
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
     """Run the stage; does nothing if its folder holds the same stage already."""
     # Data
     check_whole_rollouts(training_args)
+    rewards, weights = chosen_rewards(script_args, training_args)
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
+    if not stage.is_complete(quiet=True):
+        preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
     processor = load_processor(model_args)
@@ -58,9 +76,10 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     # Trainer
     checkpoint = last_complete(stage.folder)
     spent_before = spent_on(checkpoint)  # read now: the next checkpoint may take its place
+    training_args.reward_weights = weights
     trainer = GroundingGRPOTrainer(
         model=model,
-        reward_funcs=reward_functions(script_args.reward),
+        reward_funcs=rewards,
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,

@@ -7,6 +7,7 @@ from pathlib import Path
 from trl import ModelConfig, SFTConfig
 
 from data_prep.stages import Stage
+from recipe import preflight
 from recipe.arguments import StageArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete, spent_on
 from recipe.cli import Parser
@@ -28,6 +29,8 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), name, settings, inputs)
+    if not stage.is_complete(quiet=True):
+        preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
     processor = load_processor(model_args)

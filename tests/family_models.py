@@ -83,7 +83,8 @@ def _qwen_config(name, tokenizer):
     ids |= {f"{key}_token_id": tokenizer.convert_tokens_to_ids(f"<|{key}|>") for key in ("vision_start", "vision_end")}
     vision, sections = {"window_size": 4 * PATCH, "fullatt_block_indexes": [1]}, [4, 6, 6]
     if name == "qwen3_vl":
-        vision, sections = {"deepstack_visual_indexes": [0], "num_position_embeddings": (SIDE // PATCH) ** 2}, [6, 5, 5]
+        vision = {"deepstack_visual_indexes": [0], "num_position_embeddings": (SIDE // PATCH) ** 2}
+        sections = [6, 5, 5]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections}
     text = LANGUAGE | {"vocab_size": len(tokenizer), "rope_parameters": rope, "pad_token_id": tokenizer.pad_token_id}
     text |= {"bos_token_id": None, "eos_token_id": tokenizer.convert_tokens_to_ids("<|im_end|>")}
