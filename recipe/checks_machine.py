@@ -13,11 +13,7 @@ GIB = 2**30
 def data_is_there(tracks: list[str], video_root: str) -> list[Finding]:
     """Are the track files and the folder of the videos there?"""
     if not tracks:
-        return [
-            refuse(
-                "data", "tracks is empty: name the track files (JSONL) to train on; docs/data.md says what they hold"
-            )
-        ]
+        return [refuse("data", "tracks is empty: name the track files to train on (docs/data.md)")]
     missing = [name for name in tracks if not Path(name).is_file()]
     findings = []
     if missing:

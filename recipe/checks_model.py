@@ -30,25 +30,19 @@ def lora_covers_the_language_model(layers: Sequence[str], targets: str | Sequenc
     language = {name: match.group(1) for name in layers if (match := LANGUAGE_LAYER.search(name))}
     hint = "leave lora_target_modules out for the family's own"
     if not any(name in language for name in chosen):
-        return [
-            refuse(
-                "LoRA", f"lora_target_modules {targets!r} misses the language model: none of its layers match; {hint}"
-            )
-        ]
+        return [refuse("LoRA", f"{targets!r} misses the language model: none of its layers match; {hint}")]
     findings = []
     vision = [name for name in chosen if is_vision(name)]
     if vision:
         findings.append(
             warn(
                 "LoRA",
-                f"lora_target_modules touches {len(vision)} layers of the vision tower, such as {vision[0]}; {hint}",
+                f"{targets!r} touches {len(vision)} layers of the vision tower ({vision[0]}, ...); {hint}",
             )
         )
     missed = sorted({kind for name, kind in language.items() if name not in chosen})
     if missed:
-        findings.append(
-            warn("LoRA", f"lora_target_modules leaves out the language model's {', '.join(missed)}; {hint}")
-        )
+        findings.append(warn("LoRA", f"{targets!r} leaves out the language model's {', '.join(missed)}; {hint}"))
     return findings
 
 
@@ -72,9 +66,7 @@ def tags_survive(
     """
     findings = []
     if pieces[image_token] != 1:
-        findings.append(
-            refuse("tags", f"the tokenizer does not know {image_token}, so pictures have no place in the text")
-        )
+        findings.append(refuse("tags", f"the tokenizer does not know {image_token}, which stands for a picture"))
     if rendered.count(image_token) != images:
         findings.append(
             refuse(
@@ -99,7 +91,5 @@ def tags_survive(
         )
     spelt = [f"{tag} ({pieces[tag]} tokens)" for tag in tags if pieces[tag] > 1]
     if spelt:
-        findings.append(
-            warn("tags", f"the tokenizer has no token for {', '.join(spelt)}: they are learnt letter by letter")
-        )
+        findings.append(warn("tags", f"the tokenizer spells {', '.join(spelt)}: to be learnt piece by piece"))
     return findings

@@ -46,20 +46,28 @@ def image_tokens_are_suppressed(generation_kwargs: Mapping[str, Any] | None, ids
     free = [f"{token} ({number})" for token, number in ids.items() if bias.get(number, 0.0) > -100]
     if not free:
         return []
-    return [
-        refuse(
-            "image tokens", f"vLLM may sample {', '.join(free)}: give generation_kwargs a logit_bias of -100 for each"
-        )
-    ]
+    return [refuse("image tokens", f"vLLM may sample {', '.join(free)}: give each a logit_bias of -100")]
 
 
-def groups_are_whole(samples: int, num_generations: int, dynamic_sampling: int) -> list[Finding]:
-    """Dynamic sampling exchanges whole groups, so a process must hold whole ones.
+def groups_can_be_replaced(
+    samples: int, num_generations: int, scale_rewards: str, aggregation: str, dynamic_sampling: int
+) -> list[Finding]:
+    """Dynamic sampling replaces whole groups: a process must hold whole ones, whose advantages depend on no other.
 
     Args:
         samples: of one rollout on one process: per_device_train_batch_size x steps_per_generation.
     """
-    if not dynamic_sampling or samples % num_generations == 0:
+    if not dynamic_sampling:
+        return []
+    if scale_rewards == "batch" or aggregation != "sum_then_normalize":
+        return [
+            refuse(
+                "groups",
+                "dynamic_sampling needs advantages of single groups: scale_rewards group or none, "
+                "multi_objective_aggregation sum_then_normalize",
+            )
+        ]
+    if samples % num_generations == 0:
         return []
     return [
         refuse(
@@ -77,6 +85,6 @@ def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
     return [
         refuse(
             "dtype",
-            "load_in_8bit and load_in_4bit are not supported here: LoRA adapts the checkpoint in its own dtype",
+            "load_in_8bit and load_in_4bit are not supported: LoRA adapts the checkpoint in its own dtype",
         )
     ]

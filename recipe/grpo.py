@@ -87,6 +87,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
+    trainer.dynamic_sampling = script_args.dynamic_sampling
 
     # Train
     trainer.train(resume_from_checkpoint=checkpoint)

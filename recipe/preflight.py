@@ -53,7 +53,7 @@ from recipe.checks_machine import (
 from recipe.checks_model import adapted, lora_covers_the_language_model, tags_survive
 from recipe.checks_settings import (
     clip_acts,
-    groups_are_whole,
+    groups_can_be_replaced,
     image_tokens_are_suppressed,
     is_implemented,
     rewards_fit,
@@ -155,7 +155,13 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
             script_args.format_weight,
             script_args.length_weight,
         ),
-        *groups_are_whole(samples, training_args.num_generations, script_args.dynamic_sampling),
+        *groups_can_be_replaced(
+            samples,
+            training_args.num_generations,
+            str(training_args.scale_rewards),
+            training_args.multi_objective_aggregation,
+            script_args.dynamic_sampling,
+        ),
     ]
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
+from recipe.dynamic_sampling import DynamicSampling
 from recipe.vllm_rollout import ImageGRPOTrainer
 
 
@@ -52,5 +53,5 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`."""
 
 
-class GroundingGRPOTrainer(TwoRates, ImageGRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`, and with vLLM rollouts that see the images as the trainer does."""
+class GroundingGRPOTrainer(TwoRates, DynamicSampling, ImageGRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`, `dynamic_sampling`, and vLLM rollouts that see what it sees."""
