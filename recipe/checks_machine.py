@@ -10,11 +10,11 @@ from recipe.findings import Finding, refuse, warn
 GIB = 2**30
 
 
-def data_is_there(tracks: list[str], video_root: str) -> list[Finding]:
+def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | None = None) -> list[Finding]:
     """Are the track files and the folder of the videos there?"""
     if not tracks:
         return [refuse("data", "tracks is empty: name the track files to train on (docs/data.md)")]
-    missing = [name for name in tracks if not Path(name).is_file()]
+    missing = [name for name in (*tracks, validation_tracks) if name and not Path(name).is_file()]
     findings = []
     if missing:
         findings.append(

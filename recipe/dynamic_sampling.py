@@ -34,9 +34,9 @@ class DynamicSampling:
     """Mixin for GRPOTrainer: `dynamic_sampling` rounds at most in which flat groups of a rollout are replaced.
 
     Adds what TRL 1.16 lacks; can go when it has the like. Overrides `_generate_and_score_completions`: after a
-    rollout, as many groups as the process with most flat ones has are drawn of other prompts, on every process, so that
-    all take part in the same collective calls. Which prompts follows from seed, step, round and process, so that a
-    resumed run draws the same ones. Groups must lie whole on a process, and advantages be scaled within groups
+    rollout, as many groups as the process with most flat ones has are drawn of other prompts, on every process, so
+    that all take part in the same collective calls. Which prompts follows from seed, step, round and process, so that
+    a resumed run draws the same ones. Groups must lie whole on a process, and advantages be scaled within groups
     (`scale_rewards: group` or `none`); `recipe.preflight` checks both.
 
     Logs `dynamic_sampling/replaced` and `dynamic_sampling/left`: shares of a rollout's groups, 0 to 1.

@@ -100,9 +100,11 @@ def check(
     """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
-    findings = data_is_there(script_args.tracks, script_args.video_root)
+    findings = data_is_there(script_args.tracks, script_args.video_root, script_args.validation_tracks)
     data = not findings
-    findings += gpu_is_there(training_args.use_cpu, torch.cuda.device_count())
+    findings += gpu_is_there(
+        training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+    )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
     findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
     if grpo:
