@@ -76,13 +76,15 @@ def test_cpt_sft_and_grpo_take_a_step(name, checkpoints, tiny_data, tmp_path):
     base = weights(checkpoints / name)
     cpt = run("cpt", checkpoints / name, "general.jsonl", tmp_path / "cpt", tiny_data)
     sft = run("sft", tmp_path / "cpt", "ground.jsonl", tmp_path / "sft", tiny_data)
-    run("grpo", tmp_path / "sft", "ground.jsonl", tmp_path / "grpo", tiny_data)
-    for before, after in ((base, cpt), (cpt, sft)):
+    # An untrained model's answers all score 0; those that are punished for their length are not all alike.
+    rl = run("grpo", tmp_path / "sft", "ground.jsonl", tmp_path / "grpo", tiny_data, "--length_weight", "1.0")
+    for before, after in ((base, cpt), (cpt, sft), (sft, rl)):
         names = moved(before, after)
         assert any("visual" in name for name in names), "the vision tower learns"
         assert any("language_model.layers" in name for name in names), "and the language model"
     history = json.loads((tmp_path / "grpo" / "trainer_state.json").read_text())["log_history"]
     logged = next(entry for entry in history if "reward" in entry)
+    assert logged["reward_std"] > 0
     assert {"tIoU", "mvIoU", "vIoU", "parse_rate", "clip_ratio/region_mean", "frac_reward_zero_std"} <= logged.keys()
     assert logged["completions/max_length"] <= 64
 

@@ -138,7 +138,9 @@ def test_a_chat_template_that_drops_reasoning(words, checkpoints, tiny_data, tmp
     folder = tmp_path / "dropping"
     AutoConfig.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
     processor = AutoProcessor.from_pretrained(checkpoints / "glm4v")
-    processor.chat_template = processor.chat_template.replace("{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}")
+    processor.chat_template = processor.chat_template.replace(
+        "{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}"
+    )
     processor.save_pretrained(folder)
     found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
     assert any("the chat template drops <think>" in line for line in found), found
