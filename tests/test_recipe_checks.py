@@ -131,7 +131,7 @@ def test_answers():
     assert answers_fit(lengths, 100) == []
     assert answers_fit({}, 1) == []
     one(answers_fit(lengths, 95), "answers", False, "5 of 100", "(a/100) takes 100 tokens")
-    one(answers_fit(lengths, 94), "answers", True, "max_completion_length 94 cuts true answers")
+    one(answers_fit(lengths, 94), "answers", False, "max_completion_length 94 cuts true answers")
 
 
 def test_frames():
