@@ -64,8 +64,8 @@ def answers_fit(lengths: Mapping[str, int], limit: int) -> list[Finding]:
     return [
         warn(
             "answers",
-            f"max_completion_length {limit} cuts true answers: {len(over)} of {len(lengths)} looked at are longer; the "
-            f"longest ({longest}) takes {lengths[longest]} tokens, and reasoning comes on top",
+            f"max_completion_length {limit} cuts true answers: {len(over)} of {len(lengths)} looked at are longer; "
+            f"the longest ({longest}) takes {lengths[longest]} tokens, and reasoning comes on top",
         )
     ]
 
