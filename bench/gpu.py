@@ -176,7 +176,10 @@ class Clock(TrainerCallback):
 
 
 class PhasedTrainer(GroundingGRPOTrainer):
-    """GroundingGRPOTrainer that keeps how long rollouts, scoring and rewards took, seconds, the first one left out."""
+    """GroundingGRPOTrainer that keeps how long rollouts, scoring and rewards took, seconds, the first one left out.
+
+    Beside the phases that each run logs, scoring is a phase of its own, and the clock waits for the device.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.phases: dict[str, float] = defaultdict(float)

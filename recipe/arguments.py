@@ -51,5 +51,13 @@ class GRPOArguments(StageArguments):
         },
     )
 
+    held_out_every: int = field(
+        default=0,
+        metadata={
+            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
+        },
+    )
+    held_out_clips: int = field(default=32, metadata={"help": "how many of its first records are answered"})
+
     def __post_init__(self) -> None:
         reward_functions(self.reward)  # an unknown name fails before anything is loaded

@@ -11,6 +11,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -43,6 +44,7 @@ class RowBuilder:
         completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
         cache_clips: how many decoded clips are kept.
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
+        context: tokens that the model's positions reach, or None where that is not known.
     """
 
     video_root: Path
@@ -54,11 +56,14 @@ class RowBuilder:
     completions: bool = True
     cache_clips: int = 64
     control_tokens: tuple[str, ...] = ()
+    context: int | None = None
     clips_decoded: int = 0
+    clock: Any = None  # a PhaseClock that the time of decoding goes to, where one is wanted
     _cache: OrderedDict[tuple[str, float, float], list[Image]] = field(default_factory=OrderedDict, repr=False)
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
-        rows = [self.row(json.loads(text)) for text in batch["record"]]
+        with self.clock.phase("decode") if self.clock else nullcontext():
+            rows = [self.row(json.loads(text)) for text in batch["record"]]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def frame_size(self, record: dict[str, Any]) -> tuple[int, int]:

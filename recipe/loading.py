@@ -74,6 +74,7 @@ def row_builder(script_args: StageArguments, model: Any, processor: Any, *, comp
         completions=completions,
         cache_clips=script_args.cache_clips,
         control_tokens=control_tokens(processor.tokenizer),
+        context=model.config.get_text_config().max_position_embeddings,
     )
 
 

@@ -100,7 +100,10 @@ def check(
     """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
-    findings = data_is_there(script_args.tracks, script_args.video_root, script_args.validation_tracks)
+    validated = not grpo or script_args.held_out_every  # else GRPO never reads them
+    findings = data_is_there(
+        script_args.tracks, script_args.video_root, script_args.validation_tracks if validated else None
+    )
     data = not findings
     findings += gpu_is_there(
         training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from trl import SFTTrainer
 
 from recipe.dynamic_sampling import DynamicSampling
+from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
 
 
@@ -53,5 +54,5 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`."""
 
 
-class GroundingGRPOTrainer(TwoRates, DynamicSampling, ImageGRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`, `dynamic_sampling`, and vLLM rollouts that see what it sees."""
+class GroundingGRPOTrainer(PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`, `dynamic_sampling`, times by phase, and vLLM that sees what it sees."""
