@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from data_prep.records import read_records
 from data_prep.seconds import frame_times
@@ -123,8 +123,8 @@ class Texts:
 
 def skeleton(config: Any) -> tuple[dict[str, tuple[int, int]], int, int]:
     """(linear layer -> its two sizes, number of weights, of the vision tower's), taking no memory for weights."""
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
+    with torch.device("meta"):  # the class itself: under ZeRO-3, from_config would wait for the other processes
+        model = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)](config)
     layers = {
         name: (module.in_features, module.out_features)
         for name, module in model.named_modules()

@@ -7,6 +7,7 @@ from typing import Any
 
 from peft import PeftConfig, PeftModel
 from transformers import AutoModelForImageTextToText
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from trl import ModelConfig, get_peft_config
 
 from recipe.families import family_of
@@ -32,6 +33,7 @@ def save_whole(trainer: Any, model_args: ModelConfig) -> None:
         trainer.save_model(str(folder))
         return
     trainer.save_model(str(folder / ADAPTER))
+    unset_hf_deepspeed_config()  # under ZeRO-3, from_pretrained would wait for the other processes
     if trainer.accelerator.is_main_process:
         base = AutoModelForImageTextToText.from_pretrained(
             model_args.model_name_or_path, dtype="auto", use_safetensors=True

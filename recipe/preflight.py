@@ -18,7 +18,7 @@ import urllib.request
 from copy import copy
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -67,9 +67,16 @@ from recipe.loading import load_processor
 from recipe.vllm_rollout import suppress_image_tokens
 
 
+class _OwnWords(argparse.ArgumentParser):
+    """Whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     """The stage's own settings, and which stage (else by its keys) and launch file they are for."""
-    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own = _OwnWords(add_help=False, allow_abbrev=False)
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
     chosen, words = own.parse_known_args(args)
@@ -81,7 +88,7 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
 
 def _keys(words: list[str]) -> set[str]:
     """Names of the settings in YAML files and on the command line."""
-    keys = {word[2:].replace("-", "_") for word in words if word.startswith("--")}
+    keys = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
     for place, word in enumerate(words[:-1]):
         if word == "--config":
             keys |= set(yaml.safe_load(Path(words[place + 1]).read_text(encoding="utf-8")) or {})

@@ -203,6 +203,19 @@ def test_launch_files_are_read(name, launch):
     assert launch.zero_stage == {"zero2": 2, "zero3": 3}.get(name, 0)
 
 
+def test_bad_words_of_its_own_are_one_line():
+    with pytest.raises(ValueError, match="argument --stage: invalid choice: 'rl'"):
+        preflight.parse(["--stage", "rl"])
+    with pytest.raises(StageError, match="no settings of accelerate"):
+        launch_of("recipe/configs/tiny/sft.yaml")
+
+
+@pytest.mark.parametrize("reward", ["tiou_mviou", "mviou", "viou", "tiou", "tiou_viou"])
+def test_every_reward_goes_with_a_large_recipe(reward, words):
+    found, _ = findings(words("glm-4.1v-9b", "grpo", "--reward", reward), Launch(1, "zero3"))
+    assert not any(finding.refused for finding in found)
+
+
 def test_which_stage_is_seen_by_the_keys(tmp_path):
     for stage, kind in (("sft", "SFTConfig"), ("grpo", "GRPOConfig")):
         settings = yaml.safe_load(Path(f"recipe/configs/tiny/{stage}.yaml").read_text())
