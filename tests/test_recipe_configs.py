@@ -124,6 +124,6 @@ def test_reward_weights_and_extras():
     # 2048 tokens at most: no punishment up to 4/5 of them (1639), then down to -1
     lengths = [[0] * tokens for tokens in (100, 1639, 2048)]
     assert functions[-1](completion_ids=lengths) == [0.0, 0.0, -1.0]
-    script, training, _ = grpo.parse([*words[:2], "--reward", "viou"])
+    script, training, _ = grpo.parse([*words, "--reward", "viou"])
     with pytest.raises(StageError, match="reward viou has 1 functions"):
         grpo.chosen_rewards(script, training)

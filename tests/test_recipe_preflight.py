@@ -42,10 +42,9 @@ def words(tiny_data, checkpoints, tmp_path):
         found += ["--model_name_or_path", str(checkpoints / RECIPES.get(recipe, "glm4v"))]
         found += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
         found += ["--output_dir", str(tmp_path / "out")]
+        found += ["--validation_tracks", str(tiny_data / "test.jsonl")]
         if stage == "grpo":
             found += ["--use_vllm", "false"]
-        else:
-            found += ["--validation_tracks", str(tiny_data / "test.jsonl")]
         return [*found, *more]
 
     return arguments
@@ -118,6 +117,12 @@ def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
     assert any(found.startswith(line) for found in lines(words("tiny", stage, *more))), lines(
         words("tiny", stage, *more)
     )
+
+
+def test_held_out_clips_are_looked_for_where_they_are_read(words):
+    missing = ["--validation_tracks", "no.jsonl"]
+    assert any("no.jsonl" in line for line in lines(words("tiny", "grpo", *missing)))
+    assert lines(words("tiny", "grpo", *missing, "--held_out_every", "0")) == []
 
 
 def test_a_disk_that_is_full(words, monkeypatch):
