@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | None = None) -> list[Finding]:
-    """Are the track files and the folder of the videos there?"""
+    """Are the track files there, and the folder of the videos or of the shards of frames?"""
     if not tracks:
         return [refuse("data", "tracks is empty: name the track files to train on (docs/data.md)")]
     missing = [name for name in (*tracks, validation_tracks) if name and not Path(name).is_file()]
@@ -21,7 +21,7 @@ def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | N
             refuse("data", f"no such track file: {', '.join(missing)}; data_prep/README.md says how to make it")
         )
     if not Path(video_root).is_dir():
-        findings.append(refuse("videos", f"no such folder of videos: {video_root} (video_root)"))
+        findings.append(refuse("videos", f"no such folder of videos or frames: {video_root}"))
     return findings
 
 

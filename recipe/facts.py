@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
+from data_prep.rates import parse_policy, rate_of
 from data_prep.records import read_records
 from data_prep.seconds import frame_times
-from recipe.arguments import StageArguments
+from recipe.arguments import GRPOArguments, StageArguments
 from recipe.checks_data import Sample
 from recipe.dataset import completion_text
 from recipe.families import Family, fit_frame
@@ -44,7 +45,7 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
         facts.count += 1
         if record["seconds"] is None or record["width"] is None or record["height"] is None:
             continue
-        frames = len(frame_times(record["seconds"], script_args.frame_rate))
+        frames = len(starts_of(record, script_args))
         if not frames:
             facts.frames[record["id"]] = 0
         size = fit_frame(record["width"], record["height"], grid=grid, max_pixels=script_args.max_frame_pixels)
@@ -58,6 +59,13 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
         elif (place := chance.randrange(facts.count)) < SAMPLED:
             facts.sample[place] = record
     return facts
+
+
+def starts_of(record: dict[str, Any], script_args: StageArguments) -> list[float]:
+    """Start of each frame's interval, seconds, as the stage will sample the record."""
+    training = not isinstance(script_args, GRPOArguments)
+    rate = rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
+    return [index / rate for index in range(len(frame_times(record["seconds"], rate)))]
 
 
 def _records(script_args: StageArguments) -> Iterator[dict[str, Any]]:
@@ -97,8 +105,7 @@ class Texts:
 
     def messages(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """The user's turn."""
-        rate = self.settings.frame_rate
-        starts = [index / rate for index in range(len(frame_times(record["seconds"], rate)))]
+        starts = starts_of(record, self.settings)
         return [user_message(starts, question(record, self.prompts, self.control))]
 
     def rendered(self, record: dict[str, Any], *, completion: bool) -> str:
@@ -111,7 +118,7 @@ class Texts:
 
     def measure(self, record: dict[str, Any], answer: int | None) -> Sample:
         """Tokens of a record; `answer` are those that are set aside for it, None those of the true one."""
-        frames = len(frame_times(record["seconds"], self.settings.frame_rate))
+        frames = len(starts_of(record, self.settings))
         width, height = fit_frame(
             record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
         )

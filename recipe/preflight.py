@@ -27,7 +27,6 @@ from huggingface_hub import constants, try_to_load_from_cache
 from transformers import AutoConfig
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
-from data_prep.seconds import frame_times
 from data_prep.stages import StageError
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.checks_data import (
@@ -59,7 +58,7 @@ from recipe.checks_settings import (
     rewards_fit,
 )
 from recipe.cli import Parser, run
-from recipe.facts import Texts, read_facts, skeleton
+from recipe.facts import Texts, read_facts, skeleton, starts_of
 from recipe.families import family_of, frame_grid
 from recipe.findings import Finding, refuse
 from recipe.launches import Launch, launch_of, this_launch
@@ -109,7 +108,9 @@ def check(
     use_vllm = bool(grpo and training_args.use_vllm)
     validated = not grpo or script_args.held_out_every  # else GRPO never reads them
     findings = data_is_there(
-        script_args.tracks, script_args.video_root, script_args.validation_tracks if validated else None
+        script_args.tracks,
+        script_args.frames or script_args.video_root,
+        script_args.validation_tracks if validated else None,
     )
     data = not findings
     findings += gpu_is_there(
@@ -250,7 +251,7 @@ def _data_findings(
             {name: texts.count(name) for name in (*tags, family.image_token)},
             processor.tokenizer.all_special_tokens,
             texts.rendered(record, completion=True),
-            len(frame_times(record["seconds"], script_args.frame_rate)),
+            len(starts_of(record, script_args)),
         )
     return findings, longest
 

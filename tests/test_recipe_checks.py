@@ -200,7 +200,7 @@ def test_what_is_missing(tmp_path):
     assert data_is_there([str(track)], str(tmp_path), str(track)) == []
     one(data_is_there([str(track), "no/b.jsonl"], str(tmp_path)), "data", True, "no such track file: no/b.jsonl;")
     one(data_is_there([str(track)], str(tmp_path), "no/v.jsonl"), "data", True, "no/v.jsonl")
-    one(data_is_there([str(track)], "no/videos"), "videos", True, "no/videos (video_root)")
+    one(data_is_there([str(track)], "no/videos"), "videos", True, "no/videos")
     one(data_is_there([], str(tmp_path)), "data", True, "tracks is empty")
     assert gpu_is_there(False, 8) == gpu_is_there(True, 0) == []
     one(gpu_is_there(False, 0), "GPU", True, "none found")
