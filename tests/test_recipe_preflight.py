@@ -4,16 +4,23 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from family_models import build
 from transformers import AutoConfig, AutoProcessor
+from trl import ModelConfig
+from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe import grpo, preflight, supervised
+from recipe.arguments import StageArguments
+from recipe.facts import Texts, read_facts
+from recipe.families import family_of, frame_grid
 from recipe.launches import Launch, launch_of
+from recipe.loading import load_processor, row_builder
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
@@ -242,3 +249,30 @@ def test_the_command_ends_in_one_line_and_lists_the_rest():
     )
     assert [line.split(": ")[2] for line in listed] == ["data", "videos", "GPU", "weights"]
     assert "zai-org/GLM-4.1V-9B-Thinking is not in the local cache" in listed[3]
+
+
+@pytest.mark.parametrize("rate", ["1", "2", "0.5"])
+@pytest.mark.parametrize("name", sorted(RECIPES.values()))
+def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints, tiny_data):
+    """What the checks add up without a frame is the length of the prompt that the trainer gets."""
+    folder = str(checkpoints / name)
+    script = StageArguments(
+        tracks=[str(tiny_data / "ground.jsonl")], video_root=str(tiny_data / "videos"), prompts="tiny", frame_rate=rate
+    )
+    model_args = ModelConfig(model_name_or_path=folder)
+    processor, config = load_processor(model_args), AutoConfig.from_pretrained(folder)
+    builder = row_builder(script, SimpleNamespace(config=config), processor, completions=True)
+    record = next(read_records(tiny_data / "ground.jsonl"))
+    row = builder.row(record)
+    (ids,) = processor.apply_chat_template(
+        [prepare_multimodal_messages(row["prompt"], images=row["images"])],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+    )["input_ids"]
+    texts = Texts(script, family_of(config), frame_grid(config), processor)
+    sample = texts.measure(record, None)
+    assert sample.images + sample.text == len(ids)
+    assert sample.images == list(ids).count(config.image_token_id)
+    assert sample.answer == len(processor.tokenizer(row["completion"][0]["content"])["input_ids"])
+    assert read_facts(script, frame_grid(config)).sizes == {row["images"][0].size}
