@@ -97,7 +97,7 @@ def aggregate_rows(
         by_frame = dict(zip(frames.tolist(), boxes.tolist(), strict=True))
         return {second: list(box) for second, box in aggregate_frames(by_frame, fps, method).items()}
     seconds = frames * exact.denominator // exact.numerator
-    starts = np.flatnonzero(np.diff(seconds, prepend=seconds[0] - 1))
+    starts = np.concatenate(([0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1))
     low, high = np.minimum.reduceat(boxes, starts).tolist(), np.maximum.reduceat(boxes, starts).tolist()
     columns = boxes.T.tolist()
     begins, names = starts.tolist(), seconds[starts].tolist()

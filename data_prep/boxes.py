@@ -23,6 +23,8 @@ class FrameBoxes(NamedTuple):
 
     def between(self, begin: int, end: int) -> FrameBoxes:
         """Those of the frames [begin, end)."""
+        if not len(self.frames) or begin <= self.frames[0] and self.frames[-1] < end:
+            return self
         low, high = np.searchsorted(self.frames, (begin, end))
         return FrameBoxes(self.frames[low:high], self.boxes[low:high])
 
@@ -81,5 +83,5 @@ def normalised(found: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
     np.maximum(boxes[:, :2], 0, out=clipped[:, :2])
     np.minimum(boxes[:, 2:], (width, height), out=clipped[:, 2:])
     clipped /= (width, height, width, height)
-    kept = (clipped[:, :2] < clipped[:, 2:]).all(axis=1)
+    kept = (clipped[:, 0] < clipped[:, 2]) & (clipped[:, 1] < clipped[:, 3])
     return FrameBoxes(frames, clipped) if kept.all() else FrameBoxes(frames[kept], clipped[kept])

@@ -7,10 +7,11 @@ boxes, or is counted with its reason. Nothing is kept in memory but the counts.
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -73,6 +74,7 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
     audit = Audit(name, strict=args.strict)
     frames_path = args.out.with_name(args.out.name + ".frames.jsonl")
     with ExitStack() as stack:
+        stack.enter_context(_no_collector())
         records = stack.enter_context(RecordWriter(args.out))
         frames = stack.enter_context(atomic_write(frames_path, "wb")) if has_frames else None
         progress = stack.enter_context(tqdm(desc=name, unit="record", mininterval=1.0, file=sys.stderr))
@@ -102,6 +104,18 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
     audit.write(args.out.with_name(args.out.name + ".report.json"))
     print(audit.table())
     return audit
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the search for reference cycles, which records have none of: it took a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _reason_of(item: Target | Scene | Text) -> Reason:

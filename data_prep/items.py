@@ -49,7 +49,7 @@ class Target:
     fps: float | None = None
     size: tuple[int, int] | None = None
     first_frame: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Text:
     clip: tuple[float, float] | None = None
     fps: float | None = None
     size: tuple[int, int] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 Item = Target | Scene | Text | Dropped

@@ -5,6 +5,7 @@ seconds, x_min < x_max, spans inside the clip) is checked here. `data_prep/valid
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -63,16 +64,27 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} in JSON, expected a finite number")
 
 
+def _is_finite(value: Any, depth: int = 0) -> bool:
+    """Whether no number in a value is NaN or infinite."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list or kind is tuple:
+        return depth < 100 and all(_is_finite(entry, depth + 1) for entry in value)
+    if kind is dict:
+        return depth < 100 and all(_is_finite(entry, depth + 1) for entry in value.values())
+    return kind in (str, int, bool) or value is None
+
+
 def _line(valid: dict[str, Any]) -> bytes:
     """A valid record as its line; only added fields can still be at fault."""
     try:
         if len(valid) > len(FIELDS):
             for field in list(valid)[len(FIELDS) :]:
-                # orjson would write NaN as null.
-                if type(valid[field]) not in (str, int, bool):
-                    json.dumps(valid[field], allow_nan=False)
+                if not _is_finite(valid[field]):  # orjson would write NaN as null
+                    raise ValueError(f"{field}: a number that is not finite, or nested too deeply")
         return orjson.dumps(valid, option=orjson.OPT_APPEND_NEWLINE)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         pass
     try:  # integers above 64 bits and keys that are numbers are JSON to the standard library
         return json.dumps(valid, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"

@@ -165,12 +165,13 @@ def _is_plain(record: dict[str, Any]) -> bool:
             return True
     elif kind == "scene" or get("answer") is not None:
         return False
-    if width is not None or height is not None or kind not in TEXT_KINDS:
-        if type(width) is not int or type(height) is not int or not (0 < width <= _MAX_SIDE >= height > 0):
-            return False
-    if fps is not None or kind not in TEXT_KINDS:
-        if type(fps) is not float or not 0 < fps < math.inf:
-            return False
+    if not (kind in TEXT_KINDS and width is height is fps is None) and not (
+        type(width) is type(height) is int
+        and 0 < width <= _MAX_SIDE >= height > 0
+        and type(fps) is float
+        and 0 < fps < math.inf
+    ):
+        return False
     if type(clip) is not list or len(clip) != 2 or type(seconds) is not int or not 0 < seconds <= 1 << 31:
         return False
     start, end = clip

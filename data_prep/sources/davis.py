@@ -35,10 +35,7 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item an object of a video."""
     root: Path = args.annotations
     split = args.split or "train"
-    if root.is_file():
-        folders = [root.resolve().parent]
-    else:
-        folders = sorted({path.parent for path in root.rglob("*.png")})
+    folders = [root.resolve().parent] if root.is_file() else sorted({path.parent for path in root.rglob("*.png")})
     listed = set(names_in(root.glob(f"ImageSets/**/{args.split}.txt"))) if args.split else set()
     if listed:
         folders = [folder for folder in folders if folder.name in listed]

@@ -55,7 +55,8 @@ def item_of(record: Any, split: str, index: int) -> Item:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
     if len(full) != 1:
-        detail = f"record {index}: answer {answer!r:.40} begins {len(full)} of the {len(options)} options, expected one"
+        found = f"answer {answer!r:.40} begins {len(full)} of {len(options)} options"
+        detail = f"record {index}: {found}, expected one"
         return Dropped(place, Reason.MALFORMED, detail)
     if not 0 < duration < math.inf:
         return Dropped(place, Reason.BAD_SPAN, f"record {index}: duration {duration} s")

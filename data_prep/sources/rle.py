@@ -79,7 +79,7 @@ def run_lengths(texts: list[str], where: str) -> tuple[np.ndarray, np.ndarray]:
     starts[0], starts[1:] = 0, ends[:-1] + 1
     lengths = ends - starts + 1
     longest = int(lengths.max())
-    firsts = np.searchsorted(starts, np.r_[0, bounds[:-1]])
+    firsts = np.asarray(np.searchsorted(starts, np.r_[0, bounds[:-1]]))
     if longest > _LONGEST:
         entry = int(np.searchsorted(firsts, lengths.argmax(), side="right")) - 1
         raise BadFile(Reason.BAD_MASK, f"{where} entry {entry}: a run length of {longest} characters")
@@ -89,7 +89,7 @@ def run_lengths(texts: list[str], where: str) -> tuple[np.ndarray, np.ndarray]:
         longer = np.flatnonzero(lengths > place)
         values[longer] |= low[starts[longer] + place] << 5 * place
     values -= (codes[ends] & 16 != 0) * (np.int64(1) << 5 * lengths)
-    # Differences to the last but one: sums over every other run, begun anew with each mask; the first run stands alone.
+    # Differences to the last but one: sums over every other run, begun anew with each mask; the first stands alone.
     numbers = np.arange(len(values)) - np.repeat(firsts, np.diff(firsts, append=len(values)))
     for parity in (1, 0):
         chain = np.flatnonzero((numbers % 2 == parity) & (numbers > 0))

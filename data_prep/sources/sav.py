@@ -156,9 +156,8 @@ def mask_item(folder: Path, item: str, split: str, count: int, args: argparse.Na
     # The video's length is not among the annotations; its frames may lie beside them.
     pictures = folder.parent.parent.parent / FRAMES / folder.parent.name
     frames = max(max(numbers) + 1, sum(1 for _ in pictures.glob("*.jpg")))
-    return masklet_item(
-        item, split, f"{FRAMES}/{folder.parent.name}", number_of(folder), count, frame_boxes(found), frames, (width, height), args
-    )
+    video, boxes = f"{FRAMES}/{folder.parent.name}", frame_boxes(found)
+    return masklet_item(item, split, video, number_of(folder), count, boxes, frames, (width, height), args)
 
 
 def number_of(folder: Path) -> int:

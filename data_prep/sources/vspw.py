@@ -22,7 +22,7 @@ from data_prep.reasons import Reason
 from data_prep.records import RecordError
 from data_prep.sources.masks import Box, boxes_of_ids, masks_of, numbered_masks, pieces
 from data_prep.sources.rows import BadFile, read_text
-from data_prep.sources.splits import names_in
+from data_prep.sources.splits import is_wanted, names_in
 from data_prep.sources.vspw_things import THINGS
 from data_prep.wording import prompt
 
@@ -35,7 +35,7 @@ IGNORED = "classes of a video that are no things"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_common(parser)
-    parser.add_argument("--categories", type=Path, help="list of {id, name, isthing} (VIPSeg's), which says what is a thing")
+    parser.add_argument("--categories", type=Path, help="panoVIPSeg_categories.json: which classes are things")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -87,7 +87,8 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     if root == base:
         there = {video_of(folder) for folder in found}
         pairs += [(split, base / "data" / name / "mask") for name, split in splits.items() if name not in there]
-    return [(args.split or split or "train", folder) for split, folder in pairs if args.split in (None, split or args.split)]
+    wanted = [(split, folder) for split, folder in pairs if is_wanted(split, args.split)]
+    return [(args.split or split or "train", folder) for split, folder in wanted]
 
 
 def video_of(folder: Path) -> str:
