@@ -50,7 +50,7 @@ def grouped(frames: np.ndarray, owners: np.ndarray, boxes: np.ndarray) -> dict[i
     order = np.lexsort((frames, owners))
     frames, owners, boxes = frames[order], owners[order], boxes[order]
     names, starts = np.unique(owners, return_index=True)
-    ends = [*starts[1:].tolist(), len(owners)]
+    ends = [*starts[1:].tolist(), len(owners)][: len(starts)]
     return {
         name: FrameBoxes(frames[begin:end], boxes[begin:end])
         for name, begin, end in zip(names.tolist(), starts.tolist(), ends, strict=True)

@@ -213,7 +213,7 @@ def origin_of(rows: np.ndarray, data_set: str | None) -> int:
 def place_words(track: FrameBoxes, size: tuple[int, int] | None) -> str:
     """Where the target is first seen, in words that tell it from others."""
     left, top, right, bottom = track.boxes[0].tolist()
-    width, height = size or np.maximum(track.boxes[:, 2:].max(axis=0), 1).tolist()
+    width, height = np.maximum(size or track.boxes[:, 2:].max(axis=0), 1).tolist()
     columns, rows = ("on the left", "in the middle", "on the right"), ("at the top", "halfway down", "at the bottom")
     column, row = third((left + right) / 2 / width), third((top + bottom) / 2 / height)
     return f"first seen {columns[column]}, {rows[row]}"

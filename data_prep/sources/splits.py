@@ -13,17 +13,19 @@ _NAME = re.compile(r"(train|val|test)(?:ing|idation)?(?:_?\d+)?", re.IGNORECASE)
 
 
 def folder_split(path: Path, root: Path) -> str | None:
-    """train, val or test of the nearest folder that is called so, from `path` up to the folder around `root`.
+    """train, val or test of the nearest folder that is called so, from `path` up to two folders around `root`.
+
+    `root` may be a part of a data set, such as SportsMOT's train/v_1_c001/gt.
 
     >>> folder_split(Path("a/TRAIN_3/anno/x.txt"), Path("a")), folder_split(Path("a/b/x.txt"), Path("a"))
     ('train', None)
     """
-    last = root.parent if root.is_dir() else root.parent.parent.parent
+    deepest = max(len(root.parts) - (2 if root.is_dir() else 4), 0)
     for folder in path.parents:
+        if len(folder.parts) < deepest:
+            break
         if match := _NAME.fullmatch(folder.name):
             return match.group(1).lower()
-        if folder == last:
-            break
     return None
 
 

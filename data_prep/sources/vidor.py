@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from data_prep.boxes import FrameBoxes, grouped, repeated_frame
+from data_prep.boxes import FrameBoxes, frame_boxes, grouped, repeated_frame
 
 LARGEST = 512 << 20  # bytes of one file
 KEPT = 64  # videos, whose sentences often stand together
@@ -42,9 +42,7 @@ class VidOR:
         if isinstance(found, str):
             return found
         video, targets = found
-        boxes = targets.get(target)
-        if boxes is None:
-            return f"{path}: no box of target {target!r:.40}"
+        boxes = targets.get(target) or frame_boxes({})
         twice = repeated_frame(boxes)
         if twice is not None:
             return f"{path}: trajectories[{twice}] has two boxes of target {target!r:.40}, expected one"
