@@ -476,7 +476,10 @@ def test_activitynet_root_with_lists_of_ids(tmp_path):
 )
 def test_nextgqa_drops_with_a_reason(tmp_path, change, reason):
     question = {"id": "1_2", "video": "00/1.mp4", "question": "why?", "options": ["(A) fun"], "duration": 9}
-    path = write(tmp_path / "nextgqa_val.json", [question | {"answer": "(A)"} | change, question | {"answer": "(A)"}])
+    path = write(
+        tmp_path / "nextgqa_val.json",
+        [question | {"answer": "(A)"} | change, question | {"id": "1_3", "answer": "(A)"}],
+    )
     records, report, _ = convert("nextgqa", path, tmp_path / "o.jsonl")
     assert len(records) == 1
     assert report["dropped"] == {reason: 1}

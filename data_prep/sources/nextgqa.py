@@ -51,7 +51,7 @@ def item_of(record: Any, split: str, index: int) -> Item:
         for start, end in moments:
             if not 0 <= start <= end < math.inf:
                 raise ValueError(f"glue {[start, end]}, expected 0 <= start <= end")
-        full = [option for option in options if option.startswith(answer)]
+        full = [option for option in options if answer.strip() and option.startswith(answer)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
     if len(full) != 1:
