@@ -91,7 +91,7 @@ def item_of(video: str, record: Any, split: str) -> Item:
         if type(query) is not str:
             raise TypeError(f"caption {query!r:.60}, expected a sentence")
         for key, value in numbers.items():
-            if type(value) is not int:
+            if type(value) is not int or abs(value) > 1 << 31:
                 raise TypeError(f"{key} {value!r:.60}, expected a whole number")
         if type(listed) is not list:
             raise TypeError(f"bbox {listed!r:.60}, expected a list of [x, y, width, height]")

@@ -69,7 +69,7 @@ def _boxes_of(path: Path) -> tuple[str, dict[int, FrameBoxes]] | str:
                 boxes.append((box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
                 owners.append(entry["tid"])
             frames += [frame] * len(listed)
-        if not all(type(owner) is int for owner in set(owners)):
+        if not all(type(owner) is int and abs(owner) < 1 << 62 for owner in set(owners)):
             raise TypeError("tid, expected whole numbers")
         corners = np.array(boxes, np.float64).reshape(-1, 4)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -83,7 +83,7 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
         numbers = {"used_segment": first, "used_segment end": last, "temporal_gt": begin, "temporal_gt end": end}
         numbers |= {"width": width, "height": height, "frame_count": count}
         for key, number in numbers.items():
-            if type(number) is not int:
+            if type(number) is not int or abs(number) > 1 << 31:
                 raise TypeError(f"{key} {number!r:.60}, expected a whole number")
         if type(vid) is not str or not vid.isdecimal() or not vid.isascii():
             raise TypeError(f"vid {vid!r:.60}, expected digits")
@@ -101,11 +101,15 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
     texts = [("declarative", text) for text in captions] + [("interrogative", text) for text in questions]
     if not texts:
         yield Dropped(place, Reason.NO_QUERY, f"record {index}: no caption and no question")
-    inside = 0 <= first <= last < count
+    wrong = None
+    if not 0 <= first <= last < count:
+        wrong = f"used_segment [{first}, {last}] of {count} frames"
+    elif not first <= begin < end <= last + 1:
+        wrong = f"temporal_gt [{begin}, {end}) outside used_segment [{first}, {last}]"
     for number, (kind, text) in enumerate(texts):
         name = f"{place}/{number}"
-        if not inside:
-            yield Dropped(name, Reason.BAD_SPAN, f"used_segment [{first}, {last}] of {count} frames")
+        if wrong:
+            yield Dropped(name, Reason.BAD_SPAN, wrong)
             continue
         try:
             query, target = text["description"], text["target_id"]
@@ -120,7 +124,7 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
             yield Dropped(name, Reason.NO_ANNOTATION, found)
             continue
         video, on_frames = found
-        frames, corners = on_frames.between(max(begin, first), min(end, last + 1))
+        frames, corners = on_frames.between(begin, end)
         yield Target(
             id=name,
             split=split,
