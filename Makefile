@@ -41,7 +41,8 @@ CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
 	--validation_tracks $(RUN)/data/val_general.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
 SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/data/sft.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
-GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl $(VIDEOS)
+GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl \
+	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS)
 EVAL_PATHS := --tracks $(RUN)/data/test.jsonl $(VIDEOS)
 endif
 

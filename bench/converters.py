@@ -2,10 +2,9 @@
 
     STVG_SAMPLES=/path/to/samples python -m bench.converters [SOURCE ...]
 
-The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every field
-made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes long
-enough to be measured (the smallest take a millisecond, a command's start forty). VidSTG and HC-STVG get boxes made
-here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Nothing is converted in more
+The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every
+field made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes
+long enough to be measured (the smallest take a millisecond). VidSTG and HC-STVG get boxes made here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Nothing is converted in more
 than one process. Each ratio is the median of several rounds, in turn.
 """
 
@@ -101,7 +100,8 @@ def vidstg(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
         ]
         path = folder / "vidor/training/0000" / f"{vid}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"version": "VERSION 1.0", "video_path": f"0000/{vid}.mp4", "trajectories": frames}))
+        stated = {"version": "VERSION 1.0", "video_path": f"0000/{vid}.mp4"}
+        path.write_text(json.dumps(stated | {"trajectories": frames}))
         paths.append(path)
     return ["--annotations", str(sentences), "--vidor", str(folder / "vidor")], [sentences, *paths]
 

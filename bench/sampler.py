@@ -2,11 +2,14 @@
 
     python -m bench.sampler            # writes its films to a temporary folder
     python -m bench.sampler --quick    # 360p alone
+    python -m bench.sampler --videos FOLDER    # real files instead, those of 5 seconds and more
 
 Films of 60 seconds at 360p, 720p and 1080p, key frames every 15, 60 or 250 frames, with and without B-frames; one of
 variable rate and one that starts late. Each way gets one frame a second at k + 0.5, scaled to 448 pixels of width.
 The ways take turns in each round, and ratios are of CPU time within a round. A way is exact when every picture is the
-frame on screen then. Peers that are not installed are left out.
+frame on screen then; on real files, which have no numbers in their pictures, when it is the one that sequential
+decoding gives (peers scale in ways of their own, so only this project's sampler is compared there). Peers that are not
+installed are left out.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from PIL import Image
 from data_prep.decoding import decode_ranges
 from data_prep.packets import open_video
 from data_prep.pictures import displayed_picture
-from data_prep.video import probe, sample_frames
+from data_prep.video import VideoError, probe, sample_frames
 
 BITS, SECONDS, RATE, ROUNDS = 12, 60, 30, 3
 Ways = dict[str, Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]]
@@ -190,7 +193,11 @@ def main() -> None:
     """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="360p alone")
+    parser.add_argument("--videos", type=Path, help="folder of real files to measure instead")
     args = parser.parse_args()
+    if args.videos:
+        real_files(args.videos)
+        return
     sizes = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
     kinds: list[tuple[str, dict[str, bool], int, int]] = [
         (f"GOP {gop}{', B-frames' if b else ''}", {}, gop, b) for gop in (15, 60, 250) for b in (0, 2)
@@ -206,6 +213,43 @@ def main() -> None:
                 stamps = film(path, size, gop, b_frames, **options)
                 print(f"| {name}, {kind} | {row(path, stamps, found)} |", flush=True)
                 os.remove(path)
+
+
+def real_files(folder: Path) -> None:
+    """A line a file: how many times less CPU time than sequential decoding, and whether the pictures are the same."""
+    size = (448, 252)
+    print("| file | picture | seconds | frames / key frame | ours | needed packets | same pictures |")
+    print("|---|---|---:|---:|---:|---:|---|")
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with contextlib.suppress(VideoError, av.FFmpegError):  # not a video, or damaged: nothing to compare
+            info = probe(path)
+            times = [k + 0.5 for k in range(info.seconds)]
+            if info.seconds < 5:
+                continue
+            spent: dict[str, list[float]] = {}
+            pictures = {}
+            for _ in range(ROUNDS):
+                for way in (ours, sequential, needed_packets):
+                    begin = cpu_seconds()
+                    pictures[way.__name__] = way(path, times, size)
+                    spent.setdefault(way.__name__, []).append(cpu_seconds() - begin)
+            gains = [
+                statistics.median(a / b for a, b in zip(spent["sequential"], spent[name], strict=True))
+                for name in ("ours", "needed_packets")
+            ]
+            same = all(np.array_equal(a, b) for a, b in zip(pictures["ours"], pictures["sequential"], strict=True))
+            shown = f"{info.width} x {info.height} | {info.seconds} | {frames_a_key(path):.0f}"
+            print(
+                f"| {path.name} | {shown} | {gains[0]:.2f}x | {gains[1]:.2f}x | {'yes' if same else 'no'} |",
+                flush=True,
+            )
+
+
+def frames_a_key(path: Path) -> float:
+    """Mean distance of key frames."""
+    with av.open(str(path)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    return len(keys) / max(1, sum(keys))
 
 
 def row(path: Path, stamps: list[float], found: Ways) -> str:

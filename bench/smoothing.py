@@ -44,10 +44,26 @@ def cut(rng: np.random.Generator, seconds: int = 20) -> Array:
     return np.vstack([one[: seconds // 2] * 0.5, np.clip(two[seconds // 2 :] * 0.5 + shift, 0, 1)])
 
 
+def samples() -> Path:
+    """The folder of real annotations; one that does not exist where none is named."""
+    return Path(os.environ.get("STVG_SAMPLES", "/nowhere")) / "samples"
+
+
+def people() -> Iterator[Array]:
+    """MOT15's boxes of each person, every fifth frame (the real sequence at hand has three seconds), 640 x 480."""
+    for path in sorted(samples().glob("mot15/train/*/gt/gt.txt")):
+        rows = np.loadtxt(path, delimiter=",")
+        for person in np.unique(rows[:, 1]):
+            boxes = rows[rows[:, 1] == person]
+            corners = np.hstack([boxes[:, 2:4], boxes[:, 2:4] + boxes[:, 4:6]]) / [640, 480, 640, 480]
+            track = np.clip(corners[np.argsort(boxes[:, 0])][::5], 0, 1)
+            if len(track) >= 8:
+                yield track
+
+
 def real_tracks() -> Iterator[Array]:
     """LaSOT's boxes, one a second at 30 frames a second, in runs without absence, by the largest coordinate."""
-    root = os.environ.get("STVG_SAMPLES")
-    for path in sorted(Path(root or "/nowhere").glob("samples/lasot_toolkit/annos/*.txt")):
+    for path in sorted(samples().glob("lasot_toolkit/annos/*.txt")):
         boxes = np.loadtxt(path, delimiter=",")
         absent = np.loadtxt(path.parent / "absent" / path.name)
         boxes[:, 2:] += boxes[:, :2]
@@ -129,9 +145,9 @@ def main() -> None:
         "fast": [fast(rng) for _ in range(40)],
         "cut": [cut(rng) for _ in range(40)],
     }
-    real = list(real_tracks())
-    if real:
-        sources[f"LaSOT ({len(real)} runs)"] = real
+    for name, real in (("LaSOT", list(real_tracks())), ("MOT15, 5 a second", list(people()))):
+        if real:
+            sources[f"{name} ({len(real)} runs)"] = real
     print(f"| tracks | noise | {' | '.join(KINDS)} |\n|---|---|{'---:|' * len(KINDS)}")
     totals: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for name, tracks in sources.items():

@@ -15,6 +15,7 @@ from typing import Any
 from transformers import AutoConfig
 from trl import ModelConfig
 
+from data_prep.rates import parse_policy
 from data_prep.stages import StageError
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
@@ -23,6 +24,7 @@ from recipe.generation import generate
 from recipe.guided import answer_regex
 from recipe.loading import control_tokens, load_model, load_processor, row_builder
 from recipe.prompts import load_prompts
+from recipe.windows import ANSWER_TOKENS, OTHER_TOKENS
 
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
 
@@ -33,13 +35,17 @@ class Decoding:
 
     Attributes:
         temperature: 0 decodes greedily.
-        max_new_tokens: longest answer, tokens.
+        max_new_tokens: longest answer, tokens; None: room for reasoning and a box in each second of the clip.
         guided: hold the answer to the answer format by structured outputs (vLLM and servers of it).
     """
 
     temperature: float = 0.0
-    max_new_tokens: int = 2048
+    max_new_tokens: int | None = None
     guided: bool = False
+
+    def longest(self, row: dict[str, Any]) -> int:
+        """Tokens of the longest answer to a row."""
+        return self.max_new_tokens or OTHER_TOKENS + ANSWER_TOKENS * int(row["seconds"])
 
 
 def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
@@ -56,8 +62,8 @@ def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) ->
     builder = row_builder(script_args, loaded, processor, completions=False)
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        limits = {"temperature": decoding.temperature, "max_new_tokens": decoding.max_new_tokens}
-        return generate(loaded, processor, rows, **limits)  # type: ignore[arg-type]
+        longest = max(decoding.longest(row) for row in rows)
+        return generate(loaded, processor, rows, temperature=decoding.temperature, max_new_tokens=longest)
 
     return builder, answer
 
@@ -99,7 +105,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
         sampling = [
             SamplingParams(
                 temperature=decoding.temperature,
-                max_tokens=decoding.max_new_tokens,
+                max_tokens=decoding.longest(row),
                 logit_bias=never,
                 structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
                 if decoding.guided
@@ -164,9 +170,10 @@ def openai_server(
         "<|user|>",
         "<|system|>",
     )
-    grid = family.grid
+    grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
-        grid = frame_grid(AutoConfig.from_pretrained(model))
+        config = AutoConfig.from_pretrained(model)
+        grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
         tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = RowBuilder(
         video_root=Path(script_args.video_root),
@@ -174,9 +181,11 @@ def openai_server(
         family=family,
         grid=grid,
         max_pixels=script_args.max_frame_pixels,
-        rate=script_args.frame_rate,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
         completions=False,
         control_tokens=tags,
+        context=context,
     )
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
@@ -189,7 +198,7 @@ def openai_server(
                 model=model,
                 messages=[{"role": "user", "content": _content(row)}],
                 temperature=decoding.temperature,
-                max_tokens=decoding.max_new_tokens,
+                max_tokens=decoding.longest(row),
                 extra_body=extra,
             )
         except openai.OpenAIError as error:

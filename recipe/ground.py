@@ -30,6 +30,7 @@ from recipe.expand import expand_boxes
 from recipe.grounding import Grounding, Policy, QueryError, check_query, ground
 from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
 from recipe.sheet import contact_sheet, write_sheet
+from recipe.smoothing import MOST_FILLED
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate")
@@ -56,16 +57,20 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
     parser.add_argument("--guided", action="store_true", help="hold the answer to the format (vllm, openai)")
     parser.add_argument("--smooth", choices=("on", "off"), default="on", help="inter-second smoothing")
+    parser.add_argument("--most-filled", type=int, default=MOST_FILLED, help="longest gap that is filled, seconds")
+    parser.add_argument("--true-span", type=int, nargs=2, metavar=("FIRST", "LAST"), help="drawn beside the answer's")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 decodes greedily")
-    parser.add_argument("--max-new-tokens", type=int, default=2048)
+    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: room for a box each second)")
     parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
     parser.add_argument("--max-frame-pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
-    parser.add_argument("--window", type=int, default=120, help="longest part seen at once, seconds")
+    parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
     parser.add_argument("--most-seconds", type=int, default=6 * 3600, help="a longer video is refused")
     args = parser.parse_args(words)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
+    if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
+        raise StageError(f"--true-span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
     if args.video is not None:
         check_query(args.query or "")
     elif args.out is None or args.overlay or args.sheet:
@@ -94,7 +99,17 @@ def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
 
 def policy_of(args: argparse.Namespace) -> Policy:
     """How videos are cut and answers finished."""
-    return Policy(args.window, args.overlap, args.smooth == "on", args.most_seconds)
+    return Policy(args.window, args.overlap, args.smooth == "on", args.most_filled, args.most_seconds)
+
+
+def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[str, Any]:
+    """What an answer depends on besides the video, the query and the model."""
+    names = ("backend", "guided", "smooth", "most_filled", "temperature", "max_new_tokens", "window", "overlap")
+    return {name: getattr(args, name) for name in names} | {
+        "prompts": args.prompts or settings_of(args).prompts,
+        "max_frame_pixels": builder.max_pixels,
+        "frame_rate": builder.rate,
+    }
 
 
 def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, tuple[float, float, float, float]]]:
@@ -113,8 +128,9 @@ def ground_one(args: argparse.Namespace) -> None:
     video: Path = args.video
     found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
-    result |= {"model": args.model, "backend": args.backend, "smooth": args.smooth, "temperature": args.temperature}
+    result |= {"model": args.model, "settings": settings_in_result(args, builder)}
     frames: dict[int, Any] = {}
+    true_span = (args.true_span[0], args.true_span[1]) if args.true_span else None
     if args.frames == "native" or args.overlay:
         times, frames = native_track(video, found)
         if args.frames == "native":
@@ -123,11 +139,12 @@ def ground_one(args: argparse.Namespace) -> None:
                 for frame, box in sorted(frames.items())
             ]
     if args.overlay:
-        overlay = Overlay(found.query, found.label, found.seconds, found.span, frames)
+        overlay = Overlay(found.query, found.label, found.seconds, found.span, frames, true_span)
         print(f"overlay: {write_overlay(video, args.overlay, overlay)}")
     if args.sheet:
         pictures = sample_frames(video, frame_times(found.seconds))
-        print(f"sheet: {write_sheet(args.sheet, contact_sheet(pictures, found.boxes, found.span))}")
+        sheet = contact_sheet(pictures, found.boxes, found.span, true_span=true_span)
+        print(f"sheet: {write_sheet(args.sheet, sheet)}")
     if args.out:
         with atomic_write(args.out) as out:
             json.dump(result, out, indent=1, ensure_ascii=False)

@@ -12,8 +12,9 @@ from data_prep.stages import StageError
 from data_prep.video import VideoError, VideoInfo, probe
 from recipe.backends import Answerer
 from recipe.dataset import RowBuilder
-from recipe.smoothing import smooth
-from recipe.windows import Window, join, windows_of
+from recipe.families import fit_frame
+from recipe.smoothing import MOST_FILLED, smooth
+from recipe.windows import Window, join, window_that_fits, windows_of
 from stvg_rewards import Answer, Box, Span, parse_answer
 
 LONGEST_QUERY = 2000  # characters
@@ -30,14 +31,17 @@ class Policy:
     """How a video is cut and an answer finished.
 
     Attributes:
-        window_s, overlap_s: longest part that the model sees at once, and what neighbouring parts share, seconds.
+        window_s: longest part that the model sees at once, seconds; None: what its context holds.
+        overlap_s: what neighbouring parts share, seconds; at most half a window where the context decides.
         smooth: apply inter-second smoothing to the boxes (section 3.7).
+        most_filled: longest gap inside the span that smoothing fills, seconds.
         most_seconds: a longer video is refused.
     """
 
-    window_s: int = 120
+    window_s: int | None = None
     overlap_s: int = 20
     smooth: bool = True
+    most_filled: int = MOST_FILLED
     most_seconds: int = 6 * 3600
 
 
@@ -147,7 +151,7 @@ def ground(
         )
     builder.video_root = real.parent
     windows, texts, answers = [], [], []
-    parts = windows_of(seconds, policy.window_s, policy.overlap_s)
+    parts = parts_of(seconds, builder, info, policy)
     for first, end in parts:
         row = builder.row(record_of(real, info, query, start_s + first, end - first))
         (text,) = answerer([row])
@@ -158,7 +162,7 @@ def ground(
         progress(len(windows), len(parts))
     span, boxes, joined = join(windows)
     if policy.smooth and span is not None:
-        boxes = smooth(boxes, span)
+        boxes = smooth(boxes, span, most_filled=policy.most_filled)
     return Grounding(
         query=query,
         label=answers[joined[0]].track.label if joined else "",
@@ -171,6 +175,17 @@ def ground(
         windows=parts,
         joined=joined,
     )
+
+
+def parts_of(seconds: int, builder: RowBuilder, info: VideoInfo, policy: Policy) -> list[tuple[int, int]]:
+    """[first, end) seconds of the parts that the model is asked about, one after the other."""
+    if policy.window_s is not None:
+        return windows_of(seconds, policy.window_s, policy.overlap_s)
+    width, height = fit_frame(info.width, info.height, grid=builder.grid, max_pixels=builder.max_pixels)
+    # Under "dynamic" short parts would be seen at higher rates; a part that fits at one a second fits with its budget.
+    rate = 1.0 if isinstance(builder.rate, str) else builder.rate
+    window = window_that_fits(builder.context, width * height // builder.grid**2, rate)
+    return windows_of(seconds, window, min(policy.overlap_s, window // 2))
 
 
 def on_the_videos_clock(answer: Answer, first: int, end: int) -> Window:

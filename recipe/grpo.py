@@ -6,6 +6,7 @@ python -m recipe.grpo --config recipe/configs/tiny/grpo.yaml --reward tiou_mviou
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
@@ -13,7 +14,8 @@ from data_prep.stages import Stage, StageError
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete, spent_on
 from recipe.cli import Parser, run
-from recipe.dataset import load_mixture
+from recipe.dataset import RowBuilder, load_mixture
+from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.rewards import reward_functions
 from recipe.trainers import GroundingGRPOTrainer
@@ -37,6 +39,19 @@ def check_enough(records: int, training_args: GRPOConfig) -> None:
             f"{each} samples each: give more records, or lower --per_device_train_batch_size or "
             "--steps_per_generation"
         )
+
+
+def held_out(trainer: GroundingGRPOTrainer, builder: RowBuilder, processor: Any, args: GRPOArguments) -> HeldOut:
+    """The callback that answers held-out clips during training.
+
+    Raises:
+        StageError: No validation tracks to answer.
+    """
+    if not args.validation_tracks:
+        raise StageError("held_out_every is set and validation_tracks is not: name a track file, or set it to 0")
+    longest = trainer.args.max_completion_length
+    options = {"every": args.held_out_every, "clips": args.held_out_clips, "longest": longest}
+    return HeldOut(trainer, args.validation_tracks, builder, processor, **options)
 
 
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
@@ -67,6 +82,9 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
+    builder.clock = trainer.clock
+    if script_args.held_out_every:
+        trainer.add_callback(held_out(trainer, builder, processor, script_args))
 
     # Train
     trainer.train(resume_from_checkpoint=checkpoint)

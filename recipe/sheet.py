@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from recipe.drawing import draw_boxes, time_bars
+from recipe.drawing import TRUE, draw_boxes, time_bars
 from recipe.overlay import PREDICTED, clock
 from stvg_rewards import Box, Span
 
@@ -15,7 +15,13 @@ CAPTION = 16
 
 
 def contact_sheet(
-    frames: Sequence[Image.Image], boxes: Mapping[int, Box], span: Span | None, *, tile: int = 200, columns: int = 8
+    frames: Sequence[Image.Image],
+    boxes: Mapping[int, Box],
+    span: Span | None,
+    *,
+    true_span: Span | None = None,
+    tile: int = 200,
+    columns: int = 8,
 ) -> Image.Image:
     """Tiles in reading order, each with its second and box, and the answer's time bar below.
 
@@ -23,6 +29,7 @@ def contact_sheet(
         frames: one a second.
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
         span: (first, last) second, inclusive, or None.
+        true_span: the true one, where it is known: a second bar.
         tile: pixels of a tile's longer side.
     """
     columns = max(1, min(columns, len(frames)))
@@ -32,7 +39,8 @@ def contact_sheet(
     ]
     width, height = max(t.width for t in tiles), max(t.height for t in tiles) + CAPTION
     rows = -(-len(tiles) // columns)
-    bars = time_bars(len(frames), [(PREDICTED, span)], width=columns * (width + 4), row=14)
+    rows_of_bars = [(PREDICTED, span)] + ([(TRUE, true_span)] if true_span else [])
+    bars = time_bars(len(frames), rows_of_bars, width=columns * (width + 4), row=14)
     sheet = Image.new("RGB", (columns * (width + 4), rows * (height + 4) + bars.height), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)

@@ -29,7 +29,7 @@ def smooth(
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1]; boxes that are invalid are dropped first.
         span: (first, last) second of the answer, inclusive; boxes outside it are dropped, none is added outside it.
         kind: a key of `KINDS`.
-        most_filled: longest gap that is filled, seconds.
+        most_filled: longest gap that is filled, seconds; one at an end of the span counts too.
 
     Returns:
         second -> box; each valid and inside the picture.
@@ -45,7 +45,7 @@ def smooth(
         raise ValueError(f"smoothing {kind!r}, expected one of {', '.join(KINDS)}")
     valid = {k: box for k, box in sorted(boxes.items()) if span[0] <= k <= span[1] and _is_valid(box)}
     result: dict[int, Box] = {}
-    for seconds, values in _pieces(valid, most_filled):
+    for seconds, values in _to_the_ends(_pieces(valid, most_filled), span, most_filled):
         steadied = np.clip(KINDS[kind](values), 0.0, 1.0)
         for second, new, old in zip(seconds, steadied, values, strict=True):
             box = new if _is_valid(new) else old
@@ -75,6 +75,31 @@ def _pieces(boxes: dict[int, Sequence[float]], most_filled: int) -> list[tuple[r
         filled = np.column_stack([np.interp(whole, known, values[:, side]) for side in range(4)])
         pieces.append((whole, filled))
     return pieces
+
+
+def _to_the_ends(pieces: list[tuple[range, Array]], span: Span, most_filled: int) -> list[tuple[range, Array]]:
+    """The pieces with short gaps at the span's ends filled: the motion goes on, or the box stays where it would leave.
+
+    The span counts seconds whose state was discarded, so its first or last second may have no box.
+    """
+    if not pieces:
+        return pieces
+    first, last = pieces[0][0][0], pieces[-1][0][-1]
+    if 0 < first - span[0] <= most_filled:
+        seconds, values = pieces[0]
+        pieces[0] = (range(span[0], seconds.stop), np.vstack([_beyond(values[::-1], first - span[0])[::-1], values]))
+    if 0 < span[1] - last <= most_filled:
+        seconds, values = pieces[-1]
+        pieces[-1] = (range(seconds.start, span[1] + 1), np.vstack([values, _beyond(values, span[1] - last)]))
+    return pieces
+
+
+def _beyond(values: Array, count: int) -> Array:
+    """`count` boxes after the last one."""
+    end = values[-1]
+    step = end - values[-2] if len(values) > 1 else np.zeros(4)
+    ahead = end + np.arange(1, count + 1)[:, None] * step
+    return ahead if all(_is_valid(box) for box in ahead) else np.repeat(end[None], count, axis=0)
 
 
 def _is_jump(boxes: Mapping[int, Sequence[float]], seconds: Sequence[int], place: int) -> bool:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
+from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
 
 
@@ -52,5 +53,5 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`."""
 
 
-class GroundingGRPOTrainer(TwoRates, ImageGRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`, and with vLLM rollouts that see the images as the trainer does."""
+class GroundingGRPOTrainer(PhaseTimes, TwoRates, ImageGRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`, times by phase, and vLLM rollouts that see what the trainer sees."""

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from stvg_rewards import Box, box_iou
 
 JOIN_VIOU = 0.3
+LONGEST_WINDOW = 300  # seconds; what the context of some models would hold is too much for attention
+UNKNOWN_CONTEXT_WINDOW = 120  # seconds, for served models that do not say how much they take
+ANSWER_TOKENS = 48  # of one second's state in the answer, generously
+OTHER_TOKENS = 1024  # of the prompt's words and the reasoning
+_TIMESTAMP_TOKENS = 12  # of one frame's timestamp and its picture's marks
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,23 @@ class Window:
     end: int
     span: tuple[int, int] | None = None
     boxes: Mapping[int, Box] | None = None
+
+
+def window_that_fits(context: int | None, frame_tokens: int, rate: float) -> int:
+    """The longest window that a model's context holds with its answer, seconds.
+
+    Args:
+        context: tokens that the model's positions reach; None where that is not known.
+        frame_tokens: of one frame's picture.
+        rate: frames a second.
+
+    >>> window_that_fits(65_536, 256, 1.0), window_that_fits(4096, 4, 1.0), window_that_fits(None, 256, 1.0)
+    (204, 48, 120)
+    """
+    if context is None:
+        return UNKNOWN_CONTEXT_WINDOW
+    second = ANSWER_TOKENS + rate * (frame_tokens + _TIMESTAMP_TOKENS)
+    return max(1, min(LONGEST_WINDOW, int((context - OTHER_TOKENS) / second)))
 
 
 def windows_of(seconds: int, length: int, overlap: int) -> list[tuple[int, int]]:

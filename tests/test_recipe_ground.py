@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_prep.records import read_records
 from data_prep.video import probe
@@ -84,11 +85,56 @@ def test_the_result(video, answering, tmp_path, capsys):
     assert result["label"] == "square-1"
     assert result["reasoning"] == "first it moves"
     assert result["discarded_states"] == 1
+    assert result["model"] == "m"
+    assert result["settings"] == {
+        "backend": "hf",
+        "guided": False,
+        "smooth": "on",
+        "most_filled": 2,
+        "temperature": 0.0,
+        "max_new_tokens": None,
+        "window": None,
+        "overlap": 20,
+        "prompts": None,
+        "max_frame_pixels": 2304,
+        "frame_rate": 1.0,
+    }
     times = [state["time_s"] for state in result["frame_track"]]
     assert all(1 <= time < 3 for time in times)
     assert len(times) == sum(1 <= time < 3 for time in frame_times_of(video))
     assert "0:01 to 0:03 (2 of 2 seconds with a box)" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["a.json", "a.mp4", "a.png"]
+
+
+def test_the_true_span_is_drawn_too(video, answering, tmp_path, capsys):
+    answering(ANSWER)
+    green = np.array([0, 158, 115])
+    for words, rows in ([], 0), (["--true-span", 0, 1], 1):
+        assert ends(video, "q", "--model", "m", "--sheet", tmp_path / "s.png", *words) == 0
+        pixels = np.asarray(Image.open(tmp_path / "s.png").convert("RGB")).astype(int)
+        assert (np.abs(pixels - green).sum(axis=2) < 10).any() == bool(rows)
+    assert ends(video, "q", "--model", "m", "--true-span", 3, 1) == 2
+    assert "--true-span 3 1, expected 0 <= FIRST <= LAST" in capsys.readouterr().err
+
+
+def test_a_clip_beyond_the_models_context_is_cut(tmp_path, answering, monkeypatch):
+    video = spread_out(tmp_path / "long.mp4", 60, (64, 64), 1)
+    seen = answering(ANSWER)
+    builder, _ = command.backend_of(None)
+    out = tmp_path / "o.json"
+    for context, most in (None, 60), (4096, 48), (2048, 16):
+        builder.context = context
+        seen.clear()
+        assert ends(video, "q", "--model", "m", "--out", out) == 0
+        assert max(len(row["images"]) for row in seen) == most, context
+        windows = json.loads(out.read_text())["windows"]
+        assert [windows[0][0], windows[-1][1]] == [0, 60]
+        assert all(b < d and c < b for (_, b), (c, d) in zip(windows, windows[1:], strict=False))
+
+
+def test_an_answer_has_room_for_every_second():
+    assert Decoding().longest({"seconds": 60}) > 60 * 40
+    assert Decoding(max_new_tokens=7).longest({"seconds": 60}) == 7
 
 
 @pytest.mark.parametrize("text", ["", "I do not know", "{", '{"0": []}', "\x00" * 100, "<think>" * 1000])

@@ -186,6 +186,7 @@ def test_one_step_of_each_stage(tracks, tiny_base, tmp_path):
         assert any(".visual." in name for name in moved(model, out))
     config = ["--config", "recipe/configs/tiny/grpo.yaml", *words(tracks, "ground", sft, rl)]
     config += ["--per_device_train_batch_size", "4", "--num_generations", "4", "--max_completion_length", "16"]
+    config += ["--validation_tracks", str(tracks / "ground.jsonl"), "--held_out_clips", "2"]
     grpo.main(*grpo.parse(config))
     assert read_stamp(rl)["complete"]
     assert logged(rl, "rewards/tiou_reward/mean") >= 0

@@ -47,8 +47,24 @@ def test_a_cut_is_not_smeared(kind):
 def test_short_gaps_are_filled_and_long_ones_are_not():
     gaps = {k: STRAIGHT[k] for k in (0, 1, 4, 5, 9, 10)}
     found = smooth(gaps, (0, 11))
-    assert sorted(found) == [0, 1, 2, 3, 4, 5, 9, 10]
+    assert sorted(found) == [0, 1, 2, 3, 4, 5, 9, 10, 11]
     assert found[2] == pytest.approx(STRAIGHT[2])
+
+
+def test_short_gaps_at_the_ends_of_the_span_go_on_along_the_motion():
+    middle = {k: STRAIGHT[k] for k in range(2, 10)}
+    for second, box in smooth(middle, (0, 11)).items():
+        assert box == pytest.approx(STRAIGHT[second], abs=1e-9)
+    assert sorted(smooth(middle, (0, 11))) == list(range(12))
+    assert sorted(smooth(middle, (0, 11), most_filled=1)) == list(range(2, 10)), "gaps of two are longer than that"
+    assert sorted(smooth(middle, (1, 9), most_filled=1)) == list(range(1, 10))
+
+
+def test_motion_that_would_leave_the_picture_stops():
+    leaving = {0: (0.6, 0.1, 0.8, 0.2), 1: (0.75, 0.1, 0.95, 0.2)}
+    found = smooth(leaving, (0, 3))
+    assert found[2] == found[3] == leaving[1]
+    assert smooth({1: leaving[1]}, (0, 1))[0] == leaving[1], "one box alone has no motion"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +75,8 @@ def test_boxes_stay_valid_and_inside_the_span(kind, boxes, a, b):
     found = smooth(boxes, span, kind=kind)
     inside = {k for k in boxes if span[0] <= k <= span[1]}
     assert inside <= found.keys()
-    assert all(min(inside) <= k <= max(inside) for k in found)
+    assert all(span[0] <= k <= span[1] for k in found)
+    assert len(found) <= 3 * len(inside) + 2 * bool(inside), "at most two seconds are filled after each box"
     assert list(found) == sorted(found)
     for left, top, right, bottom in found.values():
         assert 0 <= left < right <= 1

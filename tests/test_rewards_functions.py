@@ -123,6 +123,12 @@ def test_metrics_have_the_same_names_and_values_whatever_the_reward(reward):
         "parse_rate": pytest.approx(3 / 4),
         "salvage_rate": pytest.approx(1 / 4),
         "discarded_states": 0.0,
+        "span_ratio": pytest.approx((1 + 0.5 + 0 + 0.5) / 4),
+        "one_second_rate": pytest.approx(2 / 4),
+        "whole_clip_rate": 0.0,
+        "gap_rate": 0.0,
+        "label_switches": 0.0,
+        "empty_intersection_rate": 0.0,
     }
     assert all(type(value) is float for value in logged.values())
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from .diagnostics import count_label_switches
 from .json_scan import scan_object
 from .locate import LocatedObject, last_object
 from .plain import read_plain, second_by_key
@@ -75,6 +76,7 @@ def parse_answer(
         complete=complete,
         discarded=num_discarded,
         discarded_by=states.discarded,
+        label_switches=count_label_switches(states.by_label),
     )
 
 

@@ -16,13 +16,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .columns import check_column, completion_text, read_scale, read_seconds, read_span, read_track
+from .diagnostics import Diagnostics, diagnose
 from .overlap import Scores, score_answer
 from .parsing import parse_answer
 from .tracks import Answer
 
-METRIC_NAMES = ("tIoU", "mvIoU", "vIoU", "parse_rate", "salvage_rate", "discarded_states")
+METRIC_NAMES = (
+    *("tIoU", "mvIoU", "vIoU", "parse_rate", "salvage_rate", "discarded_states"),
+    *("span_ratio", "one_second_rate", "whole_clip_rate", "gap_rate", "label_switches", "empty_intersection_rate"),
+)
 """tIoU, mvIoU, vIoU: means, 0 to 1. parse_rate, salvage_rate: share of texts that held an answer, and of those read
-from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text."""
+from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text. The others are the
+means of `Diagnostics`, the signs of reward hacking."""
 
 LogMetric = Callable[[str, float], None]
 LogExtra = Callable[[str, list[Any]], None]
@@ -33,6 +38,7 @@ class Scored(NamedTuple):
 
     answer: Answer
     scores: Scores
+    signs: Diagnostics
 
 
 def score_completions(
@@ -58,12 +64,12 @@ def score_completions(
         if true is None:
             scored.append(None)
             continue
-        answer = parse_answer(
-            completion_text(completion), seconds=read_seconds(num_seconds, row), scale=read_scale(scale, row)
-        )
-        scores = score_answer(answer, true, read_span(true_span, row))
-        assert scores is not None
-        scored.append(Scored(answer, scores))
+        clip_seconds = read_seconds(num_seconds, row)
+        answer = parse_answer(completion_text(completion), seconds=clip_seconds, scale=read_scale(scale, row))
+        limits = read_span(true_span, row) or true.span
+        scores = score_answer(answer, true, limits)
+        assert scores is not None and limits is not None
+        scored.append(Scored(answer, scores, diagnose(answer, limits, clip_seconds)))
     return scored
 
 
@@ -166,7 +172,8 @@ def log_scores(
     rows = [row for row in scored if row is not None]
     if log_metric is not None and rows:
         columns = zip(
-            *((*row.scores, row.answer.parsed, row.answer.salvaged, row.answer.discarded) for row in rows), strict=True
+            *((*row.scores, row.answer.parsed, row.answer.salvaged, row.answer.discarded, *row.signs) for row in rows),
+            strict=True,
         )
         for metric, values in zip(METRIC_NAMES, columns, strict=True):
             log_metric(metric, sum(values) / len(rows))

@@ -56,6 +56,7 @@ class Answer:
         salvaged: the JSON was truncated or broken, and what was complete in it was kept.
         complete: one whole JSON object was read and no state of it was discarded (what `format_reward` pays for).
         discarded: number of discarded states.
+        label_switches: how often the labels that a second lists have none in common with those of the one before.
         discarded_by: the same by reason: "key" (no second), "late" (past the clip's end), "shape" (no list of
             label and box), "box" (not four finite numbers, inverted, or empty in the picture), "duplicate"
             (second entry for one second and label).
@@ -68,3 +69,4 @@ class Answer:
     complete: bool
     discarded: int
     discarded_by: Mapping[str, int] = field(default_factory=dict)
+    label_switches: int = 0

@@ -1,0 +1,64 @@
+"""Held-out numbers during GRPO: greedy answers to the first clips of the validation tracks, every so many steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback
+from trl.models.utils import unwrap_model_for_generation
+
+from data_prep.records import read_records
+from recipe.dataset import RowBuilder
+from recipe.evaluation import metrics, score_records, scored
+from recipe.generation import generate
+
+NAMES = {"m_tIoU": "held_out/m_tIoU", "m_vIoU": "held_out/m_vIoU", "vIoU@0.5": "held_out/vIoU@0.5"}
+
+
+class HeldOut(TrainerCallback):
+    """Logs `held_out/m_tIoU`, `held_out/m_vIoU` and `held_out/vIoU@0.5` of the same clips, before training too.
+
+    Every process answers all clips: generation under ZeRO-3 needs them all, and there are few.
+
+    Args:
+        trainer: a trainer with `extra_logs` (`recipe.phases`).
+        tracks: track file; its first `clips` records that have a true track are used.
+        every: optimiser steps; a multiple of `logging_steps`, or the numbers wait for the next log.
+        longest: most tokens of an answer.
+    """
+
+    def __init__(
+        self, trainer: Any, tracks: str, builder: RowBuilder, processor: Any, *, every: int, clips: int, longest: int
+    ) -> None:
+        self.trainer, self.builder, self.processor = trainer, builder, processor
+        self.every, self.longest = every, longest
+        self.records = scored(read_records(tracks))[:clips]
+        self.answers: dict[str, str] = {}
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self.measure()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % self.every == 0:
+            self.measure()
+
+    def measure(self) -> dict[str, float]:
+        """Answer the clips and hand the numbers to the trainer's next log."""
+        trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
+        was_training = trainer.model.training
+        scales: dict[str, Any] = {}
+        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+            model.eval()
+            for begin in range(0, len(self.records), size):
+                records = self.records[begin : begin + size]
+                rows = [self.builder.row(record) for record in records]
+                texts = generate(model, self.processor, rows, max_new_tokens=self.longest)
+                for record, row, text in zip(records, rows, texts, strict=True):
+                    self.answers[record["id"]] = text
+                    scales[record["id"]] = row["box_scale"]
+            model.train(was_training)
+        found = metrics(score_records(self.records, self.answers, lambda record: tuple(scales[record["id"]])))
+        logged = {NAMES[name]: float(found[name]) for name in NAMES}
+        trainer.extra_logs |= logged
+        return logged

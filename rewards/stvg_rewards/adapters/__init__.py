@@ -1,0 +1,1 @@
+"""The tube reward in the form that other trainers call; each module names the release that it was checked against."""

@@ -1,0 +1,30 @@
+"""verl's custom reward function (checked against verl 0.9.1: `custom_reward_function.path` and `.name`)."""
+
+from typing import Any
+
+from .truth import score_text
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict[str, Any] | None = None,
+    *,
+    w_t: float = 1.0,
+    w_m: float = 1.0,
+    **kwargs: Any,
+) -> dict[str, float]:
+    """Reward of one response, w_t * tIoU + w_m * mvIoU, under `score`; tIoU, mvIoU, vIoU and parsed for the logs.
+
+    Args:
+        data_source: not used; verl passes it.
+        solution_str: the response.
+        ground_truth: `reward_model.ground_truth` of the row: see `stvg_rewards.adapters.truth.read_truth`.
+        w_t, w_m: from `custom_reward_function.reward_kwargs`.
+
+    >>> truth = {"track": [{"second": 0, "box": [0.0, 0.0, 0.5, 1.0]}]}
+    >>> compute_score("stvg", '{"0": [{"label": "a", "bbox_2d": [0, 0, 500, 1000]}]}', truth)["score"]
+    2.0
+    """
+    return score_text(solution_str, ground_truth, (w_t, w_m))

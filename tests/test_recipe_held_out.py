@@ -1,0 +1,119 @@
+"""What GRPO logs beside TRL's metrics: seconds by phase and held-out scores, in the trainer's own log."""
+
+import json
+import time
+
+import pytest
+from tiny_parts import COMMON
+
+from data_prep.records import read_records
+from data_prep.stages import StageError
+from recipe import grpo
+from recipe.arguments import GRPOArguments
+from recipe.held_out import NAMES
+from recipe.phases import PHASES, PhaseClock
+from stvg_rewards import METRIC_NAMES
+
+
+def test_an_inner_phase_is_not_counted_twice():
+    clock = PhaseClock()
+    began = time.perf_counter()
+    with clock.phase("update"), clock.phase("rollout"):
+        time.sleep(0.02)
+    assert clock.seconds["rollout"] >= 0.02
+    assert clock.seconds["update"] < 0.01
+    assert sum(clock.seconds.values()) <= time.perf_counter() - began
+    assert clock.take() == {}, "no step has ended"
+    clock.on_step_end(None, None, None)
+    clock.on_step_end(None, None, None)
+    taken = clock.take()
+    assert list(taken) == [f"seconds/{name}" for name in PHASES]
+    assert taken["seconds/rollout"] == pytest.approx(0.01, rel=0.5), "an optimiser step"
+    assert clock.take() == {}
+
+
+@pytest.fixture(scope="module")
+def log(tiny_data, tiny_base, tmp_path_factory):
+    """The log of two steps with held-out clips, through the stage itself."""
+    out = tmp_path_factory.mktemp("grpo") / "out"
+    words = ["--model_name_or_path", tiny_base, "--tracks", tiny_data / "ground.jsonl", "--prompts", "tiny"]
+    words += [
+        "--video_root",
+        tiny_data / "videos",
+        "--max_frame_pixels",
+        2304,
+        "--output_dir",
+        out,
+        "--dtype",
+        "float32",
+    ]
+    words += ["--validation_tracks", tiny_data / "test.jsonl", "--held_out_every", 1, "--held_out_clips", 3]
+    words += ["--num_generations", 2, "--per_device_train_batch_size", 2, "--max_completion_length", 8]
+    words += ["--logging_steps", 1, "--learning_rate", "1e-3", "--max_steps", 2]
+    for name, value in COMMON.items():
+        if name not in ("max_steps", "learning_rate"):
+            words += [f"--{name}", value]
+    grpo.main(*grpo.parse([str(word) for word in words]))
+    return json.loads((out / "trainer_state.json").read_text())["log_history"]
+
+
+def test_every_step_has_every_number(log):
+    steps = [entry for entry in log if "loss" in entry]
+    assert len(steps) == 2
+    for entry in steps:
+        assert {f"seconds/{name}" for name in PHASES} <= entry.keys()
+        assert set(METRIC_NAMES) <= entry.keys()
+        assert set(NAMES.values()) <= entry.keys()
+        assert {"frac_reward_zero_std", "entropy", "clip_ratio/region_mean", "completions/mean_length"} <= entry.keys()
+        assert all(entry[f"seconds/{name}"] > 0 for name in ("rollout", "reward", "update"))
+        assert all(0 <= entry[name] <= 1 for name in NAMES.values())
+    assert steps[0]["seconds/decode"] > 0
+
+
+def test_held_out_needs_tracks():
+    args = GRPOArguments(dataset_name=None, held_out_every=5)
+    with pytest.raises(StageError, match="validation_tracks is not"):
+        grpo.held_out(None, None, None, args)
+
+
+def test_only_the_first_records_are_answered(tiny_data, monkeypatch):
+    from recipe import held_out
+
+    class Trainer:
+        class args:  # noqa: N801
+            per_device_train_batch_size = 2
+
+        class model:  # noqa: N801
+            training = True
+
+            def eval():
+                pass
+
+            def train(mode):
+                assert mode
+
+        model_wrapped, accelerator, extra_logs = model, None, {}
+
+    class Builder:
+        def row(self, record):
+            return {"box_scale": [1000, 1000], "track": record["track"]}
+
+    from contextlib import nullcontext
+
+    from stvg_rewards import Track, format_answer
+
+    def right(model, processor, rows, max_new_tokens):
+        asked.append(len(rows))
+        tracks = [Track("a", {s["second"]: tuple(s["box"]) for s in row["track"]}) for row in rows]
+        return [format_answer(track, scale=(1000, 1000)) for track in tracks]
+
+    asked = []
+    monkeypatch.setattr(held_out, "generate", right)
+    monkeypatch.setattr(held_out, "unwrap_model_for_generation", lambda model, accelerator: nullcontext(model))
+    callback = held_out.HeldOut(Trainer, str(tiny_data / "test.jsonl"), Builder(), None, every=5, clips=3, longest=9)
+    logged = callback.measure()
+    assert asked == [2, 1]
+    assert logged["held_out/m_tIoU"] == 1.0
+    assert logged["held_out/vIoU@0.5"] == 1.0
+    assert Trainer.extra_logs == logged
+    assert list(callback.answers) == [record["id"] for record in list(read_records(tiny_data / "test.jsonl"))[:3]]
