@@ -199,3 +199,48 @@ def test_any_change_is_taken_or_refused_with_a_message(record, data):
         assert "\n" not in str(error)
     else:
         assert VALIDATOR.is_valid(changed) and VALIDATOR.is_valid(valid)
+
+
+ODD_VALUES = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        1,
+        10,
+        -1,
+        2**31,
+        1 << 21,
+        0.0,
+        0.5,
+        1e308,
+        math.inf,
+        math.nan,
+        "",
+        " ",
+        "a",
+        "\x1f",
+        "\xe4",
+        "../a",
+    ]
+    + ["/a", "a/b.mp4", "a//b", "a.", "caption", "qa", "scene", "tracking", [], [0, 3], [6.0, 8.0], [0.0, 10.0]]
+    + [[8, 6], [0.0, math.nan], {}, [state(7)], [state(6), state(6)], [{"second": 6}], [state(6, (0, 0, 1, 1))]]
+    + [[state(6, (0.5, 0.1, 0.4, 0.2))], [state(6, (0.1, 0.1, 0.2, math.nan))], [state(6.0)], [state(True)]]
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=800)
+@given(
+    st.sampled_from([grounding, scene, question, caption]),
+    st.dictionaries(st.sampled_from([*validation.FIELDS, "tracks", "rate", "added"]), ODD_VALUES, max_size=3),
+    st.lists(st.sampled_from(validation.FIELDS), max_size=1),
+)
+def test_the_quick_checks_let_nothing_pass_that_the_thorough_ones_refuse(make, changes, gone):
+    record = {field: value for field, value in (make() | changes).items() if field not in gone}
+    if validation._is_plain(record):
+        assert validation._validated(record) == validation._ordered(record)
+
+
+def test_plain_records_take_the_quick_way():
+    for record in (grounding(), question(), caption(), question(fps=25.0, width=4, height=4)):
+        assert validation._is_plain(record)
