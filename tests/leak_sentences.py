@@ -2,9 +2,9 @@
 
     python -m tests.leak_sentences
 
-TABLE was written while the checker was; SECOND, THIRD and FOURTH when it stood, each measured once before what it found
-was mended (precision 1.000, 1.000 and 0.975, recall 0.909, 0.911 and 0.929). FINAL was written after that, and nothing
-was changed for it.
+TABLE was written while the checker was; SECOND, THIRD and FOURTH when it stood, each measured once before what it
+found was mended (precision 1.000, 1.000 and 0.975, recall 0.909, 0.911 and 0.929). FINAL was written after that, and
+nothing was changed for it.
 """
 
 from __future__ import annotations
