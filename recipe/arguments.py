@@ -44,7 +44,19 @@ class GRPOArguments(StageArguments):
     """StageArguments and the choice of the reward."""
 
     reward: str = field(
-        default="tiou_mviou", metadata={"help": "reward variant: tiou_mviou (the paper's), mviou, viou or tiou"}
+        default="tiou_mviou",
+        metadata={
+            "help": "reward variant: tiou_mviou (the paper's), mviou, viou, tiou or tiou_viou; "
+            "reward_weights weighs its functions"
+        },
+    )
+    format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
+    length_weight: float = field(default=0.0, metadata={"help": "weight of the punishment of overlong answers"})
+    dynamic_sampling: int = field(
+        default=0,
+        metadata={
+            "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
+        },
     )
 
     held_out_every: int = field(

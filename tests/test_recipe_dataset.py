@@ -109,7 +109,7 @@ def test_pixel_families_write_pixels_of_the_frame(tiny_data):
     record = records_of(tiny_data)[0]
     row = builder_of(tiny_data, family=FAMILIES["qwen2_5_vl"]).row(record)
     assert row["box_scale"] == [48, 48]
-    answer = row["completion"][0]["content"].split("<answer>")[1].split("</answer>")[0]
+    answer = row["completion"][0]["content"].rpartition("</think>")[2]
     numbers = [number for states in json.loads(answer).values() for number in states[0]["bbox_2d"]]
     assert max(numbers) <= 48
 
