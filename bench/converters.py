@@ -5,7 +5,8 @@
 The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every
 field made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes
 long enough to be measured (the smallest take a millisecond). VidSTG and HC-STVG get boxes made here,
-because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is the median of several rounds, in turn.
+because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is the
+median of several rounds, in turn.
 """
 
 from __future__ import annotations
