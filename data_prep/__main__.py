@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from data_prep import check_trace, frames, mix, traces
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
@@ -40,11 +41,15 @@ COMMANDS: dict[str, Any] = {
     "activitynet": activitynet,
     "nextgqa": nextgqa,
     "qa": qa,
+    "mix": mix,
+    "frames": frames,
+    "traces": traces,
+    "check-trace": check_trace,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, or 2 where the input is at fault (one line on stderr)."""
+    """Run one command. Returns its exit code; 2, with one line on stderr, where the input is at fault."""
     parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
@@ -52,14 +57,13 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))
     args = parser.parse_args(arguments)
     try:
-        COMMANDS[args.command].run(args)
+        return COMMANDS[args.command].run(args) or 0
     except (RecordError, StageError, OSError, ValueError, yaml.YAMLError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from what is there", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

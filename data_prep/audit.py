@@ -20,12 +20,16 @@ class Audit:
 
     Attributes:
         strict: the first drop is an error.
-        expected: records that the data set is known to have in this split, or None.
+        found: what was come across, by its unit: records, captions, clips, sequences, ...
+        expected: how many of each unit the data set is known to have, where all of it was to be read.
+        ignored: what is no record by the data set's own rules, such as rows that it flags, and how often.
     """
 
     source: str
     strict: bool = False
-    expected: int | None = None
+    found: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
     written: int = 0
     dropped: dict[Reason, int] = field(default_factory=dict)
     examples: dict[Reason, list[str]] = field(default_factory=dict)
@@ -34,6 +38,20 @@ class Audit:
     def read(self) -> int:
         """Records read so far."""
         return self.written + sum(self.dropped.values())
+
+    def count(self, unit: str, number: int = 1) -> None:
+        """Come across `number` more of a unit."""
+        self.found[unit] = self.found.get(unit, 0) + number
+
+    def ignore(self, what: str, number: int) -> None:
+        """Leave out what is no record."""
+        if number:
+            self.ignored[what] = self.ignored.get(what, 0) + number
+
+    def expect(self, counts: dict[str, int] | None) -> None:
+        """Add what one split of the data set is known to hold."""
+        for unit, number in (counts or {}).items():
+            self.expected[unit] = self.expected.get(unit, 0) + number
 
     def drop(self, record_id: str, reason: Reason, detail: str) -> None:
         """Count one record that is left out.
@@ -57,15 +75,26 @@ class Audit:
             "dropped": {str(reason): count for reason, count in sorted(self.dropped.items())},
             "examples": {str(reason): list(shown) for reason, shown in sorted(self.examples.items())},
         }
-        if self.expected is not None:
-            report |= {"expected": self.expected, "difference": self.read - self.expected}
+        if self.found:
+            report["found"] = dict(self.found)
+        if self.expected:
+            report |= {"expected": dict(self.expected), "difference": self.difference()}
+        if self.ignored:
+            report["ignored"] = dict(self.ignored)
         return report
+
+    def difference(self) -> dict[str, int]:
+        """Found less expected, by unit."""
+        return {unit: self.found.get(unit, 0) - number for unit, number in self.expected.items()}
 
     def table(self) -> str:
         """The report for the terminal."""
         lines = [f"{self.source}: {self.read} records read, {self.written} written"]
-        if self.expected is not None:
-            lines.append(f"  expected {self.expected}, difference {self.read - self.expected:+d}")
+        for unit, number in self.expected.items():
+            found = self.found.get(unit, 0)
+            lines.append(f"  {found:>8} {unit}, expected {number}, difference {found - number:+d}")
+        for what, number in self.ignored.items():
+            lines.append(f"  {number:>8} {what}: no records")
         for reason, count in sorted(self.dropped.items(), key=lambda item: -item[1]):
             lines.append(f"  {count:>8} {reason:<14} such as {self.examples[reason][0]}")
         return "\n".join(lines)

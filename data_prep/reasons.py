@@ -12,12 +12,14 @@ class Reason(str, Enum):
     MALFORMED = "malformed"  # a field is missing or of another kind
     NO_QUERY = "no_query"  # nothing is left of the sentence
     BAD_SPAN = "bad_span"  # the event is empty or outside the clip
+    BAD_FPS = "bad_fps"  # no video has this rate
     BAD_SIZE = "bad_size"  # no picture has this size
     NO_ANNOTATION = "no_annotation"  # the file with the boxes is missing or cannot be read
     NO_BOX = "no_box"  # the target has no visible box inside the event
     BAD_BOX = "bad_box"  # a box is not four finite numbers
     WRONG_LENGTH = "wrong_length"  # two files that go line by line differ in length
     AMBIGUOUS = "ambiguous"  # a class mask of several pieces: which object is meant?
+    CROWDED = "crowded"  # a scene of more targets than are asked for at once
     BAD_MASK = "bad_mask"  # a mask that is no picture, or of another size than the video
     UNKNOWN_SIZE = "unknown_size"  # the source does not state the picture's size (--size, --videos)
     UNKNOWN_FPS = "unknown_fps"  # the source does not state the rate (--fps, --videos)

@@ -5,6 +5,7 @@ seconds, x_min < x_max, spans inside the clip) is checked here. `data_prep/valid
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -12,8 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
 
+import orjson
+
 from data_prep.files import atomic_write
-from data_prep.validation import SCHEMA_VERSION, RecordError, check_video_path, quote, validate_record
+from data_prep.validation import FIELDS, SCHEMA_VERSION, RecordError, check_video_path, quote, validate_record
 
 __all__ = ["SCHEMA_VERSION", "RecordError", "RecordWriter", "read_records", "resolve_video", "validate_record"]
 
@@ -61,6 +64,35 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} in JSON, expected a finite number")
 
 
+def _is_finite(value: Any, depth: int = 0) -> bool:
+    """Whether no number in a value is NaN or infinite."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list or kind is tuple:
+        return depth < 100 and all(_is_finite(entry, depth + 1) for entry in value)
+    if kind is dict:
+        return depth < 100 and all(_is_finite(entry, depth + 1) for entry in value.values())
+    return kind in (str, int, bool) or value is None
+
+
+def _line(valid: dict[str, Any]) -> bytes:
+    """A valid record as its line; only added fields can still be at fault."""
+    try:
+        if len(valid) > len(FIELDS):
+            for field in list(valid)[len(FIELDS) :]:
+                if not _is_finite(valid[field]):  # orjson would write NaN as null
+                    raise ValueError(f"{field}: a number that is not finite, or nested too deeply")
+        return orjson.dumps(valid, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, ValueError):
+        pass
+    try:  # integers above 64 bits and keys that are numbers are JSON to the standard library
+        return json.dumps(valid, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = quote(str(error), 120)
+        raise RecordError(f"record {quote(valid['id'])}: an added field cannot be JSON ({problem})") from None
+
+
 class RecordWriter:
     """Write records to a JSONL file that appears complete or not at all.
 
@@ -79,24 +111,17 @@ class RecordWriter:
         self.path = Path(path)
         self.count = 0
         self._stack = ExitStack()
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> "RecordWriter":
-        self._file = self._stack.enter_context(atomic_write(self.path))
+        self._file = self._stack.enter_context(atomic_write(self.path, "wb"))
         return self
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Validate one record and add its line."""
         if self._file is None:
             raise RuntimeError("RecordWriter is a context manager: with RecordWriter(path) as writer: ...")
-        valid = validate_record(record)
-        try:
-            line = json.dumps(valid, ensure_ascii=False, allow_nan=False)
-            line.encode("utf-8")
-        except (TypeError, ValueError, RecursionError) as error:  # only in added fields: the others are checked
-            problem = quote(str(error), 120)
-            raise RecordError(f"record {quote(valid['id'])}: an added field cannot be JSON ({problem})") from None
-        self._file.write(line + "\n")
+        self._file.write(_line(validate_record(record)))
         self.count += 1
 
     def __exit__(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import errno
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -19,6 +22,8 @@ from data_prep.video import VideoError
 class Parser(TrlParser):
     """TrlParser whose complaints are one line: the name of the key and the nearest known one, no page of usage.
 
+    `--config` may be given several times: an overlay states what it changes, and nothing is copied.
+
     >>> from dataclasses import dataclass
     >>> @dataclass
     ... class Settings:
@@ -30,9 +35,15 @@ class Parser(TrlParser):
 
     def parse_args_and_config(self, args: Iterable[str] | None = None, *rest: Any, **options: Any) -> tuple[Any, ...]:
         words = list(sys.argv[1:] if args is None else args)
-        if "--config" in words and words.index("--config") + 1 == len(words):
-            raise ValueError("--config: no file named after it")
-        return tuple(super().parse_args_and_config(words, *rest, **options))
+        files = []
+        while "--config" in words:
+            place = words.index("--config")
+            if place + 1 == len(words):
+                raise ValueError("--config: no file named after it")
+            files.append(words[place + 1])
+            del words[place : place + 2]
+        with merged(files) as config, whatever_the_machine():
+            return tuple(super().parse_args_and_config([*config, *words], *rest, **options))
 
     def set_defaults_with_config(self, **config: Any) -> list[str]:
         known = [action.dest for action in self._actions]
@@ -45,6 +56,41 @@ class Parser(TrlParser):
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
+
+
+@contextmanager
+def merged(files: list[str]) -> Iterator[list[str]]:
+    """The arguments that name one settings file for several: a key of a later one beats that of an earlier one."""
+    if len(files) < 2:
+        yield [word for file in files for word in ("--config", file)]
+        return
+    settings: dict[str, Any] = {}
+    for file in files:
+        found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"{file}: expected a YAML mapping of settings")
+        settings |= found
+    with tempfile.TemporaryDirectory() as folder:
+        both = Path(folder) / "settings.yaml"
+        both.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        yield ["--config", str(both)]
+
+
+@contextmanager
+def whatever_the_machine() -> Iterator[None]:
+    """Let settings for a GPU be read where there is none.
+
+    TrainingArguments refuses `bf16` there with a message about bf16. A recipe can be read and checked on any machine;
+    `recipe.preflight` names a missing GPU before a stage begins, with whatever else is missing.
+    """
+    from transformers import training_args
+
+    upstream = training_args.is_torch_bf16_gpu_available
+    training_args.is_torch_bf16_gpu_available = lambda: True
+    try:
+        yield
+    finally:
+        training_args.is_torch_bf16_gpu_available = upstream
 
 
 def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoReturn:

@@ -5,26 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from data_prep.sizes import fit_frame
+
+__all__ = ["FAMILIES", "Family", "family_of", "fit_frame", "frame_grid"]
+
+# The linear layers of the language model of every family, by full name. PEFT's usual short names (q_proj,
+# down_proj and the like) would also match layers of a vision tower, and miss GLM's fused gate_up_proj.
+LANGUAGE_LAYERS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate_up|gate|up|down)_proj)"
+
 
 @dataclass(frozen=True)
 class Family:
     """One family's conventions.
 
+    Timestamps stand as text before each frame in all of them: Qwen2.5-VL's positions in absolute time and the time
+    stamps that GLM-4.6V and Qwen3-VL write themselves exist for video inputs alone, and frames here are images.
+
     Attributes:
         coordinates: "thousandths" (0..1000 of width and height) or "pixels" (of the resized frame).
-        image_token: the token that stands for one merged patch of an image in the text.
+        image_token, video_token: stand for one merged patch in the text; their ids are the config's `image_token_id`
+            and `video_token_id`.
         think: opening and closing tag of the reasoning part.
-        answer: opening and closing tag of the answer part.
-        grid: pixels that a frame's sides are a multiple of in the published checkpoints (patch size x merge size), for
-            served models whose config is not at hand.
+        answer: opening and closing tag of the answer part; empty where the family writes the answer bare.
+        patch, merge: pixels of a patch's side, and how many patches on a side become one token, in the published
+            checkpoints; a config at hand says its own (`frame_grid`).
+        lora_targets: the modules that LoRA adapts by default, as a regular expression over full names.
     """
 
     name: str
     coordinates: str
     image_token: str
+    video_token: str
     think: tuple[str, str] = ("<think>", "</think>")
-    answer: tuple[str, str] = ("<answer>", "</answer>")
-    grid: int = 28
+    answer: tuple[str, str] = ("", "")
+    patch: int = 14
+    merge: int = 2
+    lora_targets: str = LANGUAGE_LAYERS
+
+    @property
+    def grid(self) -> int:
+        """Pixels that a frame's sides are a multiple of in the published checkpoints."""
+        return self.patch * self.merge
 
     def box_scale(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(scale_x, scale_y): what the model's integers are divided by to give [0, 1] of the picture."""
@@ -32,10 +53,13 @@ class Family:
 
 
 FAMILIES = {
-    "glm4v": Family("glm4v", "thousandths", "<|image|>"),
-    "glm46v": Family("glm46v", "thousandths", "<|image|>"),
-    "qwen2_5_vl": Family("qwen2_5_vl", "pixels", "<|image_pad|>"),
-    "qwen3_vl": Family("qwen3_vl", "thousandths", "<|image_pad|>", grid=32),
+    family.name: family
+    for family in (
+        Family("glm4v", "thousandths", "<|image|>", "<|video|>", answer=("<answer>", "</answer>")),
+        Family("glm46v", "thousandths", "<|image|>", "<|video|>"),
+        Family("qwen2_5_vl", "pixels", "<|image_pad|>", "<|video_pad|>"),
+        Family("qwen3_vl", "thousandths", "<|image_pad|>", "<|video_pad|>", patch=16),
+    )
 }
 
 
@@ -58,25 +82,3 @@ def frame_grid(config: Any) -> int:
     """Pixels that a frame's sides must be a multiple of: patch size times merge size."""
     vision = config.vision_config
     return int(vision.patch_size) * int(vision.spatial_merge_size)
-
-
-def fit_frame(width: int, height: int, *, grid: int, max_pixels: int) -> tuple[int, int]:
-    """The frame size that the model gets: sides on the patch grid, about the same shape, at most `max_pixels`.
-
-    Resized before either side sees it, so that the trainer and vLLM count the same image tokens.
-
-    >>> fit_frame(96, 96, grid=24, max_pixels=2304)
-    (48, 48)
-    >>> fit_frame(640, 360, grid=28, max_pixels=200704)
-    (588, 336)
-    """
-    shrink = min(1.0, (max_pixels / (width * height)) ** 0.5)
-    columns = max(1, round(width * shrink / grid))
-    rows = max(1, round(height * shrink / grid))
-    while columns * rows * grid * grid > max_pixels and columns * rows > 1:
-        # Give up a column or a row, whichever leaves the shape nearer to the picture's.
-        if rows == 1 or (columns > 1 and columns / rows > width / height):
-            columns -= 1
-        else:
-            rows -= 1
-    return columns * grid, rows * grid

@@ -8,16 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trl import GRPOConfig, ModelConfig, get_peft_config
+from trl import GRPOConfig, ModelConfig
 
 from data_prep.stages import Stage, StageError
+from recipe import preflight
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete, spent_on
+from recipe.checks_data import batches_are_even
 from recipe.cli import Parser, run
 from recipe.dataset import RowBuilder, load_mixture
 from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
-from recipe.rewards import reward_functions
+from recipe.lora import peft_config, save_whole
+from recipe.rewards import Reward, weighted_rewards
 from recipe.trainers import GroundingGRPOTrainer
 from recipe.wandb_run import keep_run
 
@@ -33,13 +36,26 @@ def check_enough(records: int, training_args: GRPOConfig) -> None:
     Raises:
         StageError: Fewer records than one rollout has prompts.
     """
-    samples, each = training_args.generation_batch_size, training_args.num_generations
-    if records * each < samples:
-        raise StageError(
-            f"{records} records, but a rollout of {samples} samples takes {samples // each} prompts with "
-            f"{each} samples each: give more records, or lower --per_device_train_batch_size or "
-            "--steps_per_generation"
+    for finding in batches_are_even(training_args.generation_batch_size, training_args.num_generations, records):
+        raise StageError(finding.text)
+
+
+def chosen_rewards(script_args: GRPOArguments, training_args: GRPOConfig) -> tuple[list[Reward], list[float]]:
+    """The reward functions and weights of the settings.
+
+    Raises:
+        StageError: They do not fit each other.
+    """
+    try:
+        return weighted_rewards(
+            script_args.reward,
+            training_args.reward_weights,
+            format_weight=script_args.format_weight,
+            length_weight=script_args.length_weight,
+            max_completion_length=training_args.max_completion_length,
         )
+    except ValueError as error:
+        raise StageError(str(error)) from None
 
 
 def held_out(trainer: GroundingGRPOTrainer, builder: RowBuilder, processor: Any, args: GRPOArguments) -> HeldOut:
@@ -59,9 +75,12 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     """Run the stage; does nothing if its folder holds the same stage already."""
     # Data
     check_whole_rollouts(training_args)
+    rewards, weights = chosen_rewards(script_args, training_args)
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
+    if not stage.is_complete(quiet=True):
+        preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
     keep_run(stage.folder, training_args.report_to)
@@ -74,16 +93,18 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     # Trainer
     checkpoint = last_complete(stage.folder)
     spent_before = spent_on(checkpoint)  # read now: the next checkpoint may take its place
+    training_args.reward_weights = weights
     trainer = GroundingGRPOTrainer(
         model=model,
-        reward_funcs=reward_functions(script_args.reward),
+        reward_funcs=rewards,
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
-        peft_config=get_peft_config(model_args),
+        peft_config=peft_config(model_args, model.config),
         callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
+    trainer.dynamic_sampling = script_args.dynamic_sampling
     builder.clock = trainer.clock
     if script_args.held_out_every:
         trainer.add_callback(held_out(trainer, builder, processor, script_args))
@@ -92,7 +113,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Save
-    trainer.save_model(training_args.output_dir)
+    save_whole(trainer, model_args)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
         stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=spent_before)

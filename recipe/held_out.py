@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from data_prep.records import read_records
@@ -21,9 +21,9 @@ class HeldOut(TrainerCallback):
     Every process answers all clips: generation under ZeRO-3 needs them all, and there are few.
 
     Args:
-        trainer: a trainer with `extra_logs` (`recipe.phases`).
+        trainer: the trainer whose model answers and whose log takes the numbers.
         tracks: track file; its first `clips` records that have a true track are used.
-        every: optimiser steps; a multiple of `logging_steps`, or the numbers wait for the next log.
+        every: optimiser steps.
         longest: most tokens of an answer.
     """
 
@@ -44,7 +44,7 @@ class HeldOut(TrainerCallback):
             self.measure()
 
     def measure(self) -> dict[str, float]:
-        """Answer the clips and hand the numbers to the trainer's next log."""
+        """Answer the clips and log the numbers at this very step."""
         trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
         was_training = trainer.model.training
         scales: dict[str, Any] = {}
@@ -60,5 +60,8 @@ class HeldOut(TrainerCallback):
             model.train(was_training)
         found = metrics(score_records(self.records, self.answers, lambda record: tuple(scales[record["id"]])))
         logged = {NAMES[name]: float(found[name]) for name in NAMES}
-        trainer.extra_logs |= logged
+        # Not GRPOTrainer.log, which empties its metrics; and any log takes back that a training log is due.
+        due = trainer.control.should_log
+        Trainer.log(trainer, dict(logged))
+        trainer.control.should_log = due
         return logged

@@ -58,16 +58,12 @@ class PhaseTimes:
 
     Overrides the methods that are the phases; TRL's own profiling goes to W&B alone, on W&B's clock, and not into
     `trainer_state.json`. It can go when TRL logs its phases with its metrics.
-
-    Attributes:
-        extra_logs: numbers that are logged with the next training log, once.
     """
 
     clock: PhaseClock
-    extra_logs: dict[str, float]
 
     def __init__(self, *args: Any, callbacks: list[Any] | None = None, **kwargs: Any) -> None:
-        self.clock, self.extra_logs = PhaseClock(), {}
+        self.clock = PhaseClock()
         super().__init__(*args, callbacks=[self.clock, *(callbacks or [])], **kwargs)  # type: ignore[call-arg]
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -84,6 +80,5 @@ class PhaseTimes:
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a training log, not an evaluation's and not the summary at the end
-            logs = logs | self.clock.take() | self.extra_logs
-            self.extra_logs = {}
+            logs = logs | self.clock.take()
         super().log(logs, start_time)  # type: ignore[misc]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trl import ModelConfig, SFTConfig, get_peft_config
+from trl import ModelConfig, SFTConfig
 
 from data_prep.stages import Stage
+from recipe import preflight
 from recipe.arguments import StageArguments
 from recipe.checkpoints import MarkComplete, begin, last_complete, spent_on
 from recipe.cli import Parser
 from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
+from recipe.lora import peft_config, save_whole
 from recipe.trainers import GroundingSFTTrainer
 from recipe.wandb_run import keep_run
 from recipe.wrong_image import wrong_image_loss_ratio
@@ -28,6 +30,8 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     settings = vars(script_args) | vars(model_args) | training_args.to_dict()
     inputs = stage_inputs(script_args, model_args)
     stage = Stage(Path(training_args.output_dir), name, settings, inputs)
+    if not stage.is_complete(quiet=True):
+        preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
     keep_run(stage.folder, training_args.report_to)
@@ -46,7 +50,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
-        peft_config=get_peft_config(model_args),
+        peft_config=peft_config(model_args, model.config),
         callbacks=[MarkComplete(spent_before)],
     )
     trainer.vision_learning_rate = script_args.vision_learning_rate
@@ -55,7 +59,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Save
-    trainer.save_model(training_args.output_dir)
+    save_whole(trainer, model_args)
     trainer.save_state()
     results = {}
     if script_args.validation_tracks:

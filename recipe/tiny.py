@@ -10,7 +10,7 @@ its vocabulary, which sets much of the cost of a step on a CPU, holds what they 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,8 +119,8 @@ UNITS = "|".join(
 )
 
 
-def build_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE over the units above."""
+def build_tokenizer(texts: Iterator[str], special_tokens: Sequence[str] = SPECIAL_TOKENS) -> PreTrainedTokenizerFast:
+    """A byte-level BPE over the units above; the first special token ends a text and pads it."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -132,16 +132,16 @@ def build_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     trainer = trainers.BpeTrainer(
         vocab_size=2000,
         min_frequency=20,
-        special_tokens=SPECIAL_TOKENS,
+        special_tokens=list(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
-        eos_token="<|endoftext|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=SPECIAL_TOKENS[1:],
+        eos_token=special_tokens[0],
+        pad_token=special_tokens[0],
+        additional_special_tokens=list(special_tokens[1:]),
         padding_side="left",
         model_max_length=8192,
         clean_up_tokenization_spaces=False,

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
+from recipe.dynamic_sampling import DynamicSampling
 from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
 
@@ -62,5 +63,5 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
         self.model_accepts_loss_kwargs = True
 
 
-class GroundingGRPOTrainer(PhaseTimes, TwoRates, ImageGRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`, times by phase, and vLLM rollouts that see what the trainer sees."""
+class GroundingGRPOTrainer(PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
+    """GRPOTrainer with `vision_learning_rate`, `dynamic_sampling`, times by phase, and vLLM that sees what it sees."""

@@ -2,11 +2,12 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.aggregate import METHODS, aggregate, aggregate_frames
+from data_prep.aggregate import METHODS, aggregate, aggregate_frames, aggregate_rows
 from data_prep.seconds import exact_fps, frame_time, second_of_frame
 
 NTSC = Fraction(30000, 1001)
@@ -165,6 +166,40 @@ def test_boxes_stay_inside_the_hull_of_their_frames(frames, fps, method, rate):
             assert min(values) <= value[edge] <= max(values)
         if method in ("middle", "sampled"):
             assert value in by_second[second]
+
+
+def rows_of(frames):
+    """The arrays of a mapping."""
+    seen = {frame: value for frame, value in sorted(frames.items()) if value is not None}
+    return np.array(list(seen), np.int64), np.array(list(seen.values()), float).reshape(-1, 4)
+
+
+@settings(deadline=None, derandomize=True)
+@given(frames_strategy, rates, st.sampled_from(METHODS))
+def test_arrays_give_the_same_numbers_to_the_last_bit(frames, fps, method):
+    expected = {second: list(value) for second, value in aggregate_frames(frames, fps, method).items()}
+    assert aggregate_rows(*rows_of(frames), fps, method) == expected
+
+
+@pytest.mark.parametrize("fps", [10, 29.97, NTSC, 60, 0.1234567890123, 9999.87654321])
+def test_arrays_far_from_the_beginning(fps):
+    # Numerators of many digits times frames late in a day: whole numbers beyond 64 bits.
+    frames = {frame: box(frame % 97) for frame in (0, 1, 10**6, 10**9, 2**31 - 2, 2**31 - 1)}
+    assert aggregate_rows(*rows_of(frames), fps) == {
+        second: list(value) for second, value in aggregate_frames(frames, fps).items()
+    }
+
+
+@pytest.mark.parametrize("fps", [*range(10, 61), 23.976, 29.97, NTSC, 59.94])
+def test_seconds_that_are_bounded_exactly_at_every_rate(fps):
+    # Second k begins at frame ceil(k * fps) and no frame is lost or counted twice.
+    count = int(7 * exact_fps(fps)) + 3
+    found = aggregate_rows(*rows_of({frame: box(frame) for frame in range(count)}), fps)
+    for second, value in found.items():
+        begin = -(-second * exact_fps(fps) // 1)
+        end = min(-(-(second + 1) * exact_fps(fps) // 1), count)
+        assert value[0] == pytest.approx((begin + end - 1) / 2)
+    assert list(found) == list(range(8))
 
 
 @settings(deadline=None, derandomize=True)

@@ -55,6 +55,9 @@ WRONG = [
     (grounding(fps=0), "field fps: 0"),
     (grounding(fps=math.nan), "field fps: nan"),
     (grounding(fps="25"), "field fps: 25"),
+    (grounding(rate=0), "field rate: 0, expected frames a second, above 0"),
+    (grounding(rate="2"), "field rate: 2"),
+    (grounding(rate=True), "field rate: True"),
     (grounding(seconds=0), "field seconds: 0"),
     (grounding(seconds=12), "field seconds: 12, expected at most 11 for clip [0.0, 10.01]"),
     (grounding(clip=[3, 3]), "field clip: [3, 3], expected 0 <= start_s < end_s"),
@@ -159,7 +162,7 @@ def test_the_schema_refuses_only_what_is_refused(record):
 
 def test_the_schema_itself_is_valid_and_names_all_fields():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks"}
+    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks", "rate"}
     assert SCHEMA["properties"]["schema"]["const"] == SCHEMA_VERSION
     assert SCHEMA["properties"]["kind"]["enum"] == list(validation.KINDS)
 
@@ -188,7 +191,7 @@ json_values = st.recursive(
 @settings(deadline=None, derandomize=True)
 @given(st.sampled_from([grounding(), scene(), question()]), st.data())
 def test_any_change_is_taken_or_refused_with_a_message(record, data):
-    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks"]))
+    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks", "rate"]))
     changed = record | {field: data.draw(json_values)}
     try:
         valid = validate_record(changed)
@@ -196,3 +199,48 @@ def test_any_change_is_taken_or_refused_with_a_message(record, data):
         assert "\n" not in str(error)
     else:
         assert VALIDATOR.is_valid(changed) and VALIDATOR.is_valid(valid)
+
+
+ODD_VALUES = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        1,
+        10,
+        -1,
+        2**31,
+        1 << 21,
+        0.0,
+        0.5,
+        1e308,
+        math.inf,
+        math.nan,
+        "",
+        " ",
+        "a",
+        "\x1f",
+        "\xe4",
+        "../a",
+    ]
+    + ["/a", "a/b.mp4", "a//b", "a.", "caption", "qa", "scene", "tracking", [], [0, 3], [6.0, 8.0], [0.0, 10.0]]
+    + [[8, 6], [0.0, math.nan], {}, [state(7)], [state(6), state(6)], [{"second": 6}], [state(6, (0, 0, 1, 1))]]
+    + [[state(6, (0.5, 0.1, 0.4, 0.2))], [state(6, (0.1, 0.1, 0.2, math.nan))], [state(6.0)], [state(True)]]
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=800)
+@given(
+    st.sampled_from([grounding, scene, question, caption]),
+    st.dictionaries(st.sampled_from([*validation.FIELDS, "tracks", "rate", "added"]), ODD_VALUES, max_size=3),
+    st.lists(st.sampled_from(validation.FIELDS), max_size=1),
+)
+def test_the_quick_checks_let_nothing_pass_that_the_thorough_ones_refuse(make, changes, gone):
+    record = {field: value for field, value in (make() | changes).items() if field not in gone}
+    if validation._is_plain(record):
+        assert validation._validated(record) == validation._ordered(record)
+
+
+def test_plain_records_take_the_quick_way():
+    for record in (grounding(), question(), caption(), question(fps=25.0, width=4, height=4)):
+        assert validation._is_plain(record)

@@ -154,3 +154,40 @@ def test_right_settings_arrive_and_the_command_line_wins(tmp_path):
     parse = Parser((Settings,)).parse_args_and_config
     assert parse(["--config", str(path)]) == (Settings(1e-3, ["a", "b"]),)
     assert parse(["--config", str(path), "--learning_rate", "2"]) == (Settings(2.0, ["a", "b"]),)
+
+
+@dataclass
+class Overlaid:
+    rate: float = 0.1
+    steps: int = 1
+    names: list[str] = field(default_factory=list)
+
+
+def test_a_later_settings_file_beats_an_earlier_one_and_the_command_line_both(tmp_path):
+    (tmp_path / "a.yaml").write_text("rate: 0.5\nsteps: 5\nnames: [x]\n")
+    (tmp_path / "b.yaml").write_text("rate: 0.7\n")
+    both = ["--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml")]
+    assert Parser((Overlaid,)).parse_args_and_config(both) == (Overlaid(0.7, 5, ["x"]),)
+    assert Parser((Overlaid,)).parse_args_and_config(both[2:] + both[:2]) == (Overlaid(0.5, 5, ["x"]),)
+    assert Parser((Overlaid,)).parse_args_and_config([*both, "--rate", "0.9"]) == (Overlaid(0.9, 5, ["x"]),)
+    (tmp_path / "b.yaml").write_text("raet: 0.7\n")
+    with pytest.raises(ValueError, match="unknown key 'raet' in the YAML file; did you mean 'rate'"):
+        Parser((Overlaid,)).parse_args_and_config(both)
+    (tmp_path / "b.yaml").write_text("- 1\n")
+    with pytest.raises(ValueError, match=r"b\.yaml: expected a YAML mapping"):
+        Parser((Overlaid,)).parse_args_and_config(both)
+
+
+def test_settings_for_a_gpu_are_read_anywhere():
+    """And only read: what TrainingArguments asks of the machine elsewhere is as it was."""
+    from transformers import training_args
+    from trl import SFTConfig
+
+    upstream = training_args.is_torch_bf16_gpu_available
+    words = ["--output_dir", "unused", "--bf16", "true"]
+    (settings,) = Parser((SFTConfig,)).parse_args_and_config(words)
+    assert settings.bf16
+    assert training_args.is_torch_bf16_gpu_available is upstream
+    with pytest.raises(ValueError):
+        Parser((SFTConfig,)).parse_args_and_config([*words, "--fp16", "true"])
+    assert training_args.is_torch_bf16_gpu_available is upstream

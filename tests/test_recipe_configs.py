@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.stages import StageError
 from recipe import before_after, evaluate, grpo, reward_study, study_lift, supervised, table1, tiny
 
 CONFIGS = Path("recipe/configs")
+FAMILIES = {
+    "glm-4.1v-9b": "zai-org/GLM-4.1V-9B-Thinking",
+    "glm-4.6v-flash": "zai-org/GLM-4.6V-Flash",
+    "qwen2.5-vl-7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3-vl-8b": "Qwen/Qwen3-VL-8B-Instruct",
+}
 PARSERS = {
     "cpt": [supervised.parse],
     "sft": [supervised.parse],
@@ -15,13 +22,18 @@ PARSERS = {
     "study": [study_lift.parse],
     "reward-study": [reward_study.parse],
     "model": [tiny.parse],
+    "supervised": [supervised.parse],  # an overlay
     "table1": [table1.parse],
 }
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "data")
 
 
 def test_the_tree_holds_them():
-    assert {path.stem for path in FILES if path.parent.name in ("tiny", "configs")} == PARSERS.keys()
+    own = {path.stem for path in FILES if path.parent.name in ("tiny", "configs")}
+    assert own == PARSERS.keys() - {"supervised"}
+    for name in FAMILIES:
+        assert {path.stem for path in FILES if path.parent.name == name} == {"cpt", "sft", "grpo", "eval"}
+    assert {path.stem for path in FILES if path.parent.name == "peft"} == {"supervised", "grpo"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -46,8 +58,9 @@ def test_the_command_line_beats_the_yaml():
     assert training.learning_rate == 5e-6
 
 
-def test_grpo_is_the_papers():
-    script, training, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml"])
+@pytest.mark.parametrize("recipe", ["tiny", *FAMILIES])
+def test_grpo_is_the_papers(recipe):
+    script, training, _ = grpo.parse(["--config", f"recipe/configs/{recipe}/grpo.yaml"])
     assert (training.epsilon, training.epsilon_high, training.beta) == (0.2, 0.28, 0.0)
     assert training.scale_rewards == "group"
     assert training.loss_type == "grpo"
@@ -58,3 +71,59 @@ def test_grpo_is_the_papers():
 def test_an_unknown_reward_is_named():
     with pytest.raises(ValueError, match="reward 'vioux' is unknown; choose one of tiou_mviou, mviou, viou, tiou"):
         grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "vioux"])
+
+
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_the_stages_of_a_large_recipe_follow_each_other(recipe):
+    """Each begins from the checkpoint that the one before leaves; the first from the published one."""
+    folder = f"runs/{recipe}"
+    _, cpt, cpt_model = supervised.parse(["--config", f"recipe/configs/{recipe}/cpt.yaml"])
+    _, sft, sft_model = supervised.parse(["--config", f"recipe/configs/{recipe}/sft.yaml"])
+    script, rl, rl_model = grpo.parse(["--config", f"recipe/configs/{recipe}/grpo.yaml"])
+    assert cpt_model.model_name_or_path == FAMILIES[recipe]
+    assert (cpt.output_dir, sft.output_dir, rl.output_dir) == (
+        f"{folder}/cpt",
+        f"{folder}/sft",
+        f"{folder}/grpo-tiou_mviou-s0",
+    )
+    assert (sft_model.model_name_or_path, rl_model.model_name_or_path) == (cpt.output_dir, sft.output_dir)
+    for training in (cpt, sft, rl):
+        assert training.bf16
+        assert not training.use_cpu
+        assert training.gradient_checkpointing
+    assert cpt.max_length is sft.max_length is None
+    assert rl.steps_per_generation == 2 * rl.gradient_accumulation_steps, "the clip acts"
+    assert rl.use_vllm
+    assert (script.format_weight, script.length_weight, script.dynamic_sampling) == (0, 0, 0)
+    assert not any(model.use_peft for model in (cpt_model, sft_model, rl_model)), "LoRA is an overlay"
+
+
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_the_lora_overlay_changes_what_it_states(recipe, stage):
+    parse = grpo.parse if stage == "grpo" else supervised.parse
+    own = ["--config", f"recipe/configs/{recipe}/{stage}.yaml"]
+    overlay = f"recipe/configs/peft/{'grpo' if stage == 'grpo' else 'supervised'}.yaml"
+    plain, over = parse(own), parse([*own, "--config", overlay])
+    before = {key: value for part in plain for key, value in vars(part).items()}
+    after = {key: value for part in over for key, value in vars(part).items()}
+    changed = {key for key in before if str(before[key]) != str(after[key])}
+    stated = {"use_peft", "lora_r", "lora_alpha", "lora_dropout", "learning_rate", "vision_learning_rate"}
+    assert changed - {"logging_dir", "distributed_state", "deepspeed_plugin"} == stated
+    assert after["learning_rate"] == pytest.approx(10 * before["learning_rate"])
+    assert parse([*own, "--config", overlay, "--lora_r", "8"])[2].lora_r == 8
+
+
+def test_reward_weights_and_extras():
+    words = ["--config", "recipe/configs/glm-4.1v-9b/grpo.yaml", "--reward_weights", "1.0", "0.5"]
+    script, training, _ = grpo.parse([*words, "--format_weight", "0.1", "--length_weight", "0.2"])
+    functions, weights = grpo.chosen_rewards(script, training)
+    assert weights == [1.0, 0.5, 0.1, 0.2]
+    names = [function.__name__ for function in functions]
+    assert names == ["tiou_reward", "mviou_reward", "format_reward", "soft_overlong_punishment_reward"]
+    # 2048 tokens at most: no punishment up to 4/5 of them (1639), then down to -1
+    lengths = [[0] * tokens for tokens in (100, 1639, 2048)]
+    assert functions[-1](completion_ids=lengths) == [0.0, 0.0, -1.0]
+    script, training, _ = grpo.parse([*words, "--reward", "viou"])
+    with pytest.raises(StageError, match="reward viou has 1 functions"):
+        grpo.chosen_rewards(script, training)

@@ -80,6 +80,6 @@ def test_the_builder_fits_the_model_and_its_processor(tiny_base):
 def test_the_rewards_by_name():
     assert reward_functions("tiou_mviou") == [tiou_reward, mviou_reward]
     assert reward_functions("viou") == [viou_reward]
-    assert REWARDS.keys() == {"tiou_mviou", "mviou", "viou", "tiou"}
+    assert REWARDS.keys() == {"tiou_mviou", "mviou", "viou", "tiou", "tiou_viou"}
     with pytest.raises(ValueError, match="reward 'iou' is unknown; choose one of tiou_mviou, mviou, viou, tiou"):
         GRPOArguments(reward="iou")

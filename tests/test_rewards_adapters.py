@@ -1,7 +1,13 @@
 """The adapters, called as the trainers call them: argument names and shapes as read in the named releases."""
 
+import asyncio
 import inspect
 import json
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import pytest
 import torch
@@ -75,6 +81,43 @@ def test_openrlhf():
     silent = prompt.replace("<|image|>", "<|image|>" * 5) + "I do not know"
     nothing = openrlhf.reward_func([silent], [prompt], [TRUTH])
     assert nothing["rewards"] == [0.0], "the example in the prompt is no answer"
+
+
+def recorded_verifiers():
+    """What the block uses of verifiers 0.4.0 (v1/task.py, v1/utils/decorators.py): data, marks, keyed scores."""
+    module = types.ModuleType("verifiers.v1")
+
+    class TaskData:
+        def __init__(self, **fields):
+            self.__dict__.update(fields)
+
+    class Task(Generic[TypeVar("Data")]):
+        def __init__(self, data):
+            self.data = data
+
+    def mark(name):
+        return lambda function: setattr(function, name, True) or function
+
+    module.TaskData, module.Task, module.Trace = TaskData, Task, object
+    module.reward, module.metric = mark("reward"), mark("metric")
+    return module
+
+
+def test_verifiers(monkeypatch):
+    """The page's block, with the names of verifiers 0.4.0 as recorded above: it need not be installed."""
+    page = (Path(__file__).parents[1] / "docs" / "trainers.md").read_text()
+    (block,) = re.findall(r"```python\n(import verifiers.*?)```", page, re.DOTALL)
+    package = types.ModuleType("verifiers")
+    package.v1 = recorded_verifiers()
+    monkeypatch.setitem(sys.modules, "verifiers", package)
+    monkeypatch.setitem(sys.modules, "verifiers.v1", package.v1)
+    names = {}
+    exec(compile(block, "docs/trainers.md", "exec"), names)
+    task = names["Grounding"](names["GroundingData"](prompt="Where is the dog?", truth=TRUTH))
+    trace = types.SimpleNamespace(last_reply=f"<think>It runs.</think>{HALF}")
+    assert task.overlap.reward and task.vIoU.metric
+    assert asyncio.run(task.overlap(trace)) == {"tIoU": 0.5, "mvIoU": 1.0}
+    assert asyncio.run(task.vIoU(trace)) == 0.5
 
 
 @pytest.mark.parametrize(

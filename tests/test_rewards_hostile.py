@@ -1,60 +1,44 @@
 """Text made to break a parser: nothing is raised, and a million characters are no matter of hours."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.attacks import ATTACKS, ENTRY, READERS
 from stvg_rewards import Answer, parse_answer, tiou_reward
 
-ENTRY = '{"label": "a", "bbox_2d": [1, 2, 3, 4]}'
 TRUTH = [{"second": 0, "box": [0.0, 0.0, 0.5, 0.5]}]
-
-# Each makes a text of about n characters.
-ATTACKS = {
-    "open braces": lambda n: "{" * n,
-    "open brackets": lambda n: "[" * n,
-    "open objects": lambda n: '{"a":' * (n // 5),
-    "open lists of objects": lambda n: '{"0":[' * (n // 6),
-    "deep list": lambda n: '{"0":' + "[" * (n // 2) + "]" * (n // 2) + "}",
-    "deep object": lambda n: '{"0":' * (n // 6) + "0" + "}" * (n // 6),
-    "closing braces": lambda n: "}" * n,
-    "wrong closers": lambda n: '{"0": [' + "}]" * (n // 2),
-    "brackets left open": lambda n: '{"0": [' + '[{"a":' * (n // 12) + "}]" * (n // 12),
-    "empty objects": lambda n: "{}" * (n // 2),
-    "broken objects": lambda n: '{"a" }' * (n // 6),
-    "braces and spaces": lambda n: "{ " * (n // 2),
-    "brace and spaces": lambda n: "{" + " " * n,
-    "quotes": lambda n: '{"' + '"' * n,
-    "backslashes": lambda n: '{"' + "\\" * n,
-    "escaped quotes": lambda n: '{"' + '\\"' * (n // 2),
-    "open string": lambda n: '{"a": "' + "b" * n,
-    "open strings": lambda n: '{"a": "b\n' * (n // 9),
-    "commas": lambda n: '{"0": [' + "," * n,
-    "colons": lambda n: '{"0"' + ":" * n,
-    "many keys": lambda n: "{" + ",".join(f'"{k}":[]' for k in range(n // 11)) + "}",
-    "one key many times": lambda n: "{" + ",".join(['"0":[]'] * (n // 7)) + "}",
-    "many labels": lambda n: '{"0":[' + ",".join(f'{{"label":"{k}"}}' for k in range(n // 18)) + "]}",
-    "one label many times": lambda n: '{"0":[' + ",".join([ENTRY] * (n // 40)) + "]}",
-    "long number": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,' + "9" * n + "]}]}",
-    "long fraction": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,0.' + "9" * n + "]}]}",
-    "long exponent": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,1e' + "9" * n + "]}]}",
-    "many long numbers": lambda n: '{"0":[{"label":"a","bbox_2d":[' + ",".join(["9" * 300] * (n // 301)) + "]}]}",
-    "long key": lambda n: '{"' + "9" * n + '":[]}',
-    "key of zeros": lambda n: '{"0.' + "0" * n + 'x":[]}',
-    "key of spaces": lambda n: '{"3' + " " * n + 'x":[]}',
-    "reasoning tags": lambda n: "</think>" * (n // 8),
-    "slashes": lambda n: "/" * n,
-    "fences": lambda n: "```json\n" * (n // 8),
-    "NUL": lambda n: "\x00" * n,
-    "lone surrogates": lambda n: '{"\ud800' * (n // 3),
-    "escaped surrogates": lambda n: '{"0":[{"label":"' + "\\ud800" * (n // 6) + '"}]}',
-    "NaN": lambda n: '{"0":[{"label":"a","bbox_2d":[' + ",".join(["NaN", "-Infinity"] * (n // 14)) + "]}]}",
-}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_million_characters(attack):
     assert isinstance(parse_answer(ATTACKS[attack](1_000_000)), Answer)
+
+
+@pytest.mark.slow
+def test_a_million_keys():
+    text = "{" + ",".join(f'"{k}":[]' for k in range(1_000_000)) + "}"
+    assert parse_answer(text).complete
+    assert not parse_answer(text[:-1]).complete  # the same through the scanner
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_time_grows_with_the_text_and_not_with_its_square(attack):
+    """Eight times the text: eight times the work, where a quadratic reader would need 64 times. A wide margin."""
+
+    def cpu_seconds(read, text):
+        spent = []
+        for _ in range(2):
+            begin = time.process_time()
+            read(text)
+            spent.append(time.process_time() - begin)
+        return min(spent)
+
+    short, long = ATTACKS[attack](8_000), ATTACKS[attack](64_000)
+    for read in READERS.values():
+        assert cpu_seconds(read, long) < 24 * cpu_seconds(read, short) + 0.05
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -91,7 +91,7 @@ answers = st.dictionaries(
 )
 
 
-@given(answers, st.sampled_from([None, 4, 5000]), st.sampled_from([(10, 10), (7, 9.5)]))
+@given(answers, st.sampled_from([None, 4, 5000]), st.sampled_from([(10, 10), (7, 9.5), (10, 2049)]))
 def test_fast_and_careful_reading_agree(value, seconds, scale):
     text = json.dumps(value)
     fast = parse_answer(text, seconds=seconds, scale=scale)

@@ -6,6 +6,7 @@ python -m data_prep activitynet --annotations val_1.json --out captions.jsonl
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Convert."""
-    convert(NAME, read, args)
+    convert(NAME, read, args, has_frames=False)
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a sentence."""
     root: Path = args.annotations
-    for path in [root] if root.is_file() else sorted(root.glob("*.json")):
-        split = args.split or path.stem.split("_")[0]
+    # Beside the captions the data set has lists of ids.
+    paths = [root] if root.is_file() else sorted(p for p in root.glob("*.json") if not p.stem.endswith("_ids"))
+    for path in paths:
+        split = path.stem.split("_")[0]
+        if root.is_dir() and args.split not in (None, split, path.stem):
+            continue
+        split = args.split or split
         for vid, record in read_object(path):
             yield from items_of(vid, record, f"{NAME}/{split}/{path.stem}/{vid}", split, args)
 
@@ -44,24 +50,30 @@ def items_of(vid: str, record: Any, place: str, split: str, args: argparse.Names
     """Sentences of one video."""
     try:
         times, sentences, duration = record["timestamps"], record["sentences"], float(record["duration"])
-        if len(times) != len(sentences):
-            yield Dropped(place, Reason.WRONG_LENGTH, f"{len(times)} timestamps, {len(sentences)} sentences")
-            return
-    except (KeyError, TypeError, ValueError) as error:
+        if type(times) is not list or type(sentences) is not list or not 0 < duration < math.inf:
+            raise TypeError(f"timestamps, sentences and a duration, found {duration} s")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         yield Dropped(place, Reason.MALFORMED, f"{type(error).__name__} {error}")
         return
+    if len(times) != len(sentences):
+        yield Dropped(place, Reason.WRONG_LENGTH, f"{len(times)} timestamps, {len(sentences)} sentences")
+        return
+    if not sentences:
+        yield Dropped(place, Reason.NO_QUERY, "no sentence")
+    video = f"{vid}.{args.extension}"
     for number, (pair, sentence) in enumerate(zip(times, sentences, strict=True)):
         name = f"{place}/{number}"
         try:
-            start, end = sorted(float(value) for value in pair)
-            sentence = str(sentence).strip()
-        except (TypeError, ValueError) as error:
+            start, end = pair
+            start, end = float(start), min(float(end), duration)
+        except (TypeError, ValueError, OverflowError) as error:
             yield Dropped(name, Reason.MALFORMED, f"timestamp {pair!r:.60}: {error}")
             continue
-        if not 0 <= start < min(end, duration):
-            yield Dropped(name, Reason.BAD_SPAN, f"{[start, end]} of {duration} s")
-        elif not sentence:
+        if not 0 <= start < end:
+            yield Dropped(name, Reason.BAD_SPAN, f"timestamp {pair!r:.60} of {duration} s")
+        elif type(sentence) is not str:
+            yield Dropped(name, Reason.MALFORMED, f"sentence {sentence!r:.60}, expected text")
+        elif not sentence.replace("\xa0", " ").strip():
             yield Dropped(name, Reason.NO_QUERY, "the caption is empty")
         else:
-            clip = (start, min(end, duration))
-            yield Text(name, split, "caption", f"{vid}.{args.extension}", QUESTION, sentence, clip)
+            yield Text(name, split, "caption", video, QUESTION, sentence, (start, end))

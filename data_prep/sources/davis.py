@@ -2,20 +2,24 @@
 
     python -m data_prep davis --annotations Annotations/480p --fps 24 --out davis.jsonl
 
-0 is background and 255 void. The file's number is the frame's; the first is the clip's first frame.
+0 is background and 255 void. The file's number is the frame's; the first is the clip's first frame. --split takes the
+videos that the data set's list of that split names (ImageSets).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.audit import Audit
+from data_prep.boxes import frame_boxes
 from data_prep.convert import Dropped, Item, Target, add_arguments, convert
 from data_prep.reasons import Reason
-from data_prep.sources.masks import Box, boxes_of_ids, read_ids
+from data_prep.sources.masks import Box, boxes_of_ids, masks_of, numbered_masks
 from data_prep.sources.rows import BadFile
+from data_prep.sources.splits import names_in
 from data_prep.wording import prompt
 
 __all__ = ["add_arguments", "run"]
@@ -29,34 +33,39 @@ def run(args: argparse.Namespace) -> None:
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item an object of a video."""
-    folders = sorted({path.parent for path in args.annotations.rglob("*.png")})
+    root: Path = args.annotations
+    split = args.split or "train"
+    folders = [root.resolve().parent] if root.is_file() else sorted({path.parent for path in root.rglob("*.png")})
+    listed = set(names_in(root.glob(f"ImageSets/**/{args.split}.txt"))) if args.split else set()
+    if listed:
+        folders = [folder for folder in folders if folder.name in listed]
+    names = Counter(folder.name for folder in folders)
     for folder in folders:
-        place = f"{NAME}/{args.split or 'train'}/{folder.name}"
+        # The same video may lie there in several sizes or from several hands.
+        name = folder.name if names[folder.name] == 1 else folder.relative_to(root).as_posix()
+        place = f"{NAME}/{split}/{name}"
         try:
-            yield from items_of(folder, place, args)
+            numbered = numbered_masks(folder)
+            if root.is_file():
+                numbered = {number: path for number, path in numbered.items() if path.name == root.name}
+            yield from items_of(folder.name, numbered, place, split, args)
         except BadFile as error:
             yield Dropped(place, error.reason, str(error))
 
 
-def items_of(folder: Path, place: str, args: argparse.Namespace) -> Iterator[Item]:
+def items_of(
+    video: str, numbered: dict[int, Path], place: str, split: str, args: argparse.Namespace
+) -> Iterator[Item]:
     """Objects of one video.
 
     Raises:
-        BadFile: a mask is no picture, has another size than the others, or its name is no number.
+        BadFile: a mask is no picture or has another size than the others.
     """
-    numbered = {}
-    for path in folder.glob("*.png"):
-        if not path.stem.isdigit():
-            raise BadFile(Reason.MALFORMED, f"{path}: its name is no frame number")
-        numbered[int(path.stem)] = path
     first, last = min(numbered), max(numbered)
     boxes: dict[int, dict[int, Box]] = {}
-    size = None
-    for number, path in sorted(numbered.items()):
-        ids = read_ids(path)
-        size = size or ids.shape
-        if ids.shape != size:
-            raise BadFile(Reason.BAD_MASK, f"{path}: {ids.shape[::-1]} pixels, expected {size[::-1]}")
+    height = width = 0
+    for number, _, ids in masks_of(numbered):
+        height, width = ids.shape
         for number_of_object, box in boxes_of_ids(ids).items():
             boxes.setdefault(number_of_object, {})[number - first] = box
     if not boxes:
@@ -66,15 +75,15 @@ def items_of(folder: Path, place: str, args: argparse.Namespace) -> Iterator[Ite
         what = f"object {number_of_object}" if len(boxes) > 1 else "main object"
         yield Target(
             id=name,
-            split=args.split or "train",
+            split=split,
             kind="tracking",
-            video=folder.name,
+            video=video,
             query=prompt("tracking", what, name, args.seed),
             label=f"object-{number_of_object}",
             num_frames=last - first + 1,
             begin=min(by_frame),
             end=max(by_frame) + 1,
-            boxes=by_frame,
-            size=(size[1], size[0]) if size else None,
+            boxes=frame_boxes(by_frame),
+            size=(width, height),
             extra={"distractors": len(boxes) - 1},
         )

@@ -3,7 +3,8 @@
     python -m data_prep got10k --annotations GOT-10k --split train --out got10k.jsonl
 
 A frame is dropped where absence.label is 1, where cover.label is 0 (nothing visible), or where width or height is not
-above 0.
+above 0. There is no sentence: prompts are ours, with the object's class and what it does. Frames are a resample of
+10 a second from the moment that meta_info.ini calls `begin`, and count from 0 here.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.audit import Audit
 from data_prep.convert import Item, add_arguments, convert
 from data_prep.reasons import Reason
-from data_prep.sources.rows import BadFile, read_flags, read_rows, read_text, xyxy
-from data_prep.sources.sot import each_sequence, tracking_item
+from data_prep.sources.rows import BadFile, read_flags, read_levels, read_rows, read_text
+from data_prep.sources.sot import each_sequence, tracking_item, visible_boxes
+from data_prep.sources.splits import folder_split, is_wanted, names_in
 
 __all__ = ["add_arguments", "run"]
 NAME = "got10k"
 FPS = 10.0
+MOST_COVER = 8  # cover.label: 0 nothing to be seen .. 8 all of it
 
 
 def run(args: argparse.Namespace) -> None:
@@ -30,48 +35,77 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sequence."""
+    """One item a sequence: the folders with a file of one, and those that a list.txt names."""
     root: Path = args.annotations
-    if args.split and (root / args.split).is_dir():
-        root = root / args.split
-    paths = sorted(root.rglob("groundtruth.txt")) or sorted(root.rglob("meta_info.ini"))
-    yield from each_sequence(NAME, [path.parent for path in paths], lambda path: item_of(path, args), args)
+    files = [path for name in ("groundtruth.txt", "meta_info.ini") for path in root.rglob(name)]
+    found = {root.parent} if root.is_file() else {path.parent for path in files}
+    if root.is_dir():
+        found |= {path.parent / name for path in root.rglob("list.txt") for name in names_in([path])}
+    pairs = [(split_of(folder, root), folder) for folder in sorted(found)]
+    pairs = [(split, folder) for split, folder in pairs if is_wanted(split, args.split)]
+    audit.count("sequences", len(pairs))
+    sequences = ((args.split or split or "train", folder) for split, folder in pairs)
+    yield from each_sequence(sequences, lambda folder, split: item_of(folder, split, args), NAME)
 
 
-def item_of(folder: Path, args: argparse.Namespace) -> Item:
+def split_of(folder: Path, root: Path) -> str | None:
+    """The split in a sequence's own name (GOT-10k_Train_000001), else that of its folders."""
+    words = folder.name.lower().split("_")
+    if len(words) == 3 and words[1] in ("train", "val", "test"):
+        return words[1]
+    return folder_split(folder / "groundtruth.txt", root)
+
+
+def item_of(folder: Path, split: str, args: argparse.Namespace) -> Item:
     """One sequence.
 
     Raises:
         BadFile: its files are missing, malformed or of different lengths.
     """
+    path = folder / "groundtruth.txt"
     meta = meta_info(folder / "meta_info.ini")
-    rows = read_rows(folder / "groundtruth.txt", 4)
+    rows = read_rows(path, 4)
     if len(rows) < 2:
-        raise BadFile(Reason.NO_TRUTH, f"{folder}: {len(rows)} line(s): the test split has the first box alone")
-    absent = read_flags(folder / "absence.label", len(rows)) if (folder / "absence.label").is_file() else []
-    cover = read_rows(folder / "cover.label", 1) if (folder / "cover.label").is_file() else []
-    if cover and len(cover) != len(rows):
-        raise BadFile(Reason.WRONG_LENGTH, f"{folder}/cover.label: {len(cover)} lines, expected {len(rows)}")
-    boxes = {}
-    for frame, row in enumerate(rows):
-        hidden = (absent and absent[frame]) or (cover and cover[frame][0] == 0)
-        box = xyxy(row)
-        if box is not None and not hidden:
-            boxes[frame] = box
-    name = " ".join(filter(None, (meta.get("motion_class"), meta.get("object_class")))) or "object"
+        raise BadFile(Reason.NO_TRUTH, f"{path}: {len(rows)} line(s): the test split has the first box alone")
+    hidden = np.zeros(len(rows), bool)
+    if (folder / "absence.label").is_file():
+        hidden |= read_flags(folder / "absence.label", len(rows))
+    if (folder / "cover.label").is_file():
+        cover = read_levels(folder / "cover.label", len(rows))
+        if not ((cover >= 0) & (cover <= MOST_COVER)).all():
+            raise BadFile(Reason.MALFORMED, f"{folder / 'cover.label'}: expected levels from 0 to {MOST_COVER}")
+        hidden |= cover == 0
+    name = meta.get("object_class") or "object"
     return tracking_item(
         NAME,
         folder.name,
-        meta.get("object_class") or "object",
-        boxes,
+        name,
+        visible_boxes(path, rows, hidden),
         len(rows),
         args,
-        video=f"{folder.parent.name}/{folder.name}",
-        query=None if name == "object" else f"the {name}",
-        fps=args.fps or FPS,
+        split=split,
+        video=f"{folder.resolve().parent.name}/{folder.resolve().name}",
+        what=" ".join(filter(None, (meta.get("motion_class"), name))),
+        fps=rate(meta.get("anno_fps", ""), folder),
         size=resolution(meta.get("resolution", "")),
-        split=args.split or folder.parent.name,
     )
+
+
+def rate(text: str, folder: Path) -> float:
+    """Frames a second of "10Hz"; 10 where it is not stated.
+
+    Raises:
+        BadFile: no rate.
+
+    >>> rate("10Hz", Path()), rate("", Path())
+    (10.0, 10.0)
+    """
+    if not text:
+        return FPS
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?) *[Hh]z", text)
+    if not match:
+        raise BadFile(Reason.BAD_FPS, f"{folder / 'meta_info.ini'}: anno_fps {text[:40]!r}, expected such as 10Hz")
+    return float(match.group(1))
 
 
 def meta_info(path: Path) -> dict[str, str]:

@@ -11,18 +11,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_prep.audit import Audit
+from data_prep.boxes import FrameBoxes
 from data_prep.convert import Dropped, Item, Target, add_arguments, convert
 from data_prep.json_stream import read_object
 from data_prep.reasons import Reason
 from data_prep.records import RecordError
+from data_prep.sources.rows import xyxy
 
 __all__ = ["add_arguments", "run"]
 NAME = "hcstvg"
 CLIP_SECONDS = 20
+# Clips of each file; v2's train set is redistributed with 9,586 of its 10,131.
 EXPECTED = {"train": 4500, "test": 1160, "train_v2": 10131, "val_v2": 3482, "query_v2": 2931}
 
 
@@ -44,25 +50,34 @@ def files_of(args: argparse.Namespace) -> list[Path]:
 
 
 def split_of(path: Path) -> str:
-    """train, val, test or query of a file's name."""
-    return path.stem.removeprefix("HCVG_").removesuffix("_v2")
+    """train, val or test of a file's name; v2's test split is its file of queries."""
+    name = path.stem.removeprefix("HCVG_").removesuffix("_v2")
+    return "test" if name == "query" else name
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a clip."""
-    paths = files_of(args)
-    counts = [EXPECTED.get(path.stem.removeprefix("HCVG_")) for path in paths]
-    if None not in counts:
-        audit.expected = sum(count for count in counts if count is not None)
-    for path in paths:
-        split = args.split or split_of(path)
-        for name, record in read_object(path):
-            yield item_of(name, record, split)
+    folders = lru_cache(maxsize=1)(folders_of_videos)
+    for path in files_of(args):
+        split = split_of(path) if args.split in (None, path.stem) else args.split
+        name = path.stem.removeprefix("HCVG_")
+        audit.expect({"clips": EXPECTED[name]} if name in EXPECTED else None)
+        for video, record in read_object(path):
+            audit.count("clips")
+            item = item_of(video, record, split)
+            if args.videos is not None and isinstance(item, Target):
+                item.video = folders(args.videos).get(video, video)
+            yield item
 
 
-def item_of(name: str, record: Any, split: str) -> Item:
+def folders_of_videos(root: Path) -> dict[str, str]:
+    """File name -> path under the video root, of all files there: v2's lie in video_parts/0 to 9."""
+    return {path.name: path.relative_to(root).as_posix() for path in sorted(root.rglob("*.*"), reverse=True)}
+
+
+def item_of(video: str, record: Any, split: str) -> Item:
     """One clip's tube, or why there is none."""
-    place = f"{NAME}/{split}/{name}"
+    place = f"{NAME}/{split}/{video}"
     if isinstance(record, str):
         return Dropped(place, Reason.NO_TRUTH, "a sentence without annotation (test split of v2)")
     try:
@@ -71,30 +86,37 @@ def item_of(name: str, record: Any, split: str) -> Item:
             height, width = record["img_size"]
         else:
             width, height = record["width"], record["height"]
-        boxes, first, count = record["bbox"], record["st_frame"] - 1, record["img_num"]
-        if not isinstance(query, str) or not all(type(v) is int for v in (width, height, first, count)):
-            raise TypeError("caption, size, st_frame or img_num")
-        tube = {
-            first + offset: (float(x), float(y), float(x) + float(w), float(y) + float(h))
-            for offset, (x, y, w, h) in enumerate(boxes)
-            if w > 0 and h > 0
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        return Dropped(place, Reason.MALFORMED, f"{type(error).__name__} {error}")
-    end = first + len(boxes)
-    if not boxes or first < 0 or end > count or count < CLIP_SECONDS:
-        return Dropped(place, Reason.BAD_SPAN, f"st_frame {first + 1} with {len(boxes)} boxes of {count} frames")
+        numbers = {"width": width, "height": height, "st_frame": record["st_frame"], "img_num": record["img_num"]}
+        listed = record["bbox"]
+        if type(query) is not str:
+            raise TypeError(f"caption {query!r:.60}, expected a sentence")
+        for key, value in numbers.items():
+            if type(value) is not int or abs(value) > 1 << 31:
+                raise TypeError(f"{key} {value!r:.60}, expected a whole number")
+        if type(listed) is not list:
+            raise TypeError(f"bbox {listed!r:.60}, expected a list of [x, y, width, height]")
+        rows = np.array(listed or np.zeros((0, 4)), np.float64)
+        if rows.ndim != 2 or rows.shape[1] != 4:
+            raise ValueError(f"bbox of shape {rows.shape}, expected rows of four numbers")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        missing = "missing field " if isinstance(error, KeyError) else ""
+        return Dropped(place, Reason.MALFORMED, f"{missing}{' '.join(str(error).split())[:200]}")
+    begin, end, count = numbers["st_frame"] - 1, numbers["st_frame"] - 1 + len(rows), numbers["img_num"]
+    if not len(rows) or begin < 0 or end > count:
+        return Dropped(place, Reason.BAD_SPAN, f"st_frame {begin + 1} with {len(rows)} boxes of {count} frames")
+    # Of no width or height: not visible. What is no number stays, and is refused as a box.
+    seen = ~((rows[:, 2] <= 0) | (rows[:, 3] <= 0))
     return Target(
         id=place,
         split=split,
         kind="declarative",
-        video=name,
+        video=video,
         query=query,
         label="person-1",
         num_frames=count,
-        begin=first,
+        begin=begin,
         end=end,
-        boxes=tube,
+        boxes=FrameBoxes(np.arange(begin, end)[seen], xyxy(rows[seen])),
         fps=count / CLIP_SECONDS,
         size=(width, height),
         extra={"one_based": True},

@@ -1,26 +1,29 @@
 """LaSOT: the data set's folders, or the toolkit's `annos` files.
 
-    python -m data_prep lasot --annotations LaSOT --size 1280x720 --out lasot.jsonl
+    python -m data_prep lasot --annotations LaSOT --size 1280x720 --fps 30 --out lasot.jsonl
 
 Pixels count from 1. A frame is dropped where it is flagged (occluded or out of view; the toolkit's `absent`) or where
-its width or height is not above 0. The sentence of nlp.txt is used as it is. The rate is 30 unless --fps is given.
+its width or height is not above 0. The sentence of nlp.txt is used as it is. No file states size or rate; most videos
+have about 30 frames a second. The sequences that testing_set.txt lists are of split test, the others of train.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.audit import Audit
 from data_prep.convert import Item, add_arguments, convert
 from data_prep.reasons import Reason
-from data_prep.sources.rows import BadFile, read_flags, read_rows, read_text, xyxy
-from data_prep.sources.sot import each_sequence, tracking_item
+from data_prep.sources.rows import BadFile, read_flags, read_rows, read_text
+from data_prep.sources.sot import each_sequence, tracking_item, visible_boxes
+from data_prep.sources.splits import is_wanted, names_in
 
 __all__ = ["add_arguments", "run"]
 NAME = "lasot"
-FPS = 30.0
+EXPECTED = {"train": 1120, "test": 280}  # sequences
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,42 +34,46 @@ def run(args: argparse.Namespace) -> None:
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a sequence."""
     root: Path = args.annotations
-    folders = sorted(root.rglob("groundtruth.txt"))
-    toolkit = root / "annos" if (root / "annos").is_dir() else root
-    paths = folders or sorted(toolkit.glob("*.txt"))
-    if not folders and (toolkit / "absent").is_dir():
-        wanted = {path.stem for path in (toolkit / "absent").glob("*.txt")}
-        paths = [path for path in paths if path.stem in wanted]
-    if not folders and len(paths) == 1400:
-        audit.expected = 1400
-    yield from each_sequence(NAME, paths, lambda path: item_of(path, args), args)
+    paths = [root] if root.is_file() else sorted(root.rglob("groundtruth.txt"))
+    if not paths:
+        toolkit = root / "annos" if (root / "annos").is_dir() else root
+        paths = sorted(path for path in toolkit.glob("*.txt") if re.fullmatch(r".+-\d+", path.stem))
+    listed = set(names_in(sorted([*root.glob("testing_set*.txt"), *root.parent.glob("testing_set*.txt")])))
+    pairs = []
+    for path in paths:
+        name = path.parent.name if path.name == "groundtruth.txt" else path.stem
+        split = ("test" if name in listed else "train") if listed else None
+        if is_wanted(split, args.split):
+            pairs.append((split, path))
+    audit.count("sequences", len(pairs))
+    if not root.is_file():
+        audit.expect({"sequences": EXPECTED.get(args.split, sum(EXPECTED.values()))})
+    sequences = ((args.split or split or "train", path) for split, path in pairs)
+    yield from each_sequence(sequences, lambda path, split: item_of(path, split, args), NAME)
 
 
-def item_of(path: Path, args: argparse.Namespace) -> Item:
+def item_of(path: Path, split: str, args: argparse.Namespace) -> Item:
     """One sequence of either layout.
 
     Raises:
         BadFile: its files are missing, malformed or of different lengths.
     """
     rows = read_rows(path, 4)
+    if not len(rows):
+        raise BadFile(Reason.NO_ANNOTATION, f"{path}: no line in it")
     if path.name == "groundtruth.txt":
-        sequence = path.parent.name
-        flags = [read_flags(path.parent / name, len(rows)) for name in ("full_occlusion.txt", "out_of_view.txt")]
-        absent = [any(pair) for pair in zip(*flags, strict=True)]
-        sentence = path.parent / "nlp.txt"
-        video = f"{path.parent.parent.name}/{sequence}/img"
+        folder = path.resolve().parent
+        sequence = folder.name
+        absent = read_flags(folder / "full_occlusion.txt", len(rows))
+        absent = absent | read_flags(folder / "out_of_view.txt", len(rows))
+        sentence = folder / "nlp.txt"
+        video = f"{folder.parent.name}/{sequence}/img"
     else:
         sequence = path.stem
         absent = read_flags(path.parent / "absent" / path.name, len(rows))
         sentence = path.parent / "nlp" / path.name
         video = f"{sequence.rsplit('-', 1)[0]}/{sequence}/img"
-    if not rows:
-        raise BadFile(Reason.NO_ANNOTATION, f"{path}: no line in it")
-    boxes = {
-        frame: box
-        for frame, (row, gone) in enumerate(zip(rows, absent, strict=True))
-        if not gone and (box := xyxy(row, shift=1)) is not None
-    }
     name = sequence.rsplit("-", 1)[0]
     query = read_text(sentence) if sentence.is_file() else None
-    return tracking_item(NAME, sequence, name, boxes, len(rows), args, video=video, query=query, fps=args.fps or FPS)
+    boxes = visible_boxes(path, rows, absent, shift=1)
+    return tracking_item(NAME, sequence, name, boxes, len(rows), args, split=split, video=video, query=query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,51 @@ from data_prep.sources.rows import BadFile
 Box = tuple[float, float, float, float]
 VOID = 255
 MOST_PIXELS = 1 << 26  # of one mask: 8192 x 8192
+MOST_FRAMES = 1 << 31
+
+
+def numbered_masks(folder: Path) -> dict[int, Path]:
+    """Frame number -> mask, in order, of a folder's PNGs.
+
+    Raises:
+        BadFile: there is none, or a name is no number.
+    """
+    numbered: dict[int, Path] = {}
+    for path in folder.glob("*.png"):
+        # Two names of one number (1.png and 01.png) would be one frame with two masks.
+        if not path.stem.isascii() or not path.stem.isdecimal() or int(path.stem[:20]) in numbered:
+            raise BadFile(Reason.MALFORMED, f"{path}: its name is no frame number of its own")
+        if int(path.stem[:20]) >= MOST_FRAMES:
+            raise BadFile(Reason.MALFORMED, f"{path}: frame number, expected below {MOST_FRAMES}")
+        numbered[int(path.stem[:20])] = path
+    if not numbered:
+        raise BadFile(Reason.NO_ANNOTATION, f"{folder}: no mask in it")
+    return dict(sorted(numbered.items()))
+
+
+def masks_of(numbered: dict[int, Path]) -> Iterator[tuple[int, Path, np.ndarray]]:
+    """(frame number, file, ids) of masks that all have one size.
+
+    Raises:
+        BadFile: a mask is no picture, or has another size than the first.
+    """
+    size = None
+    for number, path in numbered.items():
+        ids = read_ids(path)
+        size = size or ids.shape
+        if ids.shape != size:
+            raise BadFile(Reason.BAD_MASK, f"{path}: {ids.shape[::-1]} pixels, expected {size[::-1]}")
+        yield number, path, ids
 
 
 def read_ids(path: Path) -> np.ndarray:
     """The ids of a mask PNG as they are stored (palette index or grey value): uint8 (height, width).
 
     Raises:
-        BadFile: no picture, a colour picture or too large a one.
+        BadFile: no PNG, a colour picture or too large a one.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             if picture.mode not in ("P", "L", "1"):
                 raise BadFile(Reason.BAD_MASK, f"{path}: mode {picture.mode}, expected ids (P or L)")
             if picture.width * picture.height > MOST_PIXELS:
@@ -47,8 +83,19 @@ def boxes_of_ids(ids: np.ndarray) -> dict[int, Box]:
     return found
 
 
-def pieces(mask: np.ndarray, least_share: float = 0.02) -> int:
-    """Connected components of a mask, specks of less than `least_share` of it left out."""
-    numbered, _ = label(mask, structure=np.ones((3, 3)))
-    sizes = np.bincount(numbered.ravel())[1:]
-    return int((sizes >= least_share * mask.sum()).sum())
+def box_of_any(ids: np.ndarray) -> Box | None:
+    """Half-open box in pixels around all that is not 0.
+
+    >>> box_of_any(np.array([[0, 255], [0, 1]], np.uint8)), box_of_any(np.zeros((2, 2), np.uint8))
+    ((1.0, 0.0, 2.0, 2.0), None)
+    """
+    rows, columns = np.flatnonzero(ids.any(axis=1)), np.flatnonzero(ids.any(axis=0))
+    if not len(rows):
+        return None
+    return float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1
+
+
+def pieces(ids: np.ndarray, value: int, box: Box) -> int:
+    """Connected components (corners touch) of one id inside its box."""
+    left, top, right, bottom = map(int, box)
+    return int(label(ids[top:bottom, left:right] == value, structure=np.ones((3, 3)))[1])

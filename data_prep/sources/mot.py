@@ -1,6 +1,6 @@
 """MOT: SportsMOT, DanceTrack, MOT15, 16, 17 and 20, in the layout of the MOTChallenge.
 
-    python -m data_prep mot --annotations SportsMOT/train --split train --out mot.jsonl
+    python -m data_prep mot --annotations SportsMOT/dataset --split train --out mot.jsonl
 
 Each identity becomes a record and each sequence a scene with all of them. Only targets count: confidence 0 means
 ignore, and where there is a class only class 1 does. An identity that leaves and comes back is absent in between.
@@ -9,26 +9,39 @@ ignore, and where there is a class only class 1 does. An identity that leaves an
 from __future__ import annotations
 
 import argparse
-import configparser
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from data_prep.audit import Audit
+from data_prep.boxes import FrameBoxes, grouped, repeated_frame
 from data_prep.convert import Dropped, Item, Scene, Target, convert
 from data_prep.convert import add_arguments as add_common
-from data_prep.sources.rows import BadFile, read_rows, read_text, xyxy
+from data_prep.reasons import Reason
+from data_prep.sources.rows import BadFile, read_rows, xyxy
+from data_prep.sources.seqinfo import Sequence, sequence_info
+from data_prep.sources.splits import folder_split, is_wanted, names_in
 from data_prep.wording import prompt
 
 NAME = "mot"
 PEDESTRIAN = 1
+IGNORED = "rows that are flagged to be ignored or show no person"
+# Data set by the names of its sequences: what a target is called, and how many sequences each split has.
+DATA_SETS = {
+    "sportsmot": (re.compile(r"v_.+_c\d{3}"), "player", {"train": 45, "val": 45, "test": 150}),
+    "dancetrack": (re.compile(r"dancetrack\d{4}"), "dancer", {"train": 40, "val": 25, "test": 35}),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_common(parser)
-    parser.add_argument("--name", default="person", help="what a target is called: person, player, dancer")
+    parser.add_argument("--name", help="what a target is called; default: player, dancer or person, by the data set")
     parser.add_argument(
-        "--origin", type=int, choices=(0, 1), default=None, help="the first pixel's number; default: 0 if one is at 0"
+        "--origin", type=int, choices=(0, 1), help="the first pixel's number; default: by the data set and its rows"
     )
     parser.add_argument("--most-objects", type=int, default=20, help="a scene with more targets is not asked for")
 
@@ -40,92 +53,176 @@ def run(args: argparse.Namespace) -> None:
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item an identity and one a sequence."""
-    for path in sorted(args.annotations.rglob("gt.txt")) if args.annotations.is_dir() else [args.annotations]:
-        sequence = path.parent.parent
-        split = args.split or sequence.parent.name or "train"
-        place = f"{NAME}/{split}/{sequence.name}"
+    for path, split in files_of(args, audit):
+        sequence = name_of(path)
+        place = f"{NAME}/{split}/{sequence}"
         try:
-            yield from sequence_items(path, place, split, args)
+            if not path.is_file():
+                raise BadFile(Reason.NO_TRUTH, f"{path}: not there, as in test splits")
+            yield from sequence_items(path, sequence, place, split, args, audit)
         except BadFile as error:
             yield Dropped(place, error.reason, str(error))
 
 
-def sequence_items(path: Path, place: str, split: str, args: argparse.Namespace) -> Iterator[Item]:
+def name_of(path: Path) -> str:
+    """A sequence's name: the folder that holds gt/gt.txt, or the name of a bare file of rows."""
+    if path.name != "gt.txt":
+        return path.stem
+    folder = path.resolve().parent
+    return folder.parent.name if folder.name == "gt" else folder.name
+
+
+def data_set_of(sequence: str) -> str | None:
+    """The data set that names its sequences like this."""
+    return next((name for name, (pattern, _, _) in DATA_SETS.items() if pattern.fullmatch(sequence)), None)
+
+
+def files_of(args: argparse.Namespace, audit: Audit) -> list[tuple[Path, str]]:
+    """(gt.txt, split) of each sequence under --annotations; the file of a test sequence may be missing."""
+    root: Path = args.annotations
+    if root.is_file():
+        paths = [root]
+    else:
+        found = set(root.rglob("gt.txt")) | {path.parent / "gt" / "gt.txt" for path in root.rglob("seqinfo.ini")}
+        paths = sorted(found) or sorted(root.glob("*.txt"))
+    lists = [root / "splits_txt" / f"{args.split}.txt", root.parent / "splits_txt" / f"{args.split}.txt"]
+    listed = set(names_in(lists))
+    pairs = []
+    for path in paths:
+        split = folder_split(path, root)
+        if name_of(path) in listed if listed else is_wanted(split, args.split):
+            pairs.append((path, args.split or split or "train"))
+    audit.count("sequences", len(pairs))
+    known = {data_set_of(name_of(path)) for path in paths}
+    if len(known) == 1 and not root.is_file() and (name := known.pop()):
+        for split in {split for _, split in pairs}:
+            audit.expect({"sequences": DATA_SETS[name][2][split]} if split in DATA_SETS[name][2] else None)
+    return pairs
+
+
+def sequence_items(
+    path: Path, sequence: str, place: str, split: str, args: argparse.Namespace, audit: Audit
+) -> Iterator[Item]:
     """Items of one sequence."""
-    info = sequence_info(path.parent.parent / "seqinfo.ini")
-    rows = [row for row in read_rows(path, 6) if is_target(row)]
-    origin = args.origin if args.origin is not None else int(all(row[2] >= 1 and row[3] >= 1 for row in rows))
-    tracks: dict[int, dict[int, tuple[float, float, float, float]]] = {}
-    for row in rows:
-        box = xyxy(row[2:6], origin)
-        if box is not None:
-            tracks.setdefault(int(row[1]), {})[int(row[0]) - 1] = box
-    last = max((frame for boxes in tracks.values() for frame in boxes), default=0)
-    length = int(info.get("seqLength", last + 1))
-    fps = float(info["frameRate"]) if "frameRate" in info else None
-    size = (int(info["imWidth"]), int(info["imHeight"])) if {"imWidth", "imHeight"} <= info.keys() else None
-    video = f"{path.parent.parent.name}/{info.get('imDir', 'img1')}"
-    for number, (identity, boxes) in enumerate(sorted(tracks.items()), 1):
-        name = f"{place}/{identity}"
+    info = sequence_info((path.parent.parent if path.parent.name == "gt" else path.parent) / "seqinfo.ini")
+    rows = read_rows(path, 6, numbered=True)
+    wanted = targets(rows)
+    audit.ignore(IGNORED, int((~wanted).sum()))
+    rows = rows[wanted]
+    check(rows, path)
+    data_set = data_set_of(sequence)
+    name = args.name or (DATA_SETS[data_set][1] if data_set else "person")
+    boxes = xyxy(rows[:, 2:6], origin_of(rows, data_set) if args.origin is None else args.origin)
+    found = grouped(rows[:, 0].astype(np.int64) - 1, rows[:, 1].astype(np.int64), boxes)
+    last = int(rows[:, 0].max()) if len(rows) else 0
+    length = last if info.length is None else info.length
+    video = f"{sequence}/{info.folder}"
+    tracks: dict[int, FrameBoxes] = {}
+    for identity, track in found.items():
+        item = f"{place}/{identity}"
+        twice = repeated_frame(track)
+        if twice is not None:
+            yield Dropped(item, Reason.AMBIGUOUS, f"{path}: two rows for frame {twice + 1}, expected one")
+            continue
+        solid = (track.boxes[:, 2] > track.boxes[:, 0]) & (track.boxes[:, 3] > track.boxes[:, 1])
+        if not solid.any():
+            yield Dropped(item, Reason.NO_BOX, f"{path}: no row has a width and height above 0")
+            continue
+        tracks[identity] = FrameBoxes(track.frames[solid], track.boxes[solid])
+    if not found:
+        yield Dropped(place, Reason.NO_BOX, f"{path}: no row of a target")
+    for number, (identity, track) in enumerate(tracks.items(), 1):
+        item = f"{place}/{identity}"
         yield Target(
-            id=name,
+            id=item,
             split=split,
             kind="tracking",
             video=video,
-            query=f"{prompt('tracking', args.name, name, args.seed)} ({place_words(boxes, size or args.size)})",
-            label=f"{args.name}-{number}",
+            query=f"{prompt('tracking', name, item, args.seed)} ({place_words(track, info.size or args.size)})",
+            label=f"{name}-{number}",
             num_frames=length,
-            begin=min(boxes),
-            end=max(boxes) + 1,
-            boxes=boxes,
-            fps=fps,
-            size=size,
+            begin=int(track.frames[0]),
+            end=int(track.frames[-1]) + 1,
+            boxes=track,
+            fps=info.fps,
+            size=info.size,
             extra={"distractors": len(tracks) - 1},
         )
-    if 0 < len(tracks) <= args.most_objects:
-        labels = {f"{args.name}-{number}": boxes for number, (_, boxes) in enumerate(sorted(tracks.items()), 1)}
-        query = prompt("scene", args.name, place, args.seed)
-        yield Scene(f"{place}/scene", split, video, query, length, labels, fps, size)
+    yield from scene_items(tracks, name, place, split, video, length, info, args)
 
 
-def is_target(row: list[float]) -> bool:
-    """Whether a row is one to follow: not ignored, and a pedestrian where classes are given."""
-    if len(row) > 6 and row[6] == 0:
-        return False
-    # Nine columns hold a class in the eighth; ten (MOT15) hold a position, -1 where unknown.
-    return len(row) != 9 or row[7] == PEDESTRIAN
+def scene_items(
+    tracks: dict[int, FrameBoxes],
+    name: str,
+    place: str,
+    split: str,
+    video: str,
+    length: int,
+    info: Sequence,
+    args: argparse.Namespace,
+) -> Iterator[Item]:
+    """The sequence as a scene, where it has targets, and not too many of them."""
+    if len(tracks) > args.most_objects:
+        yield Dropped(f"{place}/scene", Reason.CROWDED, f"{len(tracks)} targets, at most {args.most_objects}")
+    elif tracks:
+        labels = {f"{name}-{number}": track for number, track in enumerate(tracks.values(), 1)}
+        query = prompt("scene", name, place, args.seed)
+        yield Scene(f"{place}/scene", split, video, query, length, labels, info.fps, info.size)
 
 
-def sequence_info(path: Path) -> dict[str, str]:
-    """The [Sequence] section of seqinfo.ini; empty where the file is missing.
+def targets(rows: np.ndarray) -> np.ndarray:
+    """Which rows are to be followed: not ignored, and a pedestrian where classes are given; bool (n,)."""
+    count = rows.shape[1]
+    wanted = np.ones(len(rows), bool)
+    if count > 6:
+        wanted &= rows[:, 6] != 0
+    # Eight or nine columns hold a class in the eighth; ten (MOT15) hold a position there, -1 where unknown.
+    if count in (8, 9):
+        wanted &= rows[:, 7] == PEDESTRIAN
+    return wanted
+
+
+def check(rows: np.ndarray, path: Path) -> None:
+    """Frames from 1 and whole identities, four finite numbers a box.
 
     Raises:
-        BadFile: no INI file.
+        BadFile: naming row, value found and value expected.
     """
-    from data_prep.reasons import Reason
-
-    if not path.is_file():
-        return {}
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(read_text(path))
-        info = dict(parser["Sequence"])
-        for key in ("seqLength", "imWidth", "imHeight"):
-            if key in info and not info[key].isdigit():
-                raise BadFile(Reason.MALFORMED, f"{path}: {key} {info[key]!r}, expected a whole number")
-        if "frameRate" in info:
-            float(info["frameRate"])
-        return info
-    except (configparser.Error, KeyError, ValueError) as error:
-        raise BadFile(Reason.MALFORMED, f"{path}: {' '.join(str(error).split())}") from None
+    finite = np.isfinite(rows[:, :6]).all(axis=1) & (np.abs(rows[:, :2]) < 1 << 53).all(axis=1)
+    if not finite.all():
+        wrong = rows[int(np.flatnonzero(~finite)[0]), :6].tolist()
+        raise BadFile(Reason.BAD_BOX, f"{path}: row {wrong}, expected finite numbers")
+    whole = (rows[:, :2] % 1 == 0).all(axis=1) & (rows[:, 0] >= 1)
+    if not whole.all():
+        wrong = rows[int(np.flatnonzero(~whole)[0]), :2].tolist()
+        raise BadFile(Reason.MALFORMED, f"{path}: frame and identity {wrong}, expected whole numbers, frames from 1")
 
 
-def place_words(boxes: dict[int, tuple[float, float, float, float]], size: tuple[int, int] | None) -> str:
+def origin_of(rows: np.ndarray, data_set: str | None) -> int:
+    """What the first pixel is called: 1 in the MOTChallenge's own format, 0 in SportsMOT's files.
+
+    Elsewhere a box that begins at exactly 0 says that pixels count from 0, unless boxes also leave the picture (below
+    0, as in MOT17), where a 0 says nothing.
+    """
+    if data_set == "sportsmot":
+        return 0
+    corners = rows[:, 2:4]
+    return 0 if len(rows) and corners.min() == 0 else 1
+
+
+def place_words(track: FrameBoxes, size: tuple[int, int] | None) -> str:
     """Where the target is first seen, in words that tell it from others."""
-    left, top, right, bottom = boxes[min(boxes)]
-    width, height = size or (max(b[2] for b in boxes.values()) or 1, max(b[3] for b in boxes.values()) or 1)
+    left, top, right, bottom = track.boxes[0].tolist()
+    width, height = np.maximum(size or track.boxes[:, 2:].max(axis=0), 1).tolist()
     columns, rows = ("on the left", "in the middle", "on the right"), ("at the top", "halfway down", "at the bottom")
-    column = columns[min(max(int((left + right) / 2 / width * 3), 0), 2)]
-    row = rows[min(max(int((top + bottom) / 2 / height * 3), 0), 2)]
-    return f"first seen {column}, {row}"
+    column, row = third((left + right) / 2 / width), third((top + bottom) / 2 / height)
+    return f"first seen {columns[column]}, {rows[row]}"
+
+
+def third(share: float) -> int:
+    """Which third of the picture a share of it lies in, 0 to 2.
+
+    >>> third(-1e300), third(0.5), third(1.0)
+    (0, 1, 2)
+    """
+    return math.floor(min(max(share * 3, 0), 2))

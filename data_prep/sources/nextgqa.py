@@ -8,6 +8,7 @@ The moments that ground an answer are kept in the added field `moments`.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,17 @@ NAME = "nextgqa"
 
 def run(args: argparse.Namespace) -> None:
     """Convert."""
-    convert(NAME, read, args)
+    convert(NAME, read, args, has_frames=False)
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a question."""
     root: Path = args.annotations
     for path in [root] if root.is_file() else sorted(root.glob("*.json")):
-        split = args.split or path.stem.split("_")[-1]
+        split = path.stem.split("_")[-1]
+        if root.is_dir() and args.split not in (None, split, path.stem):
+            continue
+        split = args.split or split
         for index, record in enumerate(read_list(path)):
             yield item_of(record, split, index)
 
@@ -40,16 +44,23 @@ def item_of(record: Any, split: str, index: int) -> Item:
     place = f"{NAME}/{split}/{index}"
     try:
         place = f"{NAME}/{split}/{record['id']}"
-        options = [str(option) for option in record["options"]]
-        answer, duration = str(record["answer"]), float(record["duration"])
-        moments = [[float(start), float(end)] for start, end in record.get("glue", [])]
-        full = next((option for option in options if option.startswith(answer)), None)
-        query, video = str(record["question"]), str(record["video"])
-    except (KeyError, TypeError, ValueError) as error:
-        return Dropped(place, Reason.MALFORMED, f"{type(error).__name__} {error}")
-    if full is None:
-        return Dropped(place, Reason.MALFORMED, f"answer {answer!r:.40} is none of the {len(options)} options")
-    if duration <= 0:
-        return Dropped(place, Reason.BAD_SPAN, f"duration {duration} s")
-    text = "\n".join([query.strip(), *options]) if query.strip() else ""
-    return Text(place, split, "qa", video, text, full, (0.0, duration), extra={"moments": moments})
+        options, answer, duration = record["options"], record["answer"], float(record["duration"])
+        query, video, moments = record["question"], record["video"], record.get("glue") or []
+        if type(query) is not str or type(video) is not str or type(answer) is not str or type(options) is not list:
+            raise TypeError("question, video and answer, expected texts, and options, expected a list")
+        for start, end in moments:
+            if not 0 <= start <= end < math.inf:
+                raise ValueError(f"glue {[start, end]}, expected 0 <= start <= end")
+        full = [option for option in options if answer.strip() and option.startswith(answer)]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
+    if len(full) != 1:
+        found = f"answer {answer!r:.40} begins {len(full)} of {len(options)} options"
+        detail = f"record {index}: {found}, expected one"
+        return Dropped(place, Reason.MALFORMED, detail)
+    if not 0 < duration < math.inf:
+        return Dropped(place, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
+    query = query.strip()
+    text = "\n".join([query, *options]) if query else ""
+    moments = [[float(start), float(end)] for start, end in moments]
+    return Text(place, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": moments})

@@ -3,15 +3,18 @@
     python -m data_prep qa --annotations questions.jsonl --out qa.jsonl
 
 A line: {"id": "1", "video": "a.mp4", "question": "what colour is it?", "options": ["red", "blue"], "answer": "red"}
+The answer to a question with options is one of them, or its letter.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
+
+import orjson
 
 from data_prep.audit import Audit
 from data_prep.convert import Dropped, Item, Text, add_arguments, convert
@@ -24,32 +27,67 @@ LONGEST = 1 << 20  # bytes of a line
 
 def run(args: argparse.Namespace) -> None:
     """Convert."""
-    convert(NAME, read, args)
+    convert(NAME, read, args, has_frames=False)
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a line."""
-    with args.annotations.open("rb") as stream:
-        number = 0
-        while line := stream.readline(LONGEST):
-            number += 1
-            if line.strip():
-                yield item_of(line, number, args.split or args.annotations.stem)
+    root: Path = args.annotations
+    for path in [root] if root.is_file() else sorted(root.glob("*.jsonl")):
+        if root.is_dir() and args.split not in (None, path.stem):
+            continue
+        split = args.split or path.stem
+        with path.open("rb") as stream:
+            number = 0
+            while line := stream.readline(LONGEST):
+                number += 1
+                if len(line) == LONGEST and not line.endswith(b"\n"):
+                    while (rest := stream.readline(LONGEST)) and not rest.endswith(b"\n"):
+                        pass
+                    detail = f"{path}:{number}: a line of {LONGEST} bytes or more"
+                    yield Dropped(f"{NAME}/{split}/{number}", Reason.MALFORMED, detail)
+                elif not line.isspace():
+                    yield item_of(line, number, split, path)
 
 
-def item_of(line: bytes, number: int, split: str) -> Item:
+def item_of(line: bytes, number: int, split: str, path: Path) -> Item:
     """One question."""
     place = f"{NAME}/{split}/{number}"
     try:
-        record: Any = json.loads(line)
+        record: Any = orjson.loads(line)
         place = f"{NAME}/{split}/{record.get('id', number)}"
-        query, answer, options = str(record["question"]), str(record["answer"]), record.get("options") or []
-        if not isinstance(options, list) or len(options) > len(ascii_uppercase):
-            raise TypeError("options: expected a list of at most 26 texts")
-        lettered = [f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
-        if options and answer in options:
-            answer = lettered[options.index(answer)]
-        video = str(record["video"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Dropped(place, Reason.MALFORMED, f"line {number}: {type(error).__name__} {error}"[:200])
-    return Text(place, split, "qa", video, "\n".join([query, *lettered]) if query.strip() else "", answer)
+        query, video, options = record["question"], record["video"], record.get("options") or []
+        answer = record["answer"]
+        if type(query) is not str or type(video) is not str:
+            raise TypeError(f"question {query!r:.40}, video {video!r:.40}, expected texts")
+        if type(answer) not in (str, int, float):
+            raise TypeError(f"answer {answer!r:.40}, expected text")
+        answer = str(answer)
+        if options:
+            options, answer = lettered(options, answer)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Dropped(place, Reason.MALFORMED, f"{path}:{number}: {type(error).__name__} {error}"[:300])
+    return Text(place, split, "qa", video, "\n".join([query, *options]) if query.strip() else "", answer)
+
+
+def lettered(options: Any, answer: str) -> tuple[list[str], str]:
+    """Options with their letters, and the one that is the answer, which is given as its text or its letter.
+
+    Raises:
+        ValueError: no list of at most 26 texts, or the answer is none of them.
+
+    >>> lettered(["red", "blue"], "blue"), lettered(["(A) red", "(B) blue"], "B")
+    ((['(A) red', '(B) blue'], '(B) blue'), (['(A) red', '(B) blue'], '(B) blue'))
+    """
+    if type(options) is not list or len(options) > len(ascii_uppercase):
+        raise ValueError("options: expected a list of at most 26 texts")
+    texts = [str(option) for option in options]
+    marks = [f"({letter})" for letter in ascii_uppercase[: len(texts)]]
+    if all(text.startswith(mark) for text, mark in zip(texts, marks, strict=True)):
+        shown = texts
+    else:
+        shown = [f"{mark} {text}" for mark, text in zip(marks, texts, strict=True)]
+    for names in (texts, shown, marks, list(ascii_uppercase[: len(texts)])):
+        if answer in names:
+            return shown, shown[names.index(answer)]
+    raise ValueError(f"answer {answer!r:.40} is none of the {len(texts)} options")

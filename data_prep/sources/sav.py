@@ -1,29 +1,34 @@
-"""SA-V: masklets as COCO run lengths, every fourth frame of a 24-fps video.
+"""SA-V: masklets as COCO run lengths (train) or PNGs (val, test), every fourth frame of a 24-fps video.
 
     python -m data_prep sav --annotations sav_train --out sav.jsonl
 
-Entry i of a masklet is frame 4 i of the video. An empty mask means that the object is not seen. The frames in between
-are not annotated: they have no box, and the event ends with the last annotated frame. There is no text: prompts are
-ours.
+Entry i of a masklet is frame 4 i of the video; a PNG's number is its frame. An empty mask means that the object is not
+seen. The frames in between are not annotated: they have no box, and the event ends with the last annotated frame.
+There is no text: prompts are ours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import orjson
 
 from data_prep.audit import Audit
+from data_prep.boxes import FrameBoxes, frame_boxes
 from data_prep.convert import Dropped, Item, Target, add_arguments, convert
 from data_prep.reasons import Reason
-from data_prep.sources.rows import BadFile, read_text
+from data_prep.sources.masks import box_of_any, masks_of, numbered_masks
+from data_prep.sources.rle import boxes_of
+from data_prep.sources.rows import BadFile, read_bytes
+from data_prep.sources.splits import names_in
 from data_prep.wording import prompt
 
 __all__ = ["add_arguments", "run"]
 NAME = "sav"
 FPS, STEP = 24.0, 4
+MASKS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,111 +40,132 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a masklet."""
     root: Path = args.annotations
     for path in [root] if root.is_file() else sorted(root.rglob("*.json")):
-        split = args.split or "train"
-        place = f"{NAME}/{split}/{path.stem}"
+        place = f"{NAME}/{args.split or 'train'}/{path.stem}"
         try:
-            yield from items_of(path, place, split, args)
+            yield from items_of(path, place, args)
         except BadFile as error:
             yield Dropped(place, error.reason, str(error))
+    if root.is_dir():
+        yield from read_masks(root, args)
 
 
-def items_of(path: Path, place: str, split: str, args: argparse.Namespace) -> Iterator[Item]:
+def items_of(path: Path, place: str, args: argparse.Namespace) -> Iterator[Item]:
     """Masklets of one video.
 
     Raises:
         BadFile: the file is no annotation of SA-V.
     """
     try:
-        video = json.loads(read_text(path))
+        video = orjson.loads(read_bytes(path))
         size = int(video["video_width"]), int(video["video_height"])
-        frames, count = int(video["video_frame_count"]), len(video["masklet"][0])
-        name, masklet = str(video["video_id"]), video["masklet"]
+        name, masklet, frames = video["video_id"], video["masklet"], int(video["video_frame_count"])
+        if type(name) is not str or not all(0 < side <= 1 << 20 for side in size):
+            raise TypeError(f"video_id {name!r:.40} of {size[0]} x {size[1]} pixels")
+        if type(masklet) is not list or not masklet:
+            raise TypeError(f"masklet {masklet!r:.40}, expected a list of frames")
+        count = len(masklet[0])
+        if not all(type(row) is list and len(row) == count for row in masklet):
+            raise TypeError("masklet: expected every object in every frame")
+        if not 0 <= STEP * (len(masklet) - 1) < frames:
+            raise ValueError(f"masklet of {len(masklet)} frames for a video of {frames}, expected one in {STEP}")
         ids = [int(number) for number in video.get("masklet_id", range(count))]
-        if not all(isinstance(row, list) and len(row) == count for row in masklet) or len(ids) != count:
-            raise TypeError("masklet: every frame lists every object")
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        if len(ids) != count:
+            raise TypeError(f"masklet_id: {len(ids)} numbers, expected {count}")
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
         raise BadFile(Reason.MALFORMED, f"{path}: {type(error).__name__} {error}"[:300]) from None
+    split = args.split or "train"
+    folder = path.parent.relative_to(args.annotations).as_posix() if args.annotations.is_dir() else "."
+    if not ids:
+        yield Dropped(place, Reason.NO_BOX, f"{path}: no masklet in it")
     for index, number in enumerate(ids):
         item = f"{place}/{number}"
         try:
-            boxes = {
-                STEP * frame: box
-                for frame, row in enumerate(masklet)
-                if STEP * frame < frames
-                and (box := box_of(row[index], size, f"{path} masklet {number} entry {frame}"))
-            }
+            boxes = boxes_of([row[index] for row in masklet], size, f"{path} masklet {number}")
         except BadFile as error:
             yield Dropped(item, error.reason, str(error))
             continue
-        if not boxes:
-            yield Dropped(item, Reason.NO_BOX, "every mask is empty")
-            continue
-        yield Target(
-            id=item,
-            split=split,
-            kind="tracking",
-            video=f"{name}.mp4",
-            query=prompt("tracking", f"object {number}" if count > 1 else "main object", item, args.seed),
-            label=f"object-{number}",
-            num_frames=frames,
-            begin=min(boxes),
-            end=max(boxes) + 1,
-            boxes=boxes,
-            fps=args.fps or FPS,
-            size=size,
-            extra={"distractors": count - 1},
-        )
+        boxes = FrameBoxes(boxes.frames * STEP, boxes.boxes)
+        video_path = f"{name}.mp4" if folder == "." else f"{folder}/{name}.mp4"
+        yield masklet_item(item, split, video_path, number, count, boxes, frames, size, args)
 
 
-def box_of(rle: Any, size: tuple[int, int], where: str) -> tuple[float, float, float, float] | None:
-    """Half-open box of a run-length mask; None of an empty one.
+def masklet_item(
+    item: str,
+    split: str,
+    video: str,
+    number: int,
+    count: int,
+    boxes: FrameBoxes,
+    frames: int,
+    size: tuple[int, int],
+    args: argparse.Namespace,
+) -> Item:
+    """The record of one of `count` objects."""
+    if not len(boxes.frames):
+        return Dropped(item, Reason.NO_BOX, "every mask is empty")
+    return Target(
+        id=item,
+        split=split,
+        kind="tracking",
+        video=video,
+        query=prompt("tracking", f"object {number}" if count > 1 else "main object", item, args.seed),
+        label=f"object-{number}",
+        num_frames=frames,
+        begin=int(boxes.frames[0]),
+        end=int(boxes.frames[-1]) + 1,
+        boxes=boxes,
+        fps=FPS,
+        size=size,
+        extra={"distractors": count - 1},
+    )
+
+
+def read_masks(root: Path, args: argparse.Namespace) -> Iterator[Item]:
+    """One item an object of val or test: a folder of PNGs each, in a folder a video."""
+    annotations = [path for path in [root, *root.rglob(MASKS)] if path.name == MASKS and path.is_dir()]
+    for folder in sorted(annotations):
+        lists = {path.stem.removeprefix("sav_"): names_in([path]) for path in folder.parent.glob("sav_*.txt")}
+        names = {name: split for split, listed in lists.items() for name in listed}
+        names = {path.name: names.get(path.name, args.split or "val") for path in folder.iterdir()} | names
+        for name, split in sorted(names.items()):
+            if args.split not in (None, split):
+                continue
+            place = f"{NAME}/{split}/{name}"
+            objects = sorted(path for path in (folder / name).glob("*") if path.is_dir())
+            if not objects:
+                yield Dropped(place, Reason.NO_ANNOTATION, f"{folder / name}: no folder of an object in it")
+            for path in objects:
+                try:
+                    yield mask_item(path, f"{place}/{path.name}", split, len(objects), args)
+                except BadFile as error:
+                    yield Dropped(f"{place}/{path.name}", error.reason, str(error))
+
+
+def mask_item(folder: Path, item: str, split: str, count: int, args: argparse.Namespace) -> Item:
+    """The record of a folder of masks, in which any value but 0 is the object.
 
     Raises:
-        BadFile: no run lengths, or those of another size.
+        BadFile: a mask is no picture, has another size than the others, or its name is no number.
     """
-    from pycocotools import mask as coco
-
-    width, height = size
-    try:
-        if list(rle["size"]) != [height, width]:
-            raise BadFile(Reason.BAD_MASK, f"{where}: size {rle['size']!r:.60}, expected {[height, width]}")
-        counts = rle["counts"]
-        if not isinstance(counts, str) or run_total(counts) != width * height:
-            raise BadFile(Reason.BAD_MASK, f"{where}: its run lengths do not add up to {width * height} pixels")
-        encoded = {"size": [height, width], "counts": counts.encode("ascii")}
-        if coco.area(encoded) == 0:
-            return None
-        left, top, wide, high = (float(value) for value in coco.toBbox(encoded))
-    except (KeyError, TypeError, ValueError, UnicodeEncodeError) as error:
-        raise BadFile(Reason.BAD_MASK, f"{where}: {type(error).__name__} {error}"[:300]) from None
-    return left, top, left + wide, top + high
+    found, numbers, height, width = {}, numbered_masks(folder), 0, 0
+    for number, _, ids in masks_of(numbers):
+        height, width = ids.shape
+        box = box_of_any(ids)
+        if box is not None:
+            found[number] = box
+    # The video's length is not among the annotations; its frames may lie beside them.
+    pictures = folder.parent.parent.parent / FRAMES / folder.parent.name
+    frames = max(max(numbers) + 1, sum(1 for _ in pictures.glob("*.jpg")))
+    video, boxes = f"{FRAMES}/{folder.parent.name}", frame_boxes(found)
+    return masklet_item(item, split, video, number_of(folder), count, boxes, frames, (width, height), args)
 
 
-def run_total(counts: str) -> int:
-    """Pixels that compressed run lengths cover: what pycocotools trusts and must not be handed unchecked.
+def number_of(folder: Path) -> int:
+    """An object's number, which its folder is called by.
 
-    Each run is a little-endian number of 5 bits a character (bit 5: another one follows, bit 4 of the last: its sign);
-    from the third on a run is written as the difference to the last but one.
+    Raises:
+        BadFile: its name is none.
     """
-    runs: list[int] = []
-    place = 0
-    while place < len(counts):
-        value, shift, more = 0, 0, True
-        while more:
-            if place >= len(counts) or shift > 40:
-                return -1
-            code = ord(counts[place]) - 48
-            if not 0 <= code < 64:
-                return -1
-            value |= (code & 31) << shift
-            more = bool(code & 32)
-            place += 1
-            shift += 5
-            if not more and code & 16:
-                value -= 1 << shift
-        if len(runs) > 2:
-            value += runs[-2]
-        if value < 0:
-            return -1
-        runs.append(value)
-    return sum(runs)
+    if not folder.name.isascii() or not folder.name[:9].isdecimal() or len(folder.name) > 9:
+        raise BadFile(Reason.MALFORMED, f"{folder}: expected a folder called by the object's number")
+    return int(folder.name)

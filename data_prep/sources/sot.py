@@ -3,61 +3,91 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
+from data_prep.boxes import FrameBoxes
 from data_prep.convert import Dropped, Item, Target
 from data_prep.reasons import Reason
-from data_prep.sources.rows import BadFile
+from data_prep.sources.rows import BadFile, xyxy
 from data_prep.wording import prompt
 
-Box = tuple[float, float, float, float]
+
+def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None, shift: float = 0.0) -> FrameBoxes:
+    """Boxes of a file of one x, y, width, height a frame: without flagged frames and those of no width or height.
+
+    Args:
+        hidden: (n,) bool: frames that a flag leaves out, whatever their boxes say.
+        shift: what the source's first pixel is called.
+
+    Raises:
+        BadFile: a box that counts is not four finite numbers.
+    """
+    rows = rows[:, :4]
+    seen = np.ones(len(rows), bool) if hidden is None else ~hidden
+    wrong = np.flatnonzero(seen & ~np.isfinite(rows).all(axis=1))
+    if len(wrong):
+        found = rows[wrong[0]].tolist()
+        raise BadFile(Reason.BAD_BOX, f"{path}:{wrong[0] + 1}: {found}, expected four finite numbers")
+    frames = np.flatnonzero(seen & (rows[:, 2] > 0) & (rows[:, 3] > 0))
+    return FrameBoxes(frames, xyxy(rows[frames], shift))
 
 
 def tracking_item(
     source: str,
     sequence: str,
     name: str,
-    boxes: Mapping[int, Box],
+    boxes: FrameBoxes,
     num_frames: int,
     args: argparse.Namespace,
     *,
+    split: str,
     video: str,
     query: str | None = None,
+    what: str | None = None,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
-    split: str | None = None,
 ) -> Item:
     """The record of a sequence: its event runs from the first to the last frame in which the object is visible.
 
     Args:
-        name: what the object is called.
+        name: the object's class.
         query: a sentence of the source's own; None: a wording of ours.
+        what: what our wording calls the object; None: `name`.
     """
-    split = split or args.split or "train"
     place = f"{source}/{split}/{sequence}"
-    if not boxes:
+    if not len(boxes.frames):
         return Dropped(place, Reason.NO_BOX, "the object is visible in no frame")
     return Target(
         id=place,
         split=split,
         kind="tracking",
         video=video,
-        query=query if query is not None else prompt("tracking", name, place, args.seed),
+        query=query if query is not None else prompt("tracking", what or name, place, args.seed),
         label=f"{name}-1",
         num_frames=num_frames,
-        begin=min(boxes),
-        end=max(boxes) + 1,
+        begin=int(boxes.frames[0]),
+        end=int(boxes.frames[-1]) + 1,
         boxes=boxes,
         fps=fps,
         size=size,
     )
 
 
-def each_sequence(source: str, paths: list[Path], make: object, args: argparse.Namespace) -> Iterator[Item]:
-    """Items of all sequences; a broken one is counted and the rest goes on."""
-    for path in paths:
+def each_sequence(
+    sequences: Iterable[tuple[str, Path]], make: Callable[[Path, str], Item], source: str
+) -> Iterator[Item]:
+    """Items of all sequences; a broken one is counted and the rest goes on.
+
+    Args:
+        sequences: (split, path) pairs.
+        make: the item of a path and its split.
+    """
+    for split, path in sequences:
         try:
-            yield make(path)  # type: ignore[operator]
+            yield make(path, split)
         except BadFile as error:
-            yield Dropped(f"{source}/{args.split or 'train'}/{path.stem}", error.reason, str(error))
+            name = path.parent.name if path.name == "groundtruth.txt" else path.name.removesuffix(".txt")
+            yield Dropped(f"{source}/{split}/{name}", error.reason, str(error))

@@ -148,7 +148,8 @@ def records_of(
             "answer": None,
         }
         if use == "ground":
-            record["reasoning"] = reasoning(target, span)
+            others = [f"{item['colour']} {item['shape']}" for item in targets if item is not target]
+            record |= {"reasoning": reasoning(target, span), "distractors": len(others), "others": others}
         yield record
     if use == "general":
         query, answer = general_question(targets, rng)

@@ -1,8 +1,9 @@
 """TrackingNet: one line a frame, no flags; class names from a tab-separated file where it is given.
 
-    python -m data_prep trackingnet --annotations TRAIN_0 --size 1280x720 --out trackingnet.jsonl
+    python -m data_prep trackingnet --annotations TRAIN_0 --size 1280x720 --fps 30 --out trackingnet.jsonl
 
-A line whose width or height is not above 0 is no box. The rate is 30 unless --fps says otherwise.
+A line whose width or height is not above 0 is no box. No file states size or rate; most videos have about 30 frames a
+second.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from data_prep.audit import Audit
 from data_prep.convert import Item, convert
 from data_prep.convert import add_arguments as add_common
 from data_prep.reasons import Reason
-from data_prep.sources.rows import BadFile, read_rows, read_text, xyxy
-from data_prep.sources.sot import each_sequence, tracking_item
+from data_prep.sources.rows import BadFile, read_rows, read_text
+from data_prep.sources.sot import each_sequence, tracking_item, visible_boxes
+from data_prep.sources.splits import folder_split, is_wanted
 
 NAME = "trackingnet"
-FPS = 30.0
+EXPECTED = {"train": 30132, "test": 511}  # sequences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,16 +38,26 @@ def run(args: argparse.Namespace) -> None:
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a sequence."""
     root: Path = args.annotations
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*.txt") if p.parent.name == "anno")
-    paths = paths or sorted(root.glob("*.txt"))
-    classes = args.classes or next(iter(sorted(root.glob("*classmap*.txt"))), None)
+    lists = sorted(root.glob("*classmap*.txt")) or sorted(root.parent.glob("*classmap*.txt"))
+    if root.is_file():
+        paths = [root]
+    else:
+        paths = sorted(p for p in root.rglob("*.txt") if p.parent.name == "anno") or sorted(root.glob("*.txt"))
+        paths = [path for path in paths if "classmap" not in path.name]
+    classes = args.classes or next(iter(lists), None)
     names = {}
     if classes is not None:
         names = dict(line.split("\t", 1) for line in read_text(classes).splitlines() if "\t" in line)
-    yield from each_sequence(NAME, paths, lambda path: item_of(path, names, args), args)
+    pairs = [(split, path) for path in paths if is_wanted(split := folder_split(path, root), args.split)]
+    audit.count("sequences", len(pairs))
+    if not root.is_file():
+        for split in {split for split, _ in pairs if split in EXPECTED}:
+            audit.expect({"sequences": EXPECTED[split or ""]})
+    sequences = ((args.split or split or "train", path) for split, path in pairs)
+    yield from each_sequence(sequences, lambda path, split: item_of(path, split, names, args), NAME)
 
 
-def item_of(path: Path, names: dict[str, str], args: argparse.Namespace) -> Item:
+def item_of(path: Path, split: str, names: dict[str, str], args: argparse.Namespace) -> Item:
     """One sequence.
 
     Raises:
@@ -54,7 +66,7 @@ def item_of(path: Path, names: dict[str, str], args: argparse.Namespace) -> Item
     rows = read_rows(path, 4)
     if len(rows) < 2:
         raise BadFile(Reason.NO_TRUTH, f"{path}: {len(rows)} line(s): the test split has the first box alone")
-    boxes = {frame: box for frame, row in enumerate(rows) if (box := xyxy(row)) is not None}
-    name = names.get(path.stem, "object").strip()
-    video = f"{path.parent.parent.name}/frames/{path.stem}" if path.parent.name == "anno" else f"frames/{path.stem}"
-    return tracking_item(NAME, path.stem, name, boxes, len(rows), args, video=video, fps=args.fps or FPS)
+    name = names.get(path.stem, "object").strip() or "object"
+    part = path.resolve().parent
+    video = f"{part.parent.name}/frames/{path.stem}" if part.name == "anno" else f"frames/{path.stem}"
+    return tracking_item(NAME, path.stem, name, visible_boxes(path, rows), len(rows), args, split=split, video=video)

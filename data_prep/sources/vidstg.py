@@ -9,23 +9,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from data_prep.audit import Audit
+from data_prep.boxes import FrameBoxes
 from data_prep.convert import Dropped, Item, Target, convert
 from data_prep.convert import add_arguments as add_common
 from data_prep.json_stream import read_list
 from data_prep.reasons import Reason
 from data_prep.records import RecordError
+from data_prep.sources.vidor import VidOR
 
 NAME = "vidstg"
-# Sentences of each split: captions and questions (36,202 train captions; its questions are not published as a count).
-EXPECTED = {"val": 3996 + 4960, "test": 4610 + 5693}
-LARGEST = 512 << 20  # bytes of one VidOR file
+# Each record has one caption; how many questions train has was not published.
+EXPECTED = {
+    "train": {"records": 36202, "captions": 36202},
+    "val": {"records": 3996, "captions": 3996, "questions": 4960},
+    "test": {"records": 4610, "captions": 4610, "questions": 5693},
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,7 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     """
     if args.annotations.is_file():
         return [(args.split or args.annotations.stem.removesuffix("_annotations"), args.annotations)]
-    found = sorted(args.annotations.rglob("*_annotations.json"))
+    found = sorted(args.annotations.rglob("*_annotations.json")) or sorted(args.annotations.glob("*.json"))
     pairs = [(path.stem.removesuffix("_annotations"), path) for path in found]
     pairs = [pair for pair in pairs if args.split in (None, pair[0])]
     if not pairs:
@@ -59,43 +62,60 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a sentence."""
     pairs = files_of(args)
-    counts = [EXPECTED.get(split) for split, _ in pairs]
-    if None not in counts:
-        audit.expected = sum(count for count in counts if count is not None)
     boxes = VidOR(args.vidor)
     for split, path in pairs:
+        audit.expect(EXPECTED.get(split))
         for index, record in enumerate(read_list(path)):
-            yield from sentences(record, split, index, boxes)
+            audit.count("records")
+            yield from sentences(record, split, index, boxes, audit)
 
 
-def sentences(record: Any, split: str, index: int, boxes: VidOR) -> Iterator[Item]:
+def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -> Iterator[Item]:
     """The declarative and interrogative sentences of one record."""
     place = f"{NAME}/{split}/{index}"
     try:
         vid = record["vid"]
-        clip = record["used_segment"]["begin_fid"], record["used_segment"]["end_fid"]
-        event = record["temporal_gt"]["begin_fid"], record["temporal_gt"]["end_fid"]
+        segment, event = record["used_segment"], record["temporal_gt"]
+        first, last, begin, end = segment["begin_fid"], segment["end_fid"], event["begin_fid"], event["end_fid"]
         names = {item["tid"]: item["category"] for item in record["subject/objects"]}
-        texts = [("declarative", text) for text in record["captions"]]
-        texts += [("interrogative", text) for text in record["questions"]]
-        fps, size, count = float(record["fps"]), (record["width"], record["height"]), record["frame_count"]
-        numbers = (*clip, *event, count, *size)
-        if not isinstance(vid, str) or not vid.isdigit() or not all(type(number) is int for number in numbers):
-            raise TypeError("vid, frames and sizes")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        yield Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}")
+        captions, questions = record["captions"], record["questions"]
+        fps, width, height, count = record["fps"], record["width"], record["height"], record["frame_count"]
+        numbers = {"used_segment": first, "used_segment end": last, "temporal_gt": begin, "temporal_gt end": end}
+        numbers |= {"width": width, "height": height, "frame_count": count}
+        for key, number in numbers.items():
+            if type(number) is not int or abs(number) > 1 << 31:
+                raise TypeError(f"{key} {number!r:.60}, expected a whole number")
+        if type(vid) is not str or not vid.isdecimal() or not vid.isascii():
+            raise TypeError(f"vid {vid!r:.60}, expected digits")
+        if type(fps) is not int and type(fps) is not float:
+            raise TypeError(f"fps {fps!r:.60}, expected a number")
+        if type(captions) is not list or type(questions) is not list:
+            raise TypeError("captions and questions, expected lists")
+        fps = float(fps)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        missing = "missing field " if isinstance(error, KeyError) else ""
+        yield Dropped(place, Reason.MALFORMED, f"record {index}: {missing}{error}")
         return
-    if not 0 <= clip[0] <= clip[1] < count:
-        yield from (
-            Dropped(f"{place}/{n}", Reason.BAD_SPAN, f"used_segment {list(clip)} of {count} frames")
-            for n in range(len(texts))
-        )
-        return
+    audit.count("captions", len(captions))
+    audit.count("questions", len(questions))
+    texts = [("declarative", text) for text in captions] + [("interrogative", text) for text in questions]
+    if not texts:
+        yield Dropped(place, Reason.NO_QUERY, f"record {index}: no caption and no question")
+    wrong = None
+    if not 0 <= first <= last < count:
+        wrong = f"used_segment [{first}, {last}] of {count} frames"
+    elif not first <= begin < end <= last + 1:
+        wrong = f"temporal_gt [{begin}, {end}) outside used_segment [{first}, {last}]"
     for number, (kind, text) in enumerate(texts):
         name = f"{place}/{number}"
+        if wrong:
+            yield Dropped(name, Reason.BAD_SPAN, wrong)
+            continue
         try:
             query, target = text["description"], text["target_id"]
-            label = str(names[target])
+            label = names[target]
+            if type(query) is not str or type(label) is not str:
+                raise TypeError
         except (KeyError, TypeError):
             yield Dropped(name, Reason.MALFORMED, f"sentence {text!r:.80}: no description or known target_id")
             continue
@@ -103,21 +123,22 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR) -> Iterator[Ite
         if isinstance(found, str):
             yield Dropped(name, Reason.NO_ANNOTATION, found)
             continue
-        folder, by_frame = found
+        video, on_frames = found
+        frames, corners = on_frames.between(begin, end)
         yield Target(
             id=name,
             split=split,
             kind=kind,
-            video=f"{folder}/{vid}.mp4",
-            query=str(query),
+            video=video,
+            query=query,
             label=f"{label.split('/')[-1]}-1",
-            num_frames=clip[1] - clip[0] + 1,
-            begin=event[0] - clip[0],
-            end=event[1] - clip[0],
-            boxes={frame - clip[0]: box for frame, box in by_frame.items() if clip[0] <= frame <= clip[1]},
+            num_frames=last - first + 1,
+            begin=begin - first,
+            end=end - first,
+            boxes=FrameBoxes(frames - first, corners),
             fps=fps,
-            size=size,
-            first_frame=clip[0],
+            size=(width, height),
+            first_frame=first,
             extra={"vid": vid, "target_type": text.get("type"), "distractors": distractors(names, target)},
         )
 
@@ -125,45 +146,3 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR) -> Iterator[Ite
 def distractors(names: dict[Any, Any], target: Any) -> int:
     """Other objects of the target's category that the record lists."""
     return sum(other != target and name == names[target] for other, name in names.items())
-
-
-class VidOR:
-    """Boxes of VidOR's videos, a file a video; the last few files are kept.
-
-    Args:
-        root: `annotation/`, with `training/<folder>/<vid>.json` and `validation/...`; None: no boxes at hand.
-    """
-
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
-        self._files: dict[str, Path] | None = None
-        self._read = lru_cache(maxsize=4)(self._trajectories)
-
-    def of(self, vid: str, target: int) -> tuple[str, dict[int, tuple[float, float, float, float]]] | str:
-        """(folder, frame -> box in pixels) of one target, or what is missing."""
-        if self.root is None:
-            return "no boxes: give VidOR's annotation folder as --vidor"
-        if self._files is None:
-            self._files = {path.stem: path for path in self.root.rglob("*.json")}
-        path = self._files.get(vid)
-        if path is None:
-            return f"{vid}.json is not under {self.root}"
-        trajectories = self._read(path)
-        if isinstance(trajectories, str):
-            return trajectories
-        return path.parent.name, trajectories.get(target, {})
-
-    def _trajectories(self, path: Path) -> dict[int, dict[int, tuple[float, float, float, float]]] | str:
-        if path.stat().st_size > LARGEST:
-            return f"{path}: {path.stat().st_size} bytes, at most {LARGEST} are read"
-        by_target: dict[int, dict[int, tuple[float, float, float, float]]] = {}
-        try:
-            annotation = json.loads(path.read_bytes())
-            for frame, listed in enumerate(annotation["trajectories"]):
-                for entry in listed:
-                    box = entry["bbox"]
-                    corners = (box["xmin"], box["ymin"], box["xmax"] + 1, box["ymax"] + 1)
-                    by_target.setdefault(entry["tid"], {})[frame] = tuple(map(float, corners))  # type: ignore[assignment]
-        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-            return f"{path}: {type(error).__name__} {error}"
-        return by_target

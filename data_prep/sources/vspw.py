@@ -3,7 +3,8 @@
     python -m data_prep vspw --annotations VSPW --split train --out vspw.jsonl
 
 A mask says the class, not the object: where a class has several pieces in a frame its box would span several objects,
-so that class of the video is dropped as ambiguous. Classes that are no things (wall, grass) are not asked for.
+so that class of the video is dropped as ambiguous. Classes that are no things (wall, grass) are not asked for. Numbers
+of frames are those of the whole 15-fps video; the clip begins with the first that is there.
 """
 
 from __future__ import annotations
@@ -14,28 +15,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.audit import Audit
+from data_prep.boxes import frame_boxes
 from data_prep.convert import Dropped, Item, Target, convert
 from data_prep.convert import add_arguments as add_common
 from data_prep.reasons import Reason
 from data_prep.records import RecordError
-from data_prep.sources.masks import Box, boxes_of_ids, pieces, read_ids
+from data_prep.sources.masks import Box, boxes_of_ids, masks_of, numbered_masks, pieces
 from data_prep.sources.rows import BadFile, read_text
+from data_prep.sources.splits import is_wanted, names_in
+from data_prep.sources.vspw_things import THINGS
 from data_prep.wording import prompt
 
 NAME = "vspw"
 FPS = 15.0
 EXPECTED = {"train": 2806, "val": 343, "test": 387}  # videos
+IGNORED = "classes of a video that are no things"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_common(parser)
-    parser.add_argument("--categories", type=Path, help="panoVIPSeg_categories.json, which says what is a thing")
+    parser.add_argument("--categories", type=Path, help="panoVIPSeg_categories.json: which classes are things")
 
 
 def run(args: argparse.Namespace) -> None:
     """Convert."""
     convert(NAME, read, args)
+
+
+def names_of(args: argparse.Namespace) -> dict[int, str]:
+    """Mask value -> name of each thing: by --categories or the lists beside the data, else VSPW's own.
+
+    Raises:
+        RecordError: a list that is there cannot be read.
+    """
+    root: Path = args.annotations.resolve()
+    categories, labels = root / "panoVIPSeg_categories.json", root / "label_num_dic_final.json"
+    if args.categories or categories.is_file():
+        return things(args.categories or categories)
+    if not labels.is_file():
+        return dict(THINGS)
+    try:
+        numbers = {name.replace("_", " "): int(number) for name, number in json.loads(read_text(labels)).items()}
+    except (BadFile, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordError(f"{labels}: expected an object of name: number ({error})") from None
+    return {numbers[name]: name for name in THINGS.values() if name in numbers}
 
 
 def things(path: Path) -> dict[int, str]:
@@ -47,49 +71,71 @@ def things(path: Path) -> dict[int, str]:
     try:
         listed = json.loads(read_text(path))
         return {int(item["id"]) + 1: str(item["name"]).replace("_", " ") for item in listed if item["isthing"]}
-    except (BadFile, ValueError, KeyError, TypeError) as error:
+    except (BadFile, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(f"{path}: expected a list of {{id, name, isthing}} ({error})") from None
+
+
+def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    """(split, folder of masks) of each video under --annotations, and of those that the lists of splits name."""
+    root: Path = args.annotations.resolve()
+    found = sorted(path for path in [root, *root.rglob("mask")] if path.name == "mask" and path.is_dir())
+    if not found:  # a bare folder of masks
+        found = [root] if any(root.glob("*.png")) else []
+    base = next((folder for folder in (root, *root.parents[:3]) if (folder / "data").is_dir()), root)
+    splits = {name: split for split in EXPECTED for name in names_in([base / f"{split}.txt"])}
+    pairs = [(splits.get(video_of(folder)), folder) for folder in found]
+    if root == base:
+        there = {video_of(folder) for folder in found}
+        pairs += [(split, base / "data" / name / "mask") for name, split in splits.items() if name not in there]
+    wanted = [(split, folder) for split, folder in pairs if is_wanted(split, args.split)]
+    return [(args.split or split or "train", folder) for split, folder in wanted]
+
+
+def video_of(folder: Path) -> str:
+    """A video's name, of its folder of masks."""
+    return folder.parent.name if folder.name == "mask" else folder.name
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """One item a class of a video."""
-    root: Path = args.annotations
-    names = things(args.categories or root / "panoVIPSeg_categories.json")
-    folders = sorted(path for path in root.rglob("mask") if path.is_dir())
-    listed = root / f"{args.split}.txt"
-    if args.split and listed.is_file():
-        wanted = set(read_text(listed).split())
-        folders = [folder for folder in folders if folder.parent.name in wanted]
-    for folder in folders:
-        place = f"{NAME}/{args.split or 'train'}/{folder.parent.name}"
+    names = names_of(args)
+    pairs = files_of(args)
+    audit.count("videos", len(pairs))
+    if args.annotations.is_dir() and (args.annotations / "data").is_dir():
+        for split in {split for split, _ in pairs} & EXPECTED.keys():
+            audit.expect({"videos": EXPECTED[split]})
+    for split, folder in pairs:
+        place = f"{NAME}/{split}/{video_of(folder)}"
         try:
-            yield from items_of(folder, place, names, args)
+            yield from items_of(folder, place, split, names, args, audit)
         except BadFile as error:
             yield Dropped(place, error.reason, str(error))
 
 
-def items_of(folder: Path, place: str, names: dict[int, str], args: argparse.Namespace) -> Iterator[Item]:
+def items_of(
+    folder: Path, place: str, split: str, names: dict[int, str], args: argparse.Namespace, audit: Audit
+) -> Iterator[Item]:
     """Things of one video.
 
     Raises:
         BadFile: a mask is no picture, has another size than the others, or its name is no number.
     """
-    numbered = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
-    if not numbered:
-        raise BadFile(Reason.NO_ANNOTATION, f"{folder}: no mask in it")
-    first, last, size = min(numbered), max(numbered), None
+    numbered = numbered_masks(folder)
+    first, last = min(numbered), max(numbered)
     boxes: dict[int, dict[int, Box]] = {}
     several: dict[int, int] = {}
-    for number, path in sorted(numbered.items()):
-        ids = read_ids(path)
-        size = size or ids.shape
-        if ids.shape != size:
-            raise BadFile(Reason.BAD_MASK, f"{path}: {ids.shape[::-1]} pixels, expected {size[::-1]}")
+    others: set[int] = set()
+    height = width = 0
+    for number, _, ids in masks_of(numbered):
+        height, width = ids.shape
         for value, box in boxes_of_ids(ids).items():
-            if value in names:
-                boxes.setdefault(value, {})[number - first] = box
-                if value not in several and pieces(ids == value) > 1:
-                    several[value] = number
+            if value not in names:
+                others.add(value)
+                continue
+            boxes.setdefault(value, {})[number - first] = box
+            if value not in several and pieces(ids, value, box) > 1:
+                several[value] = number
+    audit.ignore(IGNORED, len(others))
     if not boxes:
         yield Dropped(place, Reason.NO_BOX, "no thing in its masks")
     for value, by_frame in sorted(boxes.items()):
@@ -99,15 +145,15 @@ def items_of(folder: Path, place: str, names: dict[int, str], args: argparse.Nam
             continue
         yield Target(
             id=name,
-            split=args.split or "train",
+            split=split,
             kind="tracking",
-            video=f"{folder.parent.name}/origin",
+            video=f"{video_of(folder)}/origin",
             query=prompt("tracking", names[value], name, args.seed),
             label=f"{names[value]}-1",
             num_frames=last - first + 1,
             begin=min(by_frame),
             end=max(by_frame) + 1,
-            boxes=by_frame,
-            fps=args.fps or FPS,
-            size=(size[1], size[0]) if size else None,
+            boxes=frame_boxes(by_frame),
+            fps=FPS,
+            size=(width, height),
         )

@@ -120,11 +120,19 @@ def _scores(predicted: Track, predicted_span: Span | None, true: Track, true_spa
         return Scores(0.0, 0.0, 0.0)
     union = max(predicted_span[1], true_span[1]) - min(predicted_span[0], true_span[0]) + 1
     total, num_seconds = 0.0, 0
-    # Over the true boxes, not over the seconds: a predicted span may be absurdly long.
-    for second, box in true.boxes.items():
+    predicted_box = predicted.boxes.get
+    # Over the true boxes, not over the seconds: a predicted span may be absurdly long. The IoU of two boxes is
+    # `box_iou`, written out: calling it would take a quarter of the whole time.
+    for second, (left, top, right, bottom) in true.boxes.items():
         if first <= second <= last:
             num_seconds += 1
-            predicted_box = predicted.boxes.get(second)
-            if predicted_box is not None:
-                total += box_iou(predicted_box, box)
+            box = predicted_box(second)
+            if box is not None:
+                a_left, a_top, a_right, a_bottom = box
+                width = (a_right if a_right < right else right) - (a_left if a_left > left else left)
+                height = (a_bottom if a_bottom < bottom else bottom) - (a_top if a_top > top else top)
+                if width > 0 and height > 0:
+                    shared = width * height
+                    both = (a_right - a_left) * (a_bottom - a_top) + (right - left) * (bottom - top)
+                    total += shared / (both - shared)
     return Scores((last - first + 1) / union, total / num_seconds if num_seconds else 0.0, total / union)

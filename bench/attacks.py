@@ -1,0 +1,107 @@
+"""Texts made to break a reader, and the time that each takes: a character costs the same however long the text is.
+
+    python -m bench.attacks
+
+Prints, for each reader, its worst attack in CPU nanoseconds a character at a million characters, that in units of the
+bare `json.loads` of plain answers, and the largest growth of a character's cost since 100,000 characters: 1 would be
+linear, 10 quadratic.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from stvg_rewards import Track, format_answer, parse_answer, parse_box, parse_intervals, parse_point, parse_tracks
+
+ENTRY = '{"label": "a", "bbox_2d": [1, 2, 3, 4]}'
+READERS: dict[str, Callable[[str], object]] = {
+    "answer": parse_answer,
+    "tracks": parse_tracks,
+    "intervals": parse_intervals,
+    "box": parse_box,
+    "point": parse_point,
+}
+SHORT, LONG = 100_000, 1_000_000
+
+# Each makes a text of about n characters.
+ATTACKS: dict[str, Callable[[int], str]] = {
+    "open braces": lambda n: "{" * n,
+    "open brackets": lambda n: "[" * n,
+    "open objects": lambda n: '{"a":' * (n // 5),
+    "open lists of objects": lambda n: '{"0":[' * (n // 6),
+    "deep list": lambda n: '{"0":' + "[" * (n // 2) + "]" * (n // 2) + "}",
+    "deep object": lambda n: '{"0":' * (n // 6) + "0" + "}" * (n // 6),
+    "closing braces": lambda n: "}" * n,
+    "wrong closers": lambda n: '{"0": [' + "}]" * (n // 2),
+    "brackets left open": lambda n: '{"0": [' + '[{"a":' * (n // 12) + "}]" * (n // 12),
+    "empty objects": lambda n: "{}" * (n // 2),
+    "broken objects": lambda n: '{"a" }' * (n // 6),
+    "braces and spaces": lambda n: "{ " * (n // 2),
+    "brace and spaces": lambda n: "{" + " " * n,
+    "quotes": lambda n: '{"' + '"' * n,
+    "backslashes": lambda n: '{"' + "\\" * n,
+    "escaped quotes": lambda n: '{"' + '\\"' * (n // 2),
+    "open string": lambda n: '{"a": "' + "b" * n,
+    "open strings": lambda n: '{"a": "b\n' * (n // 9),
+    "commas": lambda n: '{"0": [' + "," * n,
+    "colons": lambda n: '{"0"' + ":" * n,
+    "many keys": lambda n: "{" + ",".join(f'"{k}":[]' for k in range(n // 11)) + "}",
+    "one key many times": lambda n: "{" + ",".join(['"0":[]'] * (n // 7)) + "}",
+    "many labels": lambda n: '{"0":[' + ",".join(f'{{"label":"{k}"}}' for k in range(n // 18)) + "]}",
+    "one label many times": lambda n: '{"0":[' + ",".join([ENTRY] * (n // 40)) + "]}",
+    "long number": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,' + "9" * n + "]}]}",
+    "long fraction": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,0.' + "9" * n + "]}]}",
+    "long exponent": lambda n: '{"0":[{"label":"a","bbox_2d":[0,0,9,1e' + "9" * n + "]}]}",
+    "many long numbers": lambda n: '{"0":[{"label":"a","bbox_2d":[' + ",".join(["9" * 300] * (n // 301)) + "]}]}",
+    "long key": lambda n: '{"' + "9" * n + '":[]}',
+    "key of zeros": lambda n: '{"0.' + "0" * n + 'x":[]}',
+    "key of spaces": lambda n: '{"3' + " " * n + 'x":[]}',
+    "reasoning tags": lambda n: "</think>" * (n // 8),
+    "slashes": lambda n: "/" * n,
+    "fences": lambda n: "```json\n" * (n // 8),
+    "NUL": lambda n: "\x00" * n,
+    "lone surrogates": lambda n: '{"\ud800' * (n // 3),
+    "escaped surrogates": lambda n: '{"0":[{"label":"' + "\\ud800" * (n // 6) + '"}]}',
+    "NaN": lambda n: '{"0":[{"label":"a","bbox_2d":[' + ",".join(["NaN", "-Infinity"] * (n // 14)) + "]}]}",
+    "pairs in words": lambda n: "1 to " * (n // 5),
+    "clock without end": lambda n: "1:" * (n // 2),
+    "list of numbers": lambda n: "[" + "1," * (n // 2),
+    "list of pairs": lambda n: "[" + "[1,2]," * (n // 6) + "[1,2]]",
+    "numbers far apart": lambda n: "1" + " " * n + "to 2",
+    "boxes without end": lambda n: "[         1         " * (n // 20),
+    "open answers": lambda n: "<answer>" * (n // 8),
+}
+
+
+def per_character(read: Callable[[str], object], text: str) -> float:
+    """CPU nanoseconds a character, the lower of two."""
+    spent = []
+    for _ in range(2):
+        begin = time.process_time()
+        read(text)
+        spent.append(time.process_time() - begin)
+    return min(spent) / len(text) * 1e9
+
+
+def main() -> None:
+    """Print the table."""
+    track = Track("person-1", dict.fromkeys(range(60), (0.1, 0.2, 0.3, 0.4)))
+    bare = per_character(json.loads, "[" + ",".join([format_answer(track, scale=(1000, 1000))] * 250) + "]")
+    print(f"json.loads of plain answers: {bare:.1f} ns a character")
+    print("| reader | worst attack | ns a character | json.loads = 1 | largest growth | in |")
+    print("|---|---|---|---|---|---|")
+    for name, read in READERS.items():
+        costs, growths = {}, {}
+        for attack, make in ATTACKS.items():
+            costs[attack] = per_character(read, make(LONG))
+            # Below a nanosecond a character the clock shows little else than itself.
+            growths[attack] = costs[attack] / max(1.0, per_character(read, make(SHORT)))
+        worst, steepest = max(costs, key=costs.__getitem__), max(growths, key=growths.__getitem__)
+        cells = f"{costs[worst]:.0f} | {costs[worst] / bare:.0f} | {growths[steepest]:.1f} | {steepest}"
+        print(f"| {name} | {worst} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()

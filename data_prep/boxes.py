@@ -1,0 +1,87 @@
+"""Boxes on frames as arrays: what sources hand over, and how pixels become shares of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+FARTHEST = 1e9  # pixels; what lies beyond is no coordinate
+
+
+class FrameBoxes(NamedTuple):
+    """Boxes of one target.
+
+    Attributes:
+        frames: (n,) int64, increasing: frames in which the target is visible.
+        boxes: (n, 4) float64: x_min, y_min, x_max, y_max, half-open.
+    """
+
+    frames: np.ndarray
+    boxes: np.ndarray
+
+    def between(self, begin: int, end: int) -> FrameBoxes:
+        """Those of the frames [begin, end)."""
+        if not len(self.frames) or begin <= self.frames[0] and self.frames[-1] < end:
+            return self
+        low, high = np.searchsorted(self.frames, (begin, end))
+        return FrameBoxes(self.frames[low:high], self.boxes[low:high])
+
+
+def frame_boxes(boxes: Mapping[int, Sequence[float]]) -> FrameBoxes:
+    """Arrays of a mapping from frame to box.
+
+    >>> frame_boxes({3: (1, 2, 3, 4), 0: (0, 0, 1, 1)}).frames
+    array([0, 3])
+    """
+    order = sorted(boxes)
+    corners = np.array([boxes[frame] for frame in order], np.float64).reshape(-1, 4)
+    return FrameBoxes(np.array(order, np.int64), corners)
+
+
+def grouped(frames: np.ndarray, owners: np.ndarray, boxes: np.ndarray) -> dict[int, FrameBoxes]:
+    """Boxes of each owner, in the order of the owners, of rows in any order.
+
+    Args:
+        frames, owners: (n,) int64.
+        boxes: (n, 4).
+    """
+    order = np.lexsort((frames, owners))
+    frames, owners, boxes = frames[order], owners[order], boxes[order]
+    names, starts = np.unique(owners, return_index=True)
+    ends = [*starts[1:].tolist(), len(owners)][: len(starts)]
+    return {
+        name: FrameBoxes(frames[begin:end], boxes[begin:end])
+        for name, begin, end in zip(names.tolist(), starts.tolist(), ends, strict=True)
+    }
+
+
+def repeated_frame(found: FrameBoxes) -> int | None:
+    """A frame that occurs twice, if there is one."""
+    twice = np.flatnonzero(found.frames[1:] == found.frames[:-1])
+    return int(found.frames[twice[0]]) if len(twice) else None
+
+
+def normalised(found: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
+    """Boxes in shares of the picture, clipped to it; what is left with nothing in it is out.
+
+    Args:
+        found: in pixels.
+        size: (width, height) of the picture, pixels.
+
+    Raises:
+        ValueError: a box is not four finite numbers of at most `FARTHEST`.
+    """
+    frames, boxes = found
+    right = np.abs(boxes) < FARTHEST  # NaN fails too
+    if not right.all():
+        row = int(np.flatnonzero(~right.all(axis=1))[0])
+        raise ValueError(f"frame {frames[row]}: box {boxes[row].tolist()}, expected four finite numbers")
+    width, height = size
+    clipped = np.empty_like(boxes)
+    np.maximum(boxes[:, :2], 0, out=clipped[:, :2])
+    np.minimum(boxes[:, 2:], (width, height), out=clipped[:, 2:])
+    clipped /= (width, height, width, height)
+    kept = (clipped[:, 0] < clipped[:, 2]) & (clipped[:, 1] < clipped[:, 3])
+    return FrameBoxes(frames, clipped) if kept.all() else FrameBoxes(frames[kept], clipped[kept])

@@ -1,0 +1,43 @@
+"""Which split a file belongs to, by the folders it lies in or by a list of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_prep.sources.rows import read_text
+
+# train, training, train1, TRAIN_11, val, validation, test
+_NAME = re.compile(r"(train|val|test)(?:ing|idation)?(?:_?\d+)?", re.IGNORECASE)
+
+
+def folder_split(path: Path, root: Path) -> str | None:
+    """train, val or test of the nearest folder that is called so, from `path` up to two folders around `root`.
+
+    `root` may be a part of a data set, such as SportsMOT's train/v_1_c001/gt.
+
+    >>> folder_split(Path("a/TRAIN_3/anno/x.txt"), Path("a")), folder_split(Path("a/b/x.txt"), Path("a"))
+    ('train', None)
+    """
+    deepest = max(len(root.parts) - (2 if root.is_dir() else 4), 0)
+    for folder in path.parents:
+        if len(folder.parts) < deepest:
+            break
+        if match := _NAME.fullmatch(folder.name):
+            return match.group(1).lower()
+    return None
+
+
+def is_wanted(found: str | None, wanted: str | None) -> bool:
+    """Whether something of split `found` (None: not known) is asked for by --split."""
+    return wanted is None or found is None or found == wanted
+
+
+def names_in(paths: Iterable[Path]) -> list[str]:
+    """First words of the lines of lists of names, in order, each once; files that are missing are passed over."""
+    names: dict[str, None] = {}
+    for path in paths:
+        if path.is_file():
+            names |= dict.fromkeys(line.split()[0] for line in read_text(path).splitlines() if line.split())
+    return list(names)

@@ -1,0 +1,118 @@
+"""What a teacher sent back: from the body of an HTTP answer to a trace and the interval of its placeholder.
+
+The placeholder is only looked at to see whether the teacher meant the same event: span, boxes and label of the
+training text come from the annotations, so one that is cut off or of another shape costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from stvg_rewards.locate import after_reasoning, last_object
+
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(
+    r"^[\s#*_>-]*(?:(?:reasoning|decision) )?(?:trace|reasoning|placeholder(?: answer)?|(?:final |structured"
+    r" )?answer|output|response|json)[\s*_]*(?::[\s*_]*|\n|$)",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"(?:^|\n|(?<=[.!?]))[\s#*_>-]*(?:(?:the |a )?(?:structured |final )?(?:placeholder(?: answer)?|answer|json"
+    r"|output))[\s*_]*:?[\s*_]*$",
+    re.IGNORECASE,
+)
+_TRACE_KEYS = ("trace", "reasoning", "reasoning_trace", "thought", "rationale")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One HTTP answer, read.
+
+    Attributes:
+        content: the teacher's text; None where the body holds none.
+        problem: why there is none.
+        tokens_in, tokens_out: what the server says it charged, else an estimate from the text's length.
+    """
+
+    content: str | None
+    problem: str
+    tokens_in: int
+    tokens_out: int
+
+
+def read_envelope(body: str) -> Envelope:
+    """Read the body of a chat completion; whatever it holds, it was paid for.
+
+    >>> usage = '"usage": {"prompt_tokens": 7, "completion_tokens": 2}'
+    >>> read_envelope('{"choices": [{"message": {"content": "Hi."}}], ' + usage + "}")
+    Envelope(content='Hi.', problem='', tokens_in=7, tokens_out=2)
+    >>> read_envelope('{"choices": [').problem
+    'no JSON'
+    """
+    guess = math.ceil(len(body) / 4)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return Envelope(None, "no JSON", 0, guess)
+    usage = value.get("usage") if isinstance(value, dict) else None
+    usage = usage if isinstance(usage, dict) else {}
+    tokens_in, tokens_out = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    tokens_out = guess if tokens_out is None else tokens_out
+    try:
+        content: Any = value["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        return Envelope(None, "no choices[0].message.content", tokens_in or 0, tokens_out)
+    if isinstance(content, list):  # some servers send parts
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    if not isinstance(content, str) or not content.strip():
+        return Envelope(None, "empty content", tokens_in or 0, tokens_out)
+    return Envelope(content.encode("utf-8", "replace").decode("utf-8"), "", tokens_in or 0, tokens_out)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else None
+
+
+def read_reply(content: str) -> tuple[str, tuple[float, float] | None]:
+    """(trace, interval of the placeholder or None) of a teacher's text. Never raises.
+
+    >>> read_reply('First when: near second 3.\\n```json\\n{"target": "dog", "interval": [3, 8]}\\n```')
+    ('First when: near second 3.', (3.0, 8.0))
+    """
+    located = last_object(content)
+    value = located.value if located else None
+    if isinstance(value, dict):
+        for key in _TRACE_KEYS:
+            if isinstance(value.get(key), str) and value[key].strip():
+                return _tidy(value[key]), _interval(value)
+    begin = after_reasoning(content)
+    text = content[begin : located.start if located else len(content)]
+    if located and located.start <= begin:
+        text = content[begin:]
+    trace = _tidy(text)
+    if not trace and begin:  # all of it stands inside the reasoning tags
+        trace = _tidy(re.sub(r"</?\w+>", " ", content[:begin]))
+    return trace, _interval(value)
+
+
+def _tidy(text: str) -> str:
+    """One paragraph without fences, headings and what announces the placeholder."""
+    text = _FENCE.sub("", text).replace("```", " ").strip()
+    text = _HEADING.sub("", text, count=1)
+    text = _TAIL.sub("", text.rstrip())
+    text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
+    return " ".join(text.split()).strip("*_ ")
+
+
+def _interval(value: Any) -> tuple[float, float] | None:
+    for key in ("interval", "event_interval", "span", "window"):
+        found = value.get(key) if isinstance(value, dict) else None
+        if isinstance(found, list) and len(found) == 2 and all(type(end) in (int, float) for end in found):
+            low, high = float(found[0]), float(found[1])
+            if math.isfinite(low) and math.isfinite(high):
+                return low, high
+    return None

@@ -1,0 +1,167 @@
+"""Dynamic sampling for GRPO (DAPO): groups whose rewards do not vary are replaced by groups of other prompts.
+
+Such a group has advantages of 0 and teaches nothing. The share of them is logged in any run as `frac_reward_zero_std`;
+`dynamic_sampling` sets in how many rounds at most they are replaced.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+from trl.trainer.utils import nanstd, split_pixel_values_by_grid, unsplit_pixel_values_by_grid
+
+# How the fields of TRL's rollout are padded: on the prompt's side, the completion's, both one after the other, or not.
+LEFT = {"prompt_ids", "prompt_mask"}
+RIGHT = {
+    "completion_ids",
+    "completion_mask",
+    "old_per_token_logps",
+    "ref_per_token_logps",
+    "sampling_per_token_logps",
+    "importance_sampling_ratio",
+}
+BOTH = {"mm_token_type_ids", "token_type_ids"}
+ROWS = {"advantages"}
+LISTS = {"pixel_values", "image_grid_thw", "num_images"}  # one entry a row, once split
+WHOLE = {"num_items_in_batch"}
+
+
+class DynamicSampling:
+    """Mixin for GRPOTrainer: `dynamic_sampling` rounds at most in which flat groups of a rollout are replaced.
+
+    Adds what TRL 1.16 lacks; can go when it has the like. Overrides `_generate_and_score_completions`: after a
+    rollout, as many groups as the process with most flat ones has are drawn of other prompts, on every process, so
+    that all take part in the same collective calls. Which prompts follows from seed, step, round and process, so that
+    a resumed run draws the same ones. Groups must lie whole on a process, and advantages be scaled within groups
+    (`scale_rewards: group` or `none`); `recipe.preflight` checks both.
+
+    Logs `dynamic_sampling/replaced` and `dynamic_sampling/left`: shares of a rollout's groups, 0 to 1.
+    """
+
+    dynamic_sampling: int = 0
+    _rewards: torch.Tensor
+
+    def _calculate_rewards(self, *args: Any) -> torch.Tensor:
+        """As upstream, (samples of all processes, functions); kept for a look at the groups."""
+        self._rewards = super()._calculate_rewards(*args)  # type: ignore[misc]
+        return self._rewards
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        draw = super()._generate_and_score_completions  # type: ignore[misc]
+        output: dict[str, Any] = draw(inputs)
+        trainer: Any = self
+        if not self.dynamic_sampling or not trainer.model.training:
+            return output
+        each, device = trainer.num_generations, trainer.accelerator.device
+        groups = len(inputs) // each
+        flat, replaced = self._flat_groups(groups), 0
+        for attempt in range(self.dynamic_sampling):
+            wanted = int(trainer.accelerator.gather(torch.tensor([len(flat)], device=device)).max())
+            if wanted == 0:
+                break
+            fresh = draw(self._other_rows(min(wanted, groups), attempt))
+            still_flat = set(self._flat_groups(min(wanted, groups)))
+            pairs = list(zip(flat, [new for new in range(wanted) if new not in still_flat], strict=False))
+            output = exchange(output, fresh, pairs, each, trainer._tokenizer.pad_token_id)
+            flat, replaced = flat[len(pairs) :], replaced + len(pairs)
+        output["num_items_in_batch"] = trainer.accelerator.gather(output["completion_mask"].sum()).sum()
+        shares = torch.tensor([replaced / groups, len(flat) / groups], device=device)
+        means = trainer.accelerator.gather(shares).view(-1, 2).mean(dim=0).tolist()
+        for name, mean in zip(("replaced", "left"), means, strict=True):
+            trainer._metrics["train"][f"dynamic_sampling/{name}"].append(mean)
+        return output
+
+    def _flat_groups(self, groups: int) -> list[int]:
+        """Numbers of this process's groups whose rewards do not vary, or that have none."""
+        trainer: Any = self
+        weights = trainer.reward_weights.to(self._rewards.device)
+        return flat_groups(self._rewards, weights, trainer.num_generations, trainer.accelerator.process_index, groups)
+
+    def _other_rows(self, groups: int, attempt: int) -> list[dict[str, Any]]:
+        """Rows of `groups` prompts, each once a sample."""
+        trainer: Any = self
+        place = (trainer.args.seed, trainer.state.global_step, attempt, trainer.accelerator.process_index)
+        chance = random.Random(repr(place))
+        size = len(trainer.train_dataset)
+        chosen = chance.sample(range(size), groups) if groups <= size else chance.choices(range(size), k=groups)
+        rows = [trainer.train_dataset[index] for index in chosen]
+        return [dict(row) for row in rows for _ in range(trainer.num_generations)]
+
+
+def flat_groups(rewards: torch.Tensor, weights: torch.Tensor, each: int, process: int, groups: int) -> list[int]:
+    """Numbers of the groups of a process in which the weighted rewards are all the same, or missing.
+
+    Args:
+        rewards: (samples of all processes, functions), NaN where a function gave None.
+        each: samples of a group.
+        groups: how many a process has.
+
+    >>> rewards = torch.tensor([[0.5], [0.5], [0.1], [0.2], [float("nan")], [float("nan")]])
+    >>> flat_groups(rewards, torch.tensor([1.0]), each=2, process=0, groups=3)
+    [0, 2]
+    """
+    total = (rewards * weights).nansum(dim=1)
+    total[torch.isnan(rewards).all(dim=1)] = torch.nan
+    mine = total.view(-1, each)[process * groups : (process + 1) * groups]
+    spread = torch.nan_to_num(nanstd(mine, dim=1), nan=0.0)
+    return torch.isclose(spread, torch.zeros_like(spread)).nonzero().flatten().tolist()
+
+
+def exchange(
+    output: dict[str, Any], fresh: dict[str, Any], pairs: Sequence[tuple[int, int]], each: int, pad_token: int
+) -> dict[str, Any]:
+    """A rollout in which some groups are those of another one.
+
+    Args:
+        output, fresh: what TRL's `_generate_and_score_completions` returns.
+        pairs: (group of `output`, group of `fresh` that takes its place).
+        each: samples of a group.
+        pad_token: what ids are padded with.
+
+    Raises:
+        RuntimeError: A field that this function does not know: TRL has changed, and rows must not be mixed up.
+    """
+    unknown = output.keys() - LEFT - RIGHT - BOTH - ROWS - LISTS - WHOLE
+    if unknown or output.keys() != fresh.keys():
+        raise RuntimeError(f"dynamic_sampling: TRL's rollout has other fields than expected: {sorted(unknown)}")
+    old = torch.tensor([group * each + sample for group, _ in pairs for sample in range(each)], dtype=torch.long)
+    new = torch.tensor([group * each + sample for _, group in pairs for sample in range(each)], dtype=torch.long)
+    if not len(old):
+        return output
+    prompts, fresh_prompts = output["prompt_ids"].shape[1], fresh["prompt_ids"].shape[1]
+    completions, fresh_completions = output["completion_ids"].shape[1], fresh["completion_ids"].shape[1]
+    width, length = max(prompts, fresh_prompts), max(completions, fresh_completions)
+    result = unsplit_pixel_values_by_grid(_with_lists(output, fresh, old.tolist(), new.tolist()))
+    for name in output.keys() - LISTS - WHOLE:
+        a, b = output[name], fresh[name]
+        filler = pad_token if name.endswith("_ids") and name not in BOTH else 0
+        if name in LEFT:
+            a, b = pad(a, (width - prompts, 0), value=filler), pad(b, (width - fresh_prompts, 0), value=filler)
+        elif name in BOTH:
+            a = pad(a, (width - prompts, length - completions))
+            b = pad(b, (width - fresh_prompts, length - fresh_completions))
+        elif name in RIGHT and a.shape[1] == completions and b.shape[1] == fresh_completions:  # else one a sample
+            a = pad(a, (0, length - completions), value=filler)
+            b = pad(b, (0, length - fresh_completions), value=filler)
+        a = a.clone()
+        a[old.to(a.device)] = b[new.to(b.device)]
+        result[name] = a
+    return result
+
+
+def _with_lists(
+    output: dict[str, Any], fresh: dict[str, Any], old: Sequence[int], new: Sequence[int]
+) -> dict[str, Any]:
+    """`output` with the pictures of its rows `old` exchanged for those of `fresh`'s rows `new`, a list entry a row."""
+    result = dict(split_pixel_values_by_grid(output))
+    other = split_pixel_values_by_grid(fresh)
+    for name in LISTS & output.keys():
+        entries = list(result[name])
+        for place, source in zip(old, new, strict=True):
+            entries[place] = other[name][source]
+        result[name] = entries
+    return result

@@ -1,0 +1,47 @@
+"""How many processes run a stage, and how they share the model: of this process, or of a launch file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from accelerate import PartialState
+
+from data_prep.stages import StageError
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp")."""
+
+    processes: int = 1
+    sharding: str = "none"
+
+    @property
+    def zero_stage(self) -> int:
+        """DeepSpeed's stage, 0 without."""
+        return int(self.sharding[-1]) if self.sharding.startswith("zero") else 0
+
+
+def this_launch() -> Launch:
+    """That of the running process, from what accelerate leaves in the environment."""
+    sharding = "none"
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        sharding = f"zero{os.environ.get('ACCELERATE_DEEPSPEED_ZERO_STAGE', '2')}"
+    elif os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        sharding = "fsdp"
+    return Launch(PartialState().num_processes, sharding)
+
+
+def launch_of(path: str | None) -> Launch:
+    """That of a file of accelerate's, such as those in launch/accelerate; without one, a single process."""
+    if not path:
+        return Launch()
+    settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(settings, dict) or "distributed_type" not in settings:
+        raise StageError(f"--launch {path}: no settings of accelerate (no distributed_type in it)")
+    kind, stage = settings["distributed_type"], (settings.get("deepspeed_config") or {}).get("zero_stage", 2)
+    sharding = {"DEEPSPEED": f"zero{stage}", "FSDP": "fsdp"}.get(kind, "none")
+    return Launch(int(settings.get("num_processes", 1)), sharding)

@@ -1,0 +1,197 @@
+"""The leak checker: a table of sentences, each with what it should say; the command; limits."""
+
+import doctest
+import importlib
+import io
+import time
+
+import pytest
+from leak_sentences import FINAL, FOURTH, SECOND, TABLE, THIRD, measure
+
+from data_prep.__main__ import main
+from data_prep.leaks import leaks_in, verdict
+from data_prep.number_words import with_digits
+
+SPAN, SECONDS = (3, 8), 20
+
+
+@pytest.mark.parametrize(("sentence", "leaks", "first", "last", "seconds"), TABLE, ids=lambda value: str(value)[:50])
+def test_table(sentence, leaks, first, last, seconds):
+    said = verdict(sentence, (first, last), seconds)
+    assert (said != "ok") == leaks, said
+    assert said == "ok" or said.startswith("leak: ")
+
+
+@pytest.mark.parametrize("cases", [TABLE, SECOND, THIRD, FOURTH, FINAL])
+def test_sets_are_balanced_and_stay_mended(cases):
+    leaking = sum(case[1] for case in cases)
+    assert leaking * 2 == len(cases) >= 60
+    assert measure(cases) == (1.0, 1.0, [])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("He jumps from second 12 to 15.", 'leak: time "second 12 to 15" outside seconds 2 to 9'),
+        ("Around 0:15 he jumps.", 'leak: time "0:15" outside seconds 2 to 9'),
+        ("At the end he jumps.", 'leak: part of the clip "at the end" outside seconds 2 to 9'),
+        ("It lasts fifteen seconds.", 'leak: length "15 seconds", the event has 6 s'),
+        ("He is at [1, 2, 3, 4] in second 15.", 'leak: coordinates "[1, 2, 3, 4]"'),
+        ("It ends at second twenty-one.", 'leak: time "second 21" outside seconds 2 to 9'),
+    ],
+)
+def test_the_reason_names_what_was_found_and_what_is_allowed(sentence, reason):
+    assert verdict(sentence, SPAN, SECONDS) == reason
+
+
+@pytest.mark.parametrize(
+    ("second", "tolerance_s", "ok"),
+    [
+        # span [3, 8] covers 3.0 to 9.0; widened by 1 s, 2.0 to 10.0
+        ("2", 1.0, True),
+        ("1.9", 1.0, False),
+        ("9.9", 1.0, True),
+        ("10", 1.0, False),
+        ("3", 0.0, True),
+        ("2", 0.0, False),
+        ("8.9", 0.0, True),
+        ("9", 0.0, False),
+        ("6", 3.0, True),
+        ("0", 3.0, True),
+        ("12", 3.0, False),
+    ],
+)
+def test_tolerance_widens_both_ends(second, tolerance_s, ok):
+    assert (verdict(f"He jumps at second {second}.", SPAN, SECONDS, tolerance_s) == "ok") == ok
+
+
+def test_parts_of_the_clip_depend_on_its_length():
+    assert verdict("At the end he jumps.", (3, 8), 10) == "ok"
+    assert verdict("At the end he jumps.", (3, 8), 11) != "ok"  # second 10; allowed is up to 9
+    assert verdict("Halfway through the clip he jumps.", (3, 8), 12) == "ok"
+    assert verdict("Halfway through the clip he jumps.", (3, 8), 40) != "ok"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "SECOND TWELVE",
+        "Second\u00a0twelve",
+        "second \uff11\uff12",  # full-width digits
+        "sec\u200bond 12",  # a zero-width space
+        "seconds 5\u201312",  # an en dash
+        "seconds 5\u221212",  # a minus
+        "second\n12",
+        "second \u2460\u2461 and second 12",
+    ],
+)
+def test_other_ways_to_write_it_are_no_way_around(sentence):
+    assert verdict(f"He jumps in {sentence}.", SPAN, SECONDS).startswith("leak: time")
+
+
+def test_all_leaks_of_a_trace_are_listed():
+    trace = "At [1, 2, 3, 4] and [5, 6, 7, 8] in second 15; two men; at the end he sits."
+    kinds = [leak.kind for leak in leaks_in(trace, SPAN, SECONDS)]
+    assert kinds == ["coordinates", "coordinates", "time", "part of the clip"]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "he jumps at second 4 and ",
+        "1, ",
+        "between 3 and ",
+        "[1, ",
+        "the end of the ",
+        "a" * 50,
+        "12 ",
+        '"',
+        "3-",
+        "x ",
+    ],
+)
+def test_time_is_linear_in_the_text(unit):
+    def seconds_for(length):
+        text = unit * (length // len(unit))
+        begin = time.process_time()
+        list(leaks_in(text, SPAN, SECONDS))
+        return time.process_time() - begin
+
+    seconds_for(1000)
+    short, long = seconds_for(10_000), seconds_for(40_000)
+    assert long < 12 * short + 0.1  # four times the text; quadratic would be sixteen times
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["number_words", "leak_coordinates", "leak_times", "leak_parts", "leaks", "trace_judge", "trace_prompts"]
+    + ["trace_template", "trace_replies", "trace_correction", "trace_frames"],
+)
+def test_examples_run(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"data_prep.{name}"))
+    assert tried > 0
+    assert failed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("", ""),
+        ("one hundred and twenty-three", "123"),
+        ("a hundred", "100"),
+        ("two dozen, half a dozen", "24, 6"),
+        ("nineteen point two five", "19.25"),
+        (
+            "the second one and the second two men",
+            "the other 1 and the other 2 men",
+        ),
+        ("a third of the way, the third man, two fifths of it", "1/3 of the way, the 3rd man, 2/5 of it"),
+        ("the twenty-second second", "the 22nd second"),
+        ("a twenty-second clip", "a 20-second clip"),
+    ],
+)
+def test_numbers_in_words(text, folded):
+    assert with_digits(text) == folded
+
+
+class _Input:
+    def __init__(self, data):
+        self.buffer = io.BytesIO(data)
+
+
+def check(monkeypatch, capsys, data, *more):
+    monkeypatch.setattr("sys.stdin", _Input(data))
+    code = main(["check-trace", "--span", "3", "8", "--seconds", "20", *more])
+    return code, capsys.readouterr()
+
+
+def test_the_command_answers_each_line(monkeypatch, capsys):
+    lines = b"Seconds 3 to 8.\n\nAt the end he sits.\r\nTwo men, one 5-year-old.\n\xff\xfe second 12\nno line end"
+    code, printed = check(monkeypatch, capsys, lines)
+    assert code == 0
+    assert printed.out.splitlines() == [
+        "ok",
+        "ok",
+        'leak: part of the clip "at the end" outside seconds 2 to 9',
+        "ok",
+        'leak: time "second 12" outside seconds 2 to 9',
+        "ok",
+    ]
+    assert printed.err == ""
+
+
+def test_the_command_takes_a_tolerance(monkeypatch, capsys):
+    assert check(monkeypatch, capsys, b"In second 12.\n", "--tolerance", "5")[1].out == "ok\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--span", "8", "3"], "--span 8 3 --seconds 20: expected 0 <= FIRST <= LAST < K"),
+        (["--seconds", "8"], "--span 3 8 --seconds 8: expected 0 <= FIRST <= LAST < K"),
+        (["--tolerance", "nan"], "--tolerance nan: expected seconds, 0 or more"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(monkeypatch, capsys, more, said):
+    code, printed = check(monkeypatch, capsys, b"x\n", *more)
+    assert (code, printed.out, printed.err) == (2, "", f"error: {said}\n")

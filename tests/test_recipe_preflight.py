@@ -1,0 +1,278 @@
+"""The preflight as a command and at the start of a stage: every recipe passes it, and what is wrong is one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from family_models import build
+from transformers import AutoConfig, AutoProcessor
+from trl import ModelConfig
+from trl.data_utils import prepare_multimodal_messages
+
+from data_prep.records import read_records
+from data_prep.stages import StageError
+from recipe import grpo, preflight, supervised
+from recipe.arguments import StageArguments
+from recipe.facts import Texts, read_facts
+from recipe.families import family_of, frame_grid
+from recipe.launches import Launch, launch_of
+from recipe.loading import load_processor, row_builder
+
+RECIPES = {
+    "glm-4.1v-9b": "glm4v",
+    "glm-4.6v-flash": "glm46v",
+    "qwen2.5-vl-7b": "qwen2_5_vl",
+    "qwen3-vl-8b": "qwen3_vl",
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tiny_data, tmp_path_factory):
+    """Folder with a checkpoint a family."""
+    folder = tmp_path_factory.mktemp("families")
+    tracks = [str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")]
+    for name in RECIPES.values():
+        build(name, tracks, folder / name)
+    return folder
+
+
+@pytest.fixture
+def words(tiny_data, checkpoints, tmp_path):
+    """The arguments that let a recipe's own file find data and a small model on this machine."""
+
+    def arguments(recipe, stage, *more):
+        found = ["--config", f"recipe/configs/{recipe}/{stage}.yaml", "--use_cpu", "true"]
+        found += ["--model_name_or_path", str(checkpoints / RECIPES.get(recipe, "glm4v"))]
+        found += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
+        found += ["--output_dir", str(tmp_path / "out")]
+        found += ["--validation_tracks", str(tiny_data / "test.jsonl")]
+        if stage == "grpo":
+            found += ["--use_vllm", "false"]
+        return [*found, *more]
+
+    return arguments
+
+
+def findings(arguments, launch=None):
+    *settings, own = preflight.parse(arguments)
+    return preflight.check(*settings, launch or own)
+
+
+def lines(arguments, launch=None):
+    return [str(finding) for finding in findings(arguments, launch)[0]]
+
+
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_passes(recipe, stage, words):
+    """With its own batch sizes, limits and optimiser; weights and data are small ones of its family."""
+    found, load = findings(words(recipe, stage), Launch(1, "zero3"))
+    assert [str(finding) for finding in found if finding.refused] == []
+    assert load.sharding == "zero3"
+    assert load.tokens > 0
+    topics = {finding.topic for finding in found}
+    assert topics <= {"tags"}, "tokenizers of the small models spell some tags; nothing else is to be said"
+
+
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
+def test_the_tiny_recipe_passes(stage, words):
+    assert lines(words("tiny", stage)) == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_lora_over_each_recipe(recipe, words):
+    overlay = ["--config", "recipe/configs/peft/supervised.yaml"]
+    found, load = findings(words(recipe, "sft", *overlay), Launch(1, "none"))
+    assert not any(finding.refused for finding in found)
+    assert not any(finding.topic == "LoRA" for finding in found)
+    assert 0 < load.trainable < load.parameters
+
+
+@pytest.mark.parametrize(
+    ("stage", "more", "line"),
+    [
+        ("grpo", ["--steps_per_generation", "1"], "warning: clip: the clip never acts"),
+        ("grpo", ["--reward_weights", "1.0"], "refused: rewards: reward_weights [1.0] has 1 values"),
+        ("grpo", ["--max_completion_length", "3"], "warning: answers: max_completion_length 3 cuts true answers"),
+        ("sft", ["--max_length", "16"], "refused: context: record "),
+        ("grpo", ["--max_completion_length", "5000"], "refused: context: record "),
+        ("sft", ["--use_peft", "true", "--lora_target_modules", "qkv"], "refused: LoRA: 'qkv' misses"),
+        ("sft", ["--max_frame_pixels", "100"], "refused: frames: frames of 24 x 24 are not kept"),
+        ("grpo", ["--use_vllm", "true"], "refused: vLLM: use_vllm is on"),
+        ("cpt", ["--use_cpu", "false"], "refused: GPU: none found"),
+        ("cpt", ["--load_in_4bit", "true"], "refused: dtype: load_in_8bit"),
+        ("cpt", ["--model_name_or_path", "runs/none"], "refused: weights: runs/none: no checkpoint there"),
+        ("cpt", ["--tracks", "no.jsonl"], "refused: data: no such track file: no.jsonl"),
+        ("grpo", ["--per_device_train_batch_size", "128"], "refused: batch: "),
+    ],
+)
+def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
+    if "frames" in line:  # a processor with a lower limit of pixels than one frame has
+
+        def larger(model_args):
+            processor = AutoProcessor.from_pretrained(model_args.model_name_or_path)
+            processor.image_processor.size = {"shortest_edge": 4 * 48 * 48, "longest_edge": 64 * 48 * 48}
+            return processor
+
+        monkeypatch.setattr(preflight, "load_processor", larger)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    assert any(found.startswith(line) for found in lines(words("tiny", stage, *more))), lines(
+        words("tiny", stage, *more)
+    )
+
+
+def test_held_out_clips_are_looked_for_where_they_are_read(words):
+    missing = ["--validation_tracks", "no.jsonl"]
+    assert any("no.jsonl" in line for line in lines(words("tiny", "grpo", *missing)))
+    assert lines(words("tiny", "grpo", *missing, "--held_out_every", "0")) == []
+
+
+def test_a_disk_that_is_full(words, monkeypatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
+    assert lines(words("tiny", "sft"))[0].startswith("refused: disk: about 0.0 GiB")
+
+
+def test_an_unknown_family_is_named(words, checkpoints, tmp_path):
+    folder = tmp_path / "other"
+    AutoConfig.for_model("llava").save_pretrained(folder)
+    AutoProcessor.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
+    found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
+    assert any(line.startswith("refused: family: model type 'llava' is unknown here") for line in found)
+
+
+def test_a_chat_template_that_drops_reasoning(words, checkpoints, tiny_data, tmp_path):
+    """Some published templates cut a reply at its closing reasoning tag."""
+    folder = tmp_path / "dropping"
+    AutoConfig.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(checkpoints / "glm4v")
+    processor.chat_template = processor.chat_template.replace(
+        "{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}"
+    )
+    processor.save_pretrained(folder)
+    found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
+    assert any("the chat template drops <think>" in line for line in found), found
+
+
+def test_rows_without_a_frame_under_zero3(words, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("recipe.facts.frame_times", lambda seconds, rate: [])
+    arguments = words("tiny", "cpt")
+    assert not any("images" in line for line in lines(arguments, Launch(2, "zero2")))
+    assert any(line.startswith("refused: images: ") for line in lines(arguments, Launch(2, "zero3")))
+
+
+def test_captions_and_questions_are_passed_over(words, tiny_data, tmp_path):
+    """They state no length or size; nothing is opened to measure them."""
+    record = next(read_records(tiny_data / "ground.jsonl"))
+    nothing = dict.fromkeys(("clip", "seconds", "fps", "width", "height", "label", "span", "track"))
+    question = record | nothing | {"kind": "qa", "answer": "red"}
+    (tmp_path / "qa.jsonl").write_text(json.dumps(question) + "\n")
+    assert lines(words("tiny", "sft", "--tracks", str(tmp_path / "qa.jsonl"))) == []
+
+
+@pytest.mark.parametrize("main", [supervised.main, grpo.main])
+def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, capsys):
+    """What an earlier run left in the folder stays, though the settings are others."""
+    out = tmp_path / "out"
+    out.mkdir()
+    stamp = {"fingerprint": "of others", "complete": True, "settings": {}}
+    (out / "stamp.json").write_text(json.dumps(stamp))
+    (out / "model.safetensors").touch()
+    stage = "grpo" if main is grpo.main else "sft"
+    limit = ["--max_completion_length", "5000"] if stage == "grpo" else ["--max_length", "16"]
+    *settings, _ = preflight.parse(words("tiny", stage, *limit))
+    with pytest.raises(StageError, match="context: record"):
+        main(*settings) if stage == "grpo" else main("sft", *settings)
+    assert json.loads((out / "stamp.json").read_text()) == stamp
+    assert (out / "model.safetensors").exists()
+
+
+def test_the_hub_is_asked_once(monkeypatch):
+    monkeypatch.setattr(preflight.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(preflight.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert preflight.hub_answers() is False
+    monkeypatch.setattr(preflight.constants, "HF_HUB_OFFLINE", True)
+    assert preflight.hub_answers() is False
+    assert preflight.in_cache("nobody/nothing") is False
+
+
+@pytest.mark.parametrize(
+    ("name", "launch"),
+    [
+        ("one_gpu", Launch(1, "none")),
+        ("ddp", Launch(8, "none")),
+        ("zero2", Launch(8, "zero2")),
+        ("zero3", Launch(8, "zero3")),
+        ("fsdp2", Launch(8, "fsdp")),
+    ],
+)
+def test_launch_files_are_read(name, launch):
+    assert launch_of(f"launch/accelerate/{name}.yaml") == launch
+    assert launch.zero_stage == {"zero2": 2, "zero3": 3}.get(name, 0)
+
+
+def test_bad_words_of_its_own_are_one_line():
+    with pytest.raises(ValueError, match="argument --stage: invalid choice: 'rl'"):
+        preflight.parse(["--stage", "rl"])
+    with pytest.raises(StageError, match="no settings of accelerate"):
+        launch_of("recipe/configs/tiny/sft.yaml")
+
+
+@pytest.mark.parametrize("reward", ["tiou_mviou", "mviou", "viou", "tiou", "tiou_viou"])
+def test_every_reward_goes_with_a_large_recipe(reward, words):
+    found, _ = findings(words("glm-4.1v-9b", "grpo", "--reward", reward), Launch(1, "zero3"))
+    assert not any(finding.refused for finding in found)
+
+
+def test_which_stage_is_seen_by_the_keys(tmp_path):
+    for stage, kind in (("sft", "SFTConfig"), ("grpo", "GRPOConfig")):
+        settings = yaml.safe_load(Path(f"recipe/configs/tiny/{stage}.yaml").read_text())
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings))
+        assert type(preflight.parse(["--config", str(tmp_path / "mine.yaml")])[1]).__name__ == kind
+    assert type(preflight.parse(["--stage", "grpo", "--output_dir", "x"])[1]).__name__ == "GRPOConfig"
+
+
+def test_the_command_ends_in_one_line_and_lists_the_rest():
+    command = [sys.executable, "-m", "recipe.preflight", "--config", "recipe/configs/glm-4.1v-9b/cpt.yaml"]
+    command += ["--launch", "launch/accelerate/zero3.yaml", "--tracks", "no/cpt.jsonl", "--video_root", "no/videos"]
+    environment = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin:/bin", "HF_HOME": "no-cache"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    *listed, last = [line for line in done.stderr.splitlines() if line.startswith(("preflight: ", "error: "))]
+    assert last == (
+        "error: not begun, preflight refused 4 points: data, videos, GPU, weights; each has its line above"
+    )
+    assert [line.split(": ")[2] for line in listed] == ["data", "videos", "GPU", "weights"]
+    assert "zai-org/GLM-4.1V-9B-Thinking is not in the local cache" in listed[3]
+
+
+@pytest.mark.parametrize("rate", ["1", "2", "0.5"])
+@pytest.mark.parametrize("name", sorted(RECIPES.values()))
+def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints, tiny_data):
+    """What the checks add up without a frame is the length of the prompt that the trainer gets."""
+    folder = str(checkpoints / name)
+    script = StageArguments(
+        tracks=[str(tiny_data / "ground.jsonl")], video_root=str(tiny_data / "videos"), prompts="tiny", frame_rate=rate
+    )
+    model_args = ModelConfig(model_name_or_path=folder)
+    processor, config = load_processor(model_args), AutoConfig.from_pretrained(folder)
+    builder = row_builder(script, SimpleNamespace(config=config), processor, completions=True)
+    record = next(read_records(tiny_data / "ground.jsonl"))
+    row = builder.row(record)
+    (ids,) = processor.apply_chat_template(
+        [prepare_multimodal_messages(row["prompt"], images=row["images"])],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+    )["input_ids"]
+    texts = Texts(script, family_of(config), frame_grid(config), processor)
+    sample = texts.measure(record, None)
+    assert sample.images + sample.text == len(ids)
+    assert sample.images == list(ids).count(config.image_token_id)
+    assert sample.answer == len(processor.tokenizer(row["completion"][0]["content"])["input_ids"])
+    assert read_facts(script, frame_grid(config)).sizes == {row["images"][0].size}
