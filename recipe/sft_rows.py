@@ -95,7 +95,7 @@ def main(arguments: RowsArguments) -> None:
     written = missing = 0
     with atomic_write(out / "rows.jsonl") as stream:
         for number, record in enumerate(
-            tqdm(read_records(arguments.tracks), desc="rows", unit="row", file=sys.stderr)
+            tqdm(read_records(arguments.tracks), desc="rows", unit="row", mininterval=1.0, file=sys.stderr)
         ):
             if number == arguments.max_records:
                 break

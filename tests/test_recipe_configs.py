@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import StageError
-from recipe import before_after, evaluate, grpo, reward_study, study_lift, supervised, table1, tiny
+from recipe import before_after, evaluate, grpo, reward_study, sft_rows, study_lift, supervised, table1, tiny
 
 CONFIGS = Path("recipe/configs")
 FAMILIES = {
@@ -24,6 +24,7 @@ PARSERS = {
     "model": [tiny.parse],
     "supervised": [supervised.parse],  # an overlay
     "table1": [table1.parse],
+    "traces": [sft_rows.parse],
 }
 FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "data")
 
