@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from data_prep import frames, mix
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
@@ -40,6 +41,8 @@ COMMANDS: dict[str, Any] = {
     "activitynet": activitynet,
     "nextgqa": nextgqa,
     "qa": qa,
+    "mix": mix,
+    "frames": frames,
 }
 
 

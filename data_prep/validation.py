@@ -101,6 +101,9 @@ def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
     fps: Any = record.get("fps")
     if not (is_text and fps is None) and not (_is_number(fps) and fps > 0):
         raise _Wrong(_message("fps", record, "a finite number above 0"))
+    rate: Any = record.get("rate")
+    if rate is not None and not (_is_number(rate) and 0 < rate <= 1000):
+        raise _Wrong(_message("rate", record, "frames a second, above 0 and at most 1000, or null"))
     seconds = _whole("seconds", record, 1, 1 << 31, nullable=is_text)
     _clip(record, seconds, nullable=is_text)
     if is_text:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from trl import ScriptArguments
 
+from data_prep.rates import FRAME_BUDGET
 from recipe.rewards import reward_functions
 
 
@@ -22,7 +23,14 @@ class StageArguments(ScriptArguments):
         default=None, metadata={"help": "folder of prompt templates; default: the paper's wording"}
     )
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
-    frame_rate: float = field(default=1.0, metadata={"help": "frames a second that the model sees"})
+    frame_rate: str = field(
+        default="1",
+        metadata={"help": 'frames a second that the model sees, or "dynamic"; a record\'s own comes first'},
+    )
+    frame_budget: int = field(default=FRAME_BUDGET, metadata={"help": "most frames of a clip under dynamic"})
+    frames: str | None = field(
+        default=None, metadata={"help": "folder of shards of `data_prep frames`; none: the videos are decoded"}
+    )
     cache_clips: int = field(default=64, metadata={"help": "decoded clips kept for the next fetch"})
     max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
     vision_learning_rate: float | None = field(

@@ -15,6 +15,7 @@ from typing import Any
 from transformers import AutoConfig
 from trl import ModelConfig
 
+from data_prep.rates import parse_policy
 from data_prep.stages import StageError
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
@@ -180,7 +181,8 @@ def openai_server(
         family=family,
         grid=grid,
         max_pixels=script_args.max_frame_pixels,
-        rate=script_args.frame_rate,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
         completions=False,
         control_tokens=tags,
         context=context,

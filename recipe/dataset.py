@@ -18,12 +18,16 @@ from string import Template
 from typing import Any
 
 from datasets import Dataset
-from PIL.Image import Image
+from PIL.Image import Image, Resampling
 
+from data_prep.clips import clip_frames
+from data_prep.frame_store import FrameStore, clip_key
+from data_prep.rates import FRAME_BUDGET, Policy, rate_of
 from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
-from data_prep.video import probe, sample_frames
-from recipe.families import Family, fit_frame
+from data_prep.sizes import fit_frame
+from data_prep.video import probe
+from recipe.families import Family
 from recipe.prompts import plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
@@ -40,7 +44,9 @@ class RowBuilder:
         video_root: folder that the records' `video` paths are relative to.
         prompts: templates by name, from `load_prompts`.
         grid, max_pixels: frame size limits, pixels (see `fit_frame`).
-        rate: frames a second.
+        rate: frames a second, or "dynamic" (`data_prep.rates`); a record's own `rate` comes first.
+        frame_budget: most frames of a clip under "dynamic".
+        store: shards that the frames are read from; None: they are decoded from the videos.
         completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
         cache_clips: how many decoded clips are kept.
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
@@ -52,14 +58,16 @@ class RowBuilder:
     family: Family
     grid: int
     max_pixels: int
-    rate: float = 1.0
+    rate: Policy = 1.0
+    frame_budget: int = FRAME_BUDGET
+    store: FrameStore | None = None
     completions: bool = True
     cache_clips: int = 64
     control_tokens: tuple[str, ...] = ()
     context: int | None = None
     clips_decoded: int = 0
     clock: Any = None  # a PhaseClock that the time of decoding goes to, where one is wanted
-    _cache: OrderedDict[tuple[str, float, float], list[Image]] = field(default_factory=OrderedDict, repr=False)
+    _cache: OrderedDict[str, list[Image]] = field(default_factory=OrderedDict, repr=False)
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         with self.clock.phase("decode") if self.clock else nullcontext():
@@ -81,9 +89,10 @@ class RowBuilder:
         if record["seconds"] is None or record["clip"] is None:  # a caption or question about the whole file
             info = probe(resolve_video(self.video_root, record["video"]))
             record = record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
-        times = frame_times(record["seconds"], self.rate)
-        starts = [index / self.rate for index in range(len(times))]
-        frames = self.frames(record, times)
+        rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
+        times = frame_times(record["seconds"], rate)
+        starts = [index / rate for index in range(len(times))]
+        frames = self.frames(record, times, rate)
         scale = self.family.box_scale(frames[0].size)
         row: dict[str, Any] = {
             "id": record["id"],
@@ -102,20 +111,35 @@ class RowBuilder:
         }
         return row
 
-    def frames(self, record: dict[str, Any], times: list[float]) -> list[Image]:
-        """The record's frames in order, decoded unless the clip is among the last `cache_clips`."""
+    def frames(self, record: dict[str, Any], times: list[float], rate: float) -> list[Image]:
+        """The record's frames in order, decoded (or read from the store) unless among the last `cache_clips`."""
         start, end = record["clip"]
-        key = (record["video"], start, end)
+        key = clip_key(record["video"], start, end, rate)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        path = resolve_video(self.video_root, record["video"])
-        frames = sample_frames(path, times, clip_start_s=start, clip_end_s=end, size=self.frame_size(record))
+        if self.store is None:
+            path = resolve_video(self.video_root, record["video"])
+            frames = clip_frames(path, record, times, self.frame_size(record))
+        else:
+            frames = self._stored(record, key)
         self.clips_decoded += 1
         self._cache[key] = frames
         if len(self._cache) > self.cache_clips:
             self._cache.popitem(last=False)
         return frames
+
+    def _stored(self, record: dict[str, Any], key: str) -> list[Image]:
+        """Frames from the shards, resized where they were made for another grid or limit."""
+        assert self.store is not None
+        frames = self.store.frames(key)
+        # Without a size of its own the record's video would have to be opened: its shape is the stored pictures'.
+        size = (
+            fit_frame(*frames[0].size, grid=self.grid, max_pixels=self.max_pixels)
+            if record["width"] is None or record["height"] is None
+            else self.frame_size(record)
+        )
+        return [frame if frame.size == size else frame.resize(size, Resampling.BOX) for frame in frames]
 
 
 def completion_text(
@@ -156,17 +180,17 @@ def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = 
     """
     kept: list[str] = []
     for path in tracks:
-        kept += _records_with_video(path, builder.video_root, limit)
+        kept += _records_with_video(path, builder.video_root, limit, have_frames=builder.store is not None)
     return Dataset.from_dict({"record": kept}).with_transform(builder)
 
 
-def _records_with_video(path: str, video_root: Path, limit: int | None) -> list[str]:
+def _records_with_video(path: str, video_root: Path, limit: int | None, *, have_frames: bool) -> list[str]:
     kept: list[str] = []
     missing: list[str] = []
     for record in read_records(path):
         if len(kept) == limit:
             break
-        if resolve_video(video_root, record["video"]).is_file():
+        if have_frames or resolve_video(video_root, record["video"]).exists():
             kept.append(json.dumps(record))
         else:
             missing.append(record["video"])

@@ -22,6 +22,7 @@ from typing import Any
 from trl import ModelConfig
 
 from data_prep.files import atomic_write
+from data_prep.rates import FRAME_BUDGET
 from data_prep.records import read_records
 from data_prep.stages import StageError, file_digest
 from recipe.arguments import StageArguments
@@ -54,7 +55,8 @@ class EvalArguments:
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
     prompts: str | None = field(default=None, metadata={"help": "folder of prompt templates"})
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
-    frame_rate: float = field(default=1.0, metadata={"help": "frames a second that the model sees"})
+    frame_rate: str = field(default="1", metadata={"help": 'frames a second that the model sees, or "dynamic"'})
+    frame_budget: int = field(default=FRAME_BUDGET, metadata={"help": "most frames of a clip under dynamic"})
     temperature: float = field(default=0.0, metadata={"help": "0 decodes greedily"})
     repeats: int = field(default=1, metadata={"help": "sampled runs to average"})
     max_new_tokens: int = field(default=512, metadata={"help": "longest answer, tokens"})
@@ -107,6 +109,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
         prompts=args.prompts,
         max_frame_pixels=args.max_frame_pixels,
         frame_rate=args.frame_rate,
+        frame_budget=args.frame_budget,
     )
     model = load_model(model_args, script_args).eval()
     processor = load_processor(model_args)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from data_prep.sizes import fit_frame
+
+__all__ = ["FAMILIES", "Family", "family_of", "fit_frame", "frame_grid"]
+
 
 @dataclass(frozen=True)
 class Family:
@@ -58,25 +62,3 @@ def frame_grid(config: Any) -> int:
     """Pixels that a frame's sides must be a multiple of: patch size times merge size."""
     vision = config.vision_config
     return int(vision.patch_size) * int(vision.spatial_merge_size)
-
-
-def fit_frame(width: int, height: int, *, grid: int, max_pixels: int) -> tuple[int, int]:
-    """The frame size that the model gets: sides on the patch grid, about the same shape, at most `max_pixels`.
-
-    Resized before either side sees it, so that the trainer and vLLM count the same image tokens.
-
-    >>> fit_frame(96, 96, grid=24, max_pixels=2304)
-    (48, 48)
-    >>> fit_frame(640, 360, grid=28, max_pixels=200704)
-    (588, 336)
-    """
-    shrink = min(1.0, (max_pixels / (width * height)) ** 0.5)
-    columns = max(1, round(width * shrink / grid))
-    rows = max(1, round(height * shrink / grid))
-    while columns * rows * grid * grid > max_pixels and columns * rows > 1:
-        # Give up a column or a row, whichever leaves the shape nearer to the picture's.
-        if rows == 1 or (columns > 1 and columns / rows > width / height):
-            columns -= 1
-        else:
-            rows -= 1
-    return columns * grid, rows * grid

@@ -9,6 +9,8 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig
 
+from data_prep.frame_store import FrameStore
+from data_prep.rates import parse_policy
 from data_prep.stages import StageError
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
@@ -70,7 +72,9 @@ def row_builder(script_args: StageArguments, model: Any, processor: Any, *, comp
         family=family_of(model.config),
         grid=frame_grid(model.config),
         max_pixels=script_args.max_frame_pixels,
-        rate=script_args.frame_rate,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
+        store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
         completions=completions,
         cache_clips=script_args.cache_clips,
         control_tokens=control_tokens(processor.tokenizer),

@@ -52,6 +52,8 @@ VALID = [
     (grounding(clip=[2, 12.02], fps=30), "whole numbers are numbers"),
     (grounding(track=[state(6, (0, 0, 1, 1))], span=[6, 6]), "the whole picture, one second"),
     (grounding(seconds=1, clip=[0, 0.04], span=[0, 0], track=[state(0)]), "a clip of one frame"),
+    (grounding(rate=2), "a frame rate of its own"),
+    (grounding(rate=None), "or none"),
     (grounding(reasoning="first when, then where", generated=[1, {"a": None}]), "added fields"),
     (without(grounding(), "answer"), "answer may be missing"),
     (grounding(answer="because"), "or be there"),

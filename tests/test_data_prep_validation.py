@@ -55,6 +55,9 @@ WRONG = [
     (grounding(fps=0), "field fps: 0"),
     (grounding(fps=math.nan), "field fps: nan"),
     (grounding(fps="25"), "field fps: 25"),
+    (grounding(rate=0), "field rate: 0, expected frames a second, above 0"),
+    (grounding(rate="2"), "field rate: 2"),
+    (grounding(rate=True), "field rate: True"),
     (grounding(seconds=0), "field seconds: 0"),
     (grounding(seconds=12), "field seconds: 12, expected at most 11 for clip [0.0, 10.01]"),
     (grounding(clip=[3, 3]), "field clip: [3, 3], expected 0 <= start_s < end_s"),
@@ -159,7 +162,7 @@ def test_the_schema_refuses_only_what_is_refused(record):
 
 def test_the_schema_itself_is_valid_and_names_all_fields():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks"}
+    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks", "rate"}
     assert SCHEMA["properties"]["schema"]["const"] == SCHEMA_VERSION
     assert SCHEMA["properties"]["kind"]["enum"] == list(validation.KINDS)
 
@@ -188,7 +191,7 @@ json_values = st.recursive(
 @settings(deadline=None, derandomize=True)
 @given(st.sampled_from([grounding(), scene(), question()]), st.data())
 def test_any_change_is_taken_or_refused_with_a_message(record, data):
-    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks"]))
+    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks", "rate"]))
     changed = record | {field: data.draw(json_values)}
     try:
         valid = validate_record(changed)

@@ -189,3 +189,40 @@ def test_frames_never_come_from_after_the_clip(tiny_data):
     assert short[1] == last[-1] == last[30]
     begun = builder_of(tiny_data).row(record | {"clip": [1.0, 3.0], "seconds": 2})["images"]
     assert begun == whole[1:]
+
+
+def test_timestamps_follow_the_rate(tiny_data):
+    record = records_of(tiny_data)[0]
+    seconds = record["seconds"]
+    for builder, own, times in (
+        (builder_of(tiny_data, rate=2.0), {}, [f"{k / 2:g}s" for k in range(2 * seconds)]),
+        (builder_of(tiny_data), {"rate": 4}, [f"{k / 4:g}s" for k in range(4 * seconds)]),
+        (builder_of(tiny_data, rate=0.5), {}, [f"{2 * k}s" for k in range(-(-seconds // 2))]),
+        (builder_of(tiny_data, rate="dynamic", frame_budget=seconds), {}, [f"{k}s" for k in range(seconds)]),
+    ):
+        row = builder.row(record | own)
+        assert [part["text"] for part in row["prompt"][0]["content"][:-1:2]] == times
+        assert len(row["images"]) == len(times)
+        assert row["seconds"] == seconds, "the answer's clock stays in seconds"
+
+
+def test_two_rates_of_one_clip_are_two_things_in_the_cache(tiny_data):
+    record = records_of(tiny_data)[0]
+    builder = builder_of(tiny_data)
+    lengths = [len(builder.row(record | {"rate": rate})["images"]) for rate in (1, 2, 1, 2)]
+    assert lengths == [record["seconds"], 2 * record["seconds"]] * 2
+    assert builder.clips_decoded == 2
+
+
+def test_only_supervised_rows_may_look_at_the_event(tiny_data):
+    record = next(one for one in records_of(tiny_data) if one["seconds"] == 4) | {"span": [0, 0], "track": []}
+    long = record | {"span": [0, record["seconds"] - 1]}
+    counts = {
+        completions: [
+            len(builder_of(tiny_data, rate="dynamic", completions=completions).row(one)["images"])
+            for one in (record, long)
+        ]
+        for completions in (False, True)
+    }
+    assert counts[False][0] == counts[False][1] == 4 * record["seconds"]
+    assert counts[True][0] > counts[True][1]

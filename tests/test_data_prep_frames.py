@@ -1,0 +1,168 @@
+"""Shards of frames: loadable by datasets, resumable, and what training reads instead of videos."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from PIL import Image
+from tiny_parts import COMMON, parts
+from trl import SFTConfig
+
+from data_prep.__main__ import main
+from data_prep.clips import clip_frames
+from data_prep.frame_store import FrameStore, clip_key
+from data_prep.records import RecordWriter, read_records
+from data_prep.stages import StageError, file_digest
+from data_prep.video import VideoError
+
+NAMES = ("general.jsonl", "ground.jsonl")
+
+
+def words(data, out, *others):
+    tracks = [str(data / name) for name in NAMES]
+    fixed = ["--max-pixels", "2304", "--grid", "24", "--shard-size", "2", "--workers", "1"]
+    return ["frames", "--tracks", *tracks, "--videos", str(data / "videos"), "--out", str(out), *fixed, *others]
+
+
+@pytest.fixture(scope="module")
+def shards(tiny_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("frames") / "shards"
+    assert main(words(tiny_data, out)) == 0
+    return out
+
+
+def digests(folder):
+    return {path.name: file_digest(path) for path in sorted(folder.glob("clips-*"))}
+
+
+def test_every_clip_once(shards, tiny_data):
+    records = [record for name in NAMES for record in read_records(tiny_data / name)]
+    keys = {clip_key(record["video"], *record["clip"], 1) for record in records}
+    store = FrameStore(shards)
+    assert len(store) == len(keys)
+    assert all(key in store for key in keys)
+    report = json.loads((shards / "frames.report.json").read_text())
+    assert report["clips"] == len(keys)
+    assert report["without_frames"] == 0
+    assert report["frames"] == sum({clip_key(r["video"], *r["clip"], 1): r["seconds"] for r in records}.values())
+
+
+def test_datasets_loads_the_shards(shards, tmp_path):
+    rows = load_dataset("parquet", data_files=str(shards / "*.parquet"), split="train", cache_dir=str(tmp_path))
+    assert len(rows) == len(FrameStore(shards))
+    assert isinstance(rows[0]["frames"][0], Image.Image)
+    assert rows[0]["frames"][0].size == (48, 48)
+
+
+def test_rows_are_the_same_from_frames_and_from_videos(shards, tiny_data, tiny_base):
+    _, _, _, decoded = parts(tiny_data, tiny_base, True, None)
+    _, _, builder, stored = parts(tiny_data, tiny_base, True, None, frames=str(shards))
+    builder.video_root = shards / "no-videos"
+    assert len(stored) == len(decoded)
+    for ours, theirs in zip(stored, decoded, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert [ours[name] == theirs[name] for name in ours if name != "images"].count(False) == 0
+        for a, b in zip(ours["images"], theirs["images"], strict=True):
+            assert a.size == b.size
+            assert np.abs(np.asarray(a, float) - np.asarray(b, float)).mean() < 6, "JPEG is close"
+
+
+def test_a_training_step_from_shards(shards, tiny_data, tiny_base, tmp_path):
+    from recipe.trainers import GroundingSFTTrainer
+
+    model, processor, _, rows = parts(tiny_data, tiny_base, True, None, frames=str(shards))
+    args = SFTConfig(output_dir=str(tmp_path), max_length=None, per_device_train_batch_size=2, **COMMON)
+    trainer = GroundingSFTTrainer(model=model, args=args, train_dataset=rows, processing_class=processor)
+    assert 0 < trainer.train().training_loss < 12
+
+
+def test_frames_of_another_clip_are_named(shards):
+    with pytest.raises(StageError, match="no frames of .*nowhere.mp4"):
+        FrameStore(shards).frames(clip_key("nowhere.mp4", 0, 1, 1))
+    with pytest.raises(StageError, match="no shards of frames"):
+        FrameStore(shards / "nothing")
+
+
+def test_what_exists_is_not_made_again_and_what_misses_is(shards, tiny_data, tmp_path):
+    before = digests(shards)
+    victim = sorted(shards.glob("clips-*"))[1]
+    kept = {path.name: path.stat().st_mtime_ns for path in shards.glob("clips-*")}
+    victim.unlink()
+    (shards / ".clips-x.part").write_bytes(b"half")
+    assert main(words(tiny_data, shards)) == 0
+    assert digests(shards) == before, "the same bytes"
+    assert not (shards / ".clips-x.part").exists()
+    after = {path.name: path.stat().st_mtime_ns for path in shards.glob("clips-*")}
+    assert {name for name in kept if kept[name] != after[name]} == {victim.name}
+
+
+def test_other_settings_are_refused(shards, tiny_data, capsys):
+    assert main(words(tiny_data, shards, "--quality", "50")) == 2
+    assert "holds frames of other settings" in capsys.readouterr().err
+
+
+def test_the_same_after_kill_9_at_any_time(shards, tiny_data, tmp_path):
+    command = [sys.executable, "-m", "data_prep", *words(tiny_data, tmp_path / "out"), "--workers", "2"]
+    for wait in (1.0, 2.5):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert digests(tmp_path / "out") == digests(shards)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
+    records = list(read_records(tiny_data / "ground.jsonl"))[:2]
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "bad.mp4").write_bytes(b"no video")
+    with RecordWriter(tmp_path / "t.jsonl") as writer:
+        writer.write(records[0] | {"id": "1", "video": "bad.mp4"})
+        writer.write(records[0] | {"id": "2", "video": "gone.mp4"})
+    out = tmp_path / "out"
+    base = ["frames", "--tracks", str(tmp_path / "t.jsonl"), "--videos", str(tmp_path / "videos")]
+    assert main([*base, "--out", str(out), "--workers", "1"]) == 0
+    report = json.loads((out / "frames.report.json").read_text())
+    assert (report["clips"], report["without_frames"]) == (2, 2)
+    assert len(report["examples"]) == 2
+    assert len(FrameStore(out)) == 0
+
+
+def test_frames_that_lie_in_a_folder(tmp_path):
+    for number in range(1, 21):
+        Image.new("RGB", (32, 16), (number * 10, 0, 0)).save(tmp_path / f"{number:08d}.jpg", quality=100)
+    record = {"clip": [1.0, 2.0], "fps": 10.0}
+    pictures = clip_frames(tmp_path, record, [0.05, 0.5, 0.99, 5.0], (16, 8))
+    assert [round(np.asarray(p)[..., 0].mean() / 10) for p in pictures] == [11, 16, 20, 20]
+    assert pictures[0].size == (16, 8)
+    (tmp_path / "00000011.jpg").write_bytes(b"no picture")
+    with pytest.raises(VideoError, match="no picture in it"):
+        clip_frames(tmp_path, record, [0.05], (16, 8))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VideoError, match="no JPEG or PNG"):
+        clip_frames(tmp_path / "empty", record, [0.0], (16, 8))
+
+
+@pytest.mark.slow
+def test_through_ray_with_two_workers(shards, tiny_data, tmp_path):
+    pytest.importorskip("ray")
+    command = [
+        sys.executable,
+        "-m",
+        "data_prep",
+        *words(tiny_data, tmp_path / "out"),
+        "--engine",
+        "ray",
+        "--workers",
+        "2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert digests(tmp_path / "out") == digests(shards)
