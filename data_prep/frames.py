@@ -161,8 +161,10 @@ def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
         raise StageError("--engine ray needs Ray Data: pip install 'ray[data]'") from None
     started = not ray.is_initialized()
     if started:
-        local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level="error", **local)
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if not os.environ.get("RAY_ADDRESS"):
+            options |= {"num_cpus": workers, "include_dashboard": False}
+        ray.init(**options)
     try:
         if jobs:
             # JSON: a column of lists of dicts would be made a struct. One block a shard, so that each is a task.
