@@ -143,7 +143,7 @@ def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:
     folder = Path(args.study_out)
 
     def train(rate: str) -> Path:
-        out = folder / f"fps-{rate}"
+        out = folder / f"fps-{rate.replace('.', '_')}"
         words = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
         words += ["--video_root", args.video_root, "--frame_rate", rate, "--frame_budget", str(args.frame_budget)]
         words += args.sft_words
