@@ -35,6 +35,7 @@ class RewardStudyArguments(StudyArguments):
     """StudyArguments (its controls are not used here), the variants, and words for every GRPO run."""
 
     rewards: list[str] = field(default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"])
+    study_out: str | None = field(default=None, metadata={"help": "folder of trainings and results; default: run"})
     grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
 
     def __post_init__(self) -> None:
@@ -131,11 +132,12 @@ def table(summary: dict[str, Any]) -> str:
 def main(args: RewardStudyArguments) -> None:
     """Train, evaluate, write, print."""
     folder = Path(args.run)
+    out_folder = Path(args.study_out or args.run)
     arms = [(name, seed) for name in args.rewards for seed in args.seeds]
     model = ["--model_name_or_path", str(folder / "sft")]
 
     def train(arm: tuple[str, int]) -> Path:
-        out = folder / f"grpo-{arm[0]}-s{arm[1]}"
+        out = out_folder / f"grpo-{arm[0]}-s{arm[1]}"
         run_stage("grpo", args, out, arm[1], "--reward", arm[0], *model, *args.grpo_words)
         return out
 
@@ -155,10 +157,10 @@ def main(args: RewardStudyArguments) -> None:
         "steps_to": {metric: steps_to(lines) for metric, lines in curves.items()},
         "curves": curves,
     }
-    with atomic_write(folder / "reward-study.json") as stream:
+    with atomic_write(out_folder / "reward-study.json") as stream:
         json.dump(summary, stream, indent=1)
-    figure(curves, folder / "reward-study.svg")
-    with atomic_write(folder / "reward-study.md") as stream:
+    figure(curves, out_folder / "reward-study.svg")
+    with atomic_write(out_folder / "reward-study.md") as stream:
         stream.write(table(summary) + "\n")
     print(table(summary))
 

@@ -113,7 +113,8 @@ def records_of(
 
     Args:
         use: "general" (tracking prompts and questions, for CPT), "ground" (sentences with reasoning, for SFT and
-            GRPO) or "test" (one sentence a clip, so that samples are independent).
+            GRPO), "test" (one sentence a clip, so that samples are independent) or "scene" (all objects at once, for
+            tracking studies).
         method: box aggregation; "middle" states the position that the 1-fps frame shows.
     """
     name = Path(annotation["video"]).stem
@@ -130,6 +131,9 @@ def records_of(
         "seconds": seconds,
     }
     targets = annotation["objects"]
+    if use == "scene":
+        yield common | scene_of(annotation, f"synthetic/{split}/{name}/scene", method)
+        return
     for index, target in enumerate(targets[:1] if use == "test" else targets):
         span, track = object_states(annotation, target, method)
         kind: str
@@ -155,6 +159,18 @@ def records_of(
         query, answer = general_question(targets, rng)
         empty = {"label": None, "span": None, "track": None}
         yield common | empty | {"id": f"synthetic/{split}/{name}/qa", "kind": "qa", "query": query, "answer": answer}
+
+
+def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, Any]:
+    """The fields of a scene record: every object with a label of its own, numbered in order of appearance."""
+    tracks = []
+    in_order = sorted(annotation["objects"], key=lambda item: item["begin_frame"])
+    for number, target in enumerate(in_order, 1):
+        tracks.append({"label": f"shape-{number}", "track": object_states(annotation, target, method)[1]})
+    return {"id": name, "kind": "scene", "query": "every shape", "label": None, "span": None, "track": None} | {
+        "tracks": tracks,
+        "answer": None,
+    }
 
 
 def reasoning(target: dict[str, Any], span: list[int]) -> str:
