@@ -186,6 +186,13 @@ reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft;
 	@$(MAKE) sft ARGS=
 	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
 
+.PHONY: fps-study
+fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; half an hour
+	@$(MAKE) cpt ARGS=
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[studies]'
+	$(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes
+	$(PY) -m recipe.fps_study --config $(CONFIGS)/fps-study.yaml $(ARGS)
+
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"

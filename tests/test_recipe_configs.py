@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import StageError
-from recipe import before_after, evaluate, grpo, reward_study, sft_rows, study_lift, supervised, table1, tiny
+from recipe import (
+    before_after,
+    evaluate,
+    fps_study,
+    grpo,
+    reward_study,
+    sft_rows,
+    study_lift,
+    supervised,
+    table1,
+    tiny,
+)
 
 CONFIGS = Path("recipe/configs")
 FAMILIES = {
@@ -25,8 +36,9 @@ PARSERS = {
     "supervised": [supervised.parse],  # an overlay
     "table1": [table1.parse],
     "traces": [sft_rows.parse],
+    "fps-study": [fps_study.parse],
 }
-FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "data")
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem not in ("data", "scenes"))
 
 
 def test_the_tree_holds_them():
