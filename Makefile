@@ -186,6 +186,10 @@ reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft;
 	@$(MAKE) sft ARGS=
 	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
 
+.PHONY: compare
+compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
+	@$(PY) -m recipe.compare $(RUNS) $(ARGS)
+
 .PHONY: fps-study
 fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; half an hour
 	@$(MAKE) cpt ARGS=

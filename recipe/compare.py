@@ -1,0 +1,153 @@
+"""Reward variants side by side, without an account: one HTML page from the trainers' own logs.
+
+    python -m recipe.compare runs/tiny/grpo-tiou_mviou-s0 runs/tiny/grpo-mviou-s0 --out runs/tiny/compare.html
+
+Runs are grouped by reward variant; curves are the mean over seeds with their range. The page holds everything, needs
+no server and reads on light and dark paper; each curve is a PNG in a folder beside it too. A run that cannot be read
+is listed, not an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from data_prep.files import atomic_write
+from data_prep.stages import StageError
+from recipe.cli import run
+from recipe.compare_figures import panel
+from recipe.compare_runs import Run, grouped, last, read_run, steps_to
+
+TEMPLATES = Path(__file__).parent / "templates"
+# (metric in the log, its title), by section of the page.
+SECTIONS: dict[str, list[tuple[str, str]]] = {
+    "Learning": [
+        ("held_out/m_vIoU", "held-out m_vIoU, greedy"),
+        ("held_out/m_tIoU", "held-out m_tIoU, greedy"),
+        ("held_out/vIoU@0.5", "held-out vIoU@0.5, greedy"),
+        ("vIoU", "vIoU of sampled answers"),
+        ("tIoU", "tIoU of sampled answers"),
+        ("mvIoU", "mvIoU of sampled answers"),
+    ],
+    "Signs of reward hacking": [
+        ("span_ratio", "predicted / true span"),
+        ("one_second_rate", "answers of one second"),
+        ("whole_clip_rate", "answers over the whole clip"),
+        ("gap_rate", "seconds without a box"),
+        ("label_switches", "label switches"),
+        ("empty_intersection_rate", "spans that miss the event"),
+        ("parse_rate", "answers that can be read"),
+        ("salvage_rate", "answers read from broken JSON"),
+    ],
+    "Optimisation": [
+        ("clip_ratio/region_mean", "tokens clipped"),
+        ("entropy", "entropy"),
+        ("frac_reward_zero_std", "groups without variance"),
+        ("completions/mean_length", "completion length, tokens"),
+    ],
+    "Cost": [
+        ("seconds/rollout", "rollout, seconds a step"),
+        ("seconds/update", "update, seconds a step"),
+        ("seconds/decode", "decoding, seconds a step"),
+    ],
+}
+SHOWN = ("vIoU", "tIoU", "mvIoU", "held_out/m_vIoU", "held_out/m_tIoU", "span_ratio", "one_second_rate")
+
+
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """The command line's settings.
+
+    Raises:
+        StageError: no run is named.
+    """
+    parser = argparse.ArgumentParser(prog="python -m recipe.compare", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of GRPO runs, or folders that hold some")
+    parser.add_argument("--out", type=Path, default=Path("runs/compare.html"), help="the page")
+    parser.add_argument("--metric", default="vIoU", help="the score that `steps to` is about")
+    parser.add_argument("--score", type=float, help="its value; default: the best mean that every variant reaches")
+    args = parser.parse_args(words)
+    if not args.runs:
+        raise StageError('no run is named: make compare RUNS="runs/tiny/grpo-tiou_mviou-s0 runs/tiny/grpo-mviou-s0"')
+    return (args,)
+
+
+def folders_of(paths: list[Path]) -> list[Path]:
+    """The runs themselves, and those in folders that are none; each once, in order.
+
+    Raises:
+        StageError: a folder that does not exist, or one without any run in it.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            raise StageError(f"{path}: no such folder")
+        inside = [path] if is_run(path) else sorted(child for child in path.iterdir() if is_run(child))
+        if not inside:
+            raise StageError(f"{path}: neither a run nor a folder with runs (a run has a stamp.json)")
+        found += [folder for folder in inside if folder not in found]
+    return found
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one of a GRPO run, whole or not."""
+    return folder.is_dir() and (folder / "stamp.json").is_file() and folder.name.startswith("grpo")
+
+
+def summary(
+    groups: dict[str, list[Run]], metric: str, score: float | None
+) -> tuple[list[dict[str, Any]], float | None]:
+    """A row a variant: mean and range over seeds of the last fifth of the log, and the steps to one score."""
+    reach, goal = steps_to(groups, metric, score)
+    rows = []
+    for name, runs in groups.items():
+        cells = []
+        for shown in SHOWN:
+            values = [value for one in runs if (value := last(one, shown)) is not None]
+            mean = sum(values) / len(values) if values else None
+            cells.append(None if mean is None else (f"{mean:.3f}", f"{min(values):.3f} to {max(values):.3f}"))
+        rows.append({"name": name, "seeds": len(runs), "cells": cells, "steps": reach[name]})
+    return rows, goal
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the page and its pictures."""
+    runs = [read_run(folder) for folder in folders_of(args.runs)]
+    whole = [one for one in runs if one.columns]
+    groups = grouped(whole)
+    rows, goal = summary(groups, args.metric, args.score)
+    pictures = args.out.parent / f"{args.out.stem}-figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    sections = []
+    for title, metrics in SECTIONS.items():
+        figures = []
+        for metric, name in metrics:
+            png = panel(groups, metric, name)
+            if png is not None:
+                with atomic_write(pictures / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', metric)}.png", "wb") as out:
+                    out.write(png)
+                figures.append((name, base64.b64encode(png).decode("ascii")))
+        if figures:
+            sections.append((title, figures))
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    page = environment.get_template("compare.html").render(
+        rows=rows, shown=SHOWN, metric=args.metric, goal=goal, sections=sections, runs=runs
+    )
+    with atomic_write(args.out) as out:
+        out.write(page)
+    broken = [one for one in runs if one.problem]
+    print(
+        f"{args.out}: {len(whole)} runs of {len(groups)} variants"
+        + (f", {len(broken)} with a problem" if broken else "")
+    )
+    for one in broken:
+        print(f"  {one.folder}: {one.problem}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(parse, main)

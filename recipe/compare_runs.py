@@ -1,0 +1,146 @@
+"""Runs as the comparison reads them: the trainer's log, the variant and the seed, and what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.stages import read_stamp
+
+SMOOTHED = 5  # log entries of the running mean that `steps to` looks at
+LARGEST = 256 * 2**20  # bytes of a log that is read
+
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class Run:
+    """One run.
+
+    Attributes:
+        columns: metric -> (steps, values), oldest first: arrays, as fifty long logs of dicts would fill the memory.
+        entries: log entries that were read.
+        problem: what is wrong with it, "" if nothing is.
+        completions: files of logged completions.
+    """
+
+    folder: Path
+    variant: str
+    seed: str
+    columns: dict[str, Curve]
+    entries: int
+    problem: str = ""
+    completions: list[Path] = field(default_factory=list)
+
+
+def read_run(folder: Path) -> Run:
+    """A run's log and what it was; a problem is noted and never raised."""
+    stamp = read_stamp(folder) or {}
+    settings = stamp.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    variant, seed = str(settings.get("reward", "unknown")), str(settings.get("seed", "?"))
+    problems = [] if stamp else ["its stamp.json cannot be read"]
+    if stamp and not stamp.get("complete"):
+        problems.append("it has not ended")
+    log = newest_log(folder)
+    columns: dict[str, Curve] = {}
+    entries = 0
+    if log is None:
+        problems.append("it has left no trainer_state.json")
+    else:
+        try:
+            if log.stat().st_size > LARGEST:
+                raise ValueError("larger than 256 MiB")
+            found = json.loads(log.read_text(encoding="utf-8"))["log_history"]
+            history = [entry for entry in found if isinstance(entry, dict) and is_number(entry.get("step"))]
+            columns, entries = columns_of(history), len(history)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            problems.append(f"{log.name} cannot be read ({type(error).__name__})")
+    completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
+    return Run(folder, variant, seed, columns, entries, "; ".join(problems), completions)
+
+
+def columns_of(history: list[dict[str, Any]]) -> dict[str, Curve]:
+    """The numbers of a log by metric; a step that was logged twice counts as it was logged last."""
+    points: dict[str, dict[float, float]] = {}
+    for entry in history:
+        step = float(entry["step"])
+        for name, value in entry.items():
+            if name != "step" and is_number(value):
+                points.setdefault(name, {})[step] = float(value)
+    return {name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points.items()}
+
+
+def newest_log(folder: Path) -> Path | None:
+    """The run's own log, else that of its newest checkpoint."""
+    if (folder / "trainer_state.json").is_file():
+        return folder / "trainer_state.json"
+    logs = list(folder.glob("checkpoint-*/trainer_state.json"))
+    return max(logs, key=lambda path: path.stat().st_mtime) if logs else None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a logged value can be drawn."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def grouped(runs: list[Run]) -> dict[str, list[Run]]:
+    """Variant -> its runs, in the order of their first one."""
+    groups: dict[str, list[Run]] = {}
+    for one in runs:
+        groups.setdefault(one.variant, []).append(one)
+    return groups
+
+
+def last(one: Run, metric: str) -> float | None:
+    """Mean of the last fifth of a metric's values; None where there are none."""
+    if metric not in one.columns:
+        return None
+    values = one.columns[metric][1]
+    return float(values[-max(1, len(values) // 5) :].mean())
+
+
+def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
+    """Rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that all of them logged."""
+    curves = [one.columns[metric] for one in runs if metric in one.columns]
+    if not curves:
+        return np.zeros((0, 4))
+    shared = curves[0][0]
+    for steps, _ in curves[1:]:
+        shared = np.intersect1d(shared, steps)
+    shared = np.sort(shared)
+    values = []
+    for steps, found in curves:
+        order = np.argsort(steps)
+        values.append(found[order][np.searchsorted(steps[order], shared)])
+    table = np.array(values).reshape(len(curves), len(shared))
+    return np.stack([shared, table.mean(axis=0), table.min(axis=0), table.max(axis=0)], axis=1)
+
+
+def steps_to(
+    groups: dict[str, list[Run]], metric: str, score: float | None
+) -> tuple[dict[str, float | None], float | None]:
+    """(variant -> first step at which the running mean over seeds reaches the score, the score).
+
+    Args:
+        score: None: the best running mean of the variant whose best is lowest, so that all reach it.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for name, runs in groups.items():
+        table = mean_curve(runs, metric)
+        means = table[:, 1]
+        smoothed = [means[max(0, k + 1 - SMOOTHED) : k + 1].mean() for k in range(len(means))]
+        curves[name] = [(float(step), float(mean)) for step, mean in zip(table[:, 0], smoothed, strict=True)]
+    if score is None:
+        score = min((max(mean for _, mean in curve) for curve in curves.values() if curve), default=None)
+    if score is None:
+        return dict.fromkeys(groups), None
+    return {
+        name: next((step for step, mean in curve if mean >= score - 1e-12), None) for name, curve in curves.items()
+    }, score

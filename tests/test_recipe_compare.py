@@ -1,0 +1,132 @@
+"""The comparison page: means over seeds, hostile names shown as text, broken runs listed."""
+
+import json
+import re
+
+import pytest
+
+from data_prep.stages import StageError
+from recipe import compare
+from recipe.cli import run
+from recipe.compare_runs import grouped, last, mean_curve, read_run, steps_to
+
+
+def make(folder, reward="viou", seed=0, values=(0.1, 0.2, 0.3), complete=True, **others):
+    folder.mkdir(parents=True)
+    stamp = {"stage": "grpo", "complete": complete, "fingerprint": "0", "settings": {"reward": reward, "seed": seed}}
+    (folder / "stamp.json").write_text(json.dumps(stamp))
+    log = [{"step": 5 * (k + 1), "vIoU": value, "loss": 0.0} | others for k, value in enumerate(values)]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    return folder
+
+
+def ends(*words):
+    with pytest.raises(SystemExit) as end:
+        run(lambda: compare.parse([str(word) for word in words]), compare.main)
+    return end.value.code
+
+
+def test_the_mean_over_seeds_and_the_range(tmp_path):
+    runs = [
+        read_run(make(tmp_path / "grpo-a", seed=0, values=(0.1, 0.2, 0.3))),
+        read_run(make(tmp_path / "grpo-b", seed=1, values=(0.3, 0.4))),
+    ]
+    expected = [[5.0, 0.2, 0.1, 0.3], [10.0, 0.3, 0.2, 0.4]]
+    assert mean_curve(runs, "vIoU").tolist() == [pytest.approx(row) for row in expected], "the steps that both have"
+    assert last(runs[0], "vIoU") == 0.3
+    assert len(mean_curve(runs, "nothing")) == 0
+
+
+def test_steps_to_the_score_that_all_reach(tmp_path):
+    runs = [
+        read_run(make(tmp_path / "grpo-a", "fast", values=(0.5, 0.6, 0.7))),
+        read_run(make(tmp_path / "grpo-b", "slow", values=(0.1, 0.5, 0.9))),
+    ]
+    reach, score = steps_to(grouped(runs), "vIoU", None)
+    assert score == pytest.approx(0.5), "running means: 0.5, 0.55, 0.6 and 0.1, 0.3, 0.5"
+    assert reach == {"fast": 5.0, "slow": 15.0}
+    assert steps_to(grouped(runs), "vIoU", 0.59) == ({"fast": 15.0, "slow": None}, 0.59)
+    assert steps_to(grouped(runs), "nothing", None) == ({"fast": None, "slow": None}, None)
+
+
+def test_the_page(tmp_path, capsys):
+    make(tmp_path / "runs" / "grpo-viou-s0", span_ratio=1.0)
+    make(tmp_path / "runs" / "grpo-viou-s1", seed=1, values=(0.3, 0.4, 0.5), span_ratio=1.0)
+    make(tmp_path / "runs" / "grpo-mviou-s0", "mviou", span_ratio=0.5)
+    (tmp_path / "runs" / "sft").mkdir()
+    out = tmp_path / "page" / "c.html"
+    assert ends(tmp_path / "runs", "--out", out) == 0
+    page = out.read_text()
+    assert "0.400<small>0.300 to 0.500" in page
+    assert page.count("data:image/png;base64,") == 2, "vIoU and span_ratio"
+    assert sorted(path.name for path in (tmp_path / "page" / "c-figures").iterdir()) == ["span_ratio.png", "vIoU.png"]
+    assert not re.search(r'(src|href)="(?!data:|file:)', page), "nothing is fetched"
+    assert "3 runs of 2 variants" in capsys.readouterr().out
+
+
+def test_hostile_names_are_text(tmp_path):
+    name = '<script>alert("x")</script>$x$_'
+    make(tmp_path / "grpo-<b>bold", name, seed="<i>")
+    assert ends(tmp_path / "grpo-<b>bold", "--out", tmp_path / "c.html") == 0
+    page = (tmp_path / "c.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<b>bold" not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "it has left no trainer_state.json"),
+        ("", "cannot be read (JSONDecodeError)"),
+        ('{"log_history": [{"step": 1', "cannot be read (JSONDecodeError)"),
+        ("[]", "cannot be read (TypeError)"),
+        ("[" * 100_000, "cannot be read (RecursionError)"),
+    ],
+)
+def test_a_broken_run_is_listed(tmp_path, capsys, text, problem):
+    make(tmp_path / "runs" / "grpo-good")
+    bad = make(tmp_path / "runs" / "grpo-bad", complete=False)
+    (bad / "trainer_state.json").unlink() if text is None else (bad / "trainer_state.json").write_text(text)
+    assert ends(tmp_path / "runs", "--out", tmp_path / "c.html") == 0
+    printed = capsys.readouterr()
+    assert "1 runs of 1 variants, 1 with a problem" in printed.out
+    assert "it has not ended" in printed.err
+    assert problem in printed.err
+    assert problem in (tmp_path / "c.html").read_text()
+
+
+def test_values_that_are_no_numbers_are_left_out(tmp_path):
+    run_ = read_run(make(tmp_path / "grpo-a", values=(0.1, None, "x", float("nan"), True, 0.2)))
+    assert mean_curve([run_], "vIoU")[:, 1].tolist() == [0.1, 0.2]
+
+
+def test_an_unfinished_run_is_read_from_its_checkpoint(tmp_path):
+    folder = make(tmp_path / "grpo-a")
+    (folder / "checkpoint-5").mkdir()
+    (folder / "trainer_state.json").rename(folder / "checkpoint-5" / "trainer_state.json")
+    assert read_run(folder).entries == 3
+
+
+def test_a_step_that_was_logged_again_after_a_kill_counts_once(tmp_path):
+    folder = make(tmp_path / "grpo-a", values=(0.1, 0.2))
+    log = [{"step": 5, "vIoU": 0.1}, {"step": 10, "vIoU": 0.9}, {"step": 10, "vIoU": 0.2}]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    assert mean_curve([read_run(folder)], "vIoU")[:, 1].tolist() == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [([], "no run is named"), (["nowhere"], "nowhere: no such folder"), (["."], "neither a run")]
+)
+def test_bad_words_are_one_line(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert ends(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_run_can_be_read(tmp_path):
+    bad = make(tmp_path / "grpo-bad")
+    (bad / "trainer_state.json").write_text("{")
+    assert ends(bad, "--out", tmp_path / "c.html") == 0
+    with pytest.raises(StageError, match="no run is named"):
+        compare.parse([])
