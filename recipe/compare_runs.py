@@ -107,7 +107,7 @@ def last(one: Run, metric: str) -> float | None:
 
 
 def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
-    """Rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that all of them logged."""
+    """Rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that they share."""
     curves = [one.columns[metric] for one in runs if metric in one.columns]
     if not curves:
         return np.zeros((0, 4))
