@@ -186,9 +186,13 @@ reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft;
 	@$(MAKE) sft ARGS=
 	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
 
-.PHONY: compare
+.PHONY: compare dashboard
 compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
 	@$(PY) -m recipe.compare $(RUNS) $(ARGS)
+
+dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=--dump: as JSON, without an account
+	@$(PY) -c 'import wandb_workspaces' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[dashboard]'
+	@$(PY) -m recipe.dashboard $(ARGS)
 
 .PHONY: fps-study
 fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; half an hour

@@ -21,8 +21,8 @@ STAMP = "stamp.json"
 
 # Settings that say where results go or how they are shown, not what they are.
 NOT_A_SETTING = {
-    "config", "disable_tqdm", "hub_token", "local_rank", "logging_dir", "out", "output_dir", "push_to_hub",
-    "report_to", "resume_from_checkpoint", "run_name", "save_total_limit", "trackio_space_id",
+    "config", "disable_tqdm", "hub_token", "local_rank", "logging_dir", "media_clips", "out", "output_dir",
+    "push_to_hub", "report_to", "resume_from_checkpoint", "run_name", "save_total_limit", "trackio_space_id",
 }  # fmt: skip
 
 

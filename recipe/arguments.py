@@ -66,6 +66,10 @@ class GRPOArguments(StageArguments):
         },
     )
     held_out_clips: int = field(default=32, metadata={"help": "how many of its first records are answered"})
+    media_clips: int = field(
+        default=4,
+        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
+    )
 
     def __post_init__(self) -> None:
         reward_functions(self.reward)  # an unknown name fails before anything is loaded

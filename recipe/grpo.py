@@ -22,7 +22,7 @@ from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.lora import peft_config, save_whole
 from recipe.rewards import Reward, weighted_rewards
 from recipe.trainers import GroundingGRPOTrainer
-from recipe.wandb_run import keep_run
+from recipe.wandb_run import begin_run, end_run, keep_training
 
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
@@ -68,6 +68,7 @@ def held_out(trainer: GroundingGRPOTrainer, builder: RowBuilder, processor: Any,
         raise StageError("held_out_every is set and validation_tracks is not: name a track file, or set it to 0")
     longest = trainer.args.max_completion_length
     options = {"every": args.held_out_every, "clips": args.held_out_clips, "longest": longest}
+    options["media_clips"] = args.media_clips
     return HeldOut(trainer, args.validation_tracks, builder, processor, **options)
 
 
@@ -83,7 +84,8 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
-    keep_run(stage.folder, training_args.report_to)
+    variant = script_args.reward, rewards, weights
+    begin_run(stage.folder, training_args, tracks=script_args.tracks, rewards=variant)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
@@ -103,6 +105,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         peft_config=peft_config(model_args, model.config),
         callbacks=[MarkComplete(spent_before)],
     )
+    keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
     trainer.dynamic_sampling = script_args.dynamic_sampling
     builder.clock = trainer.clock
@@ -117,6 +120,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.save_state()
     if trainer.accelerator.is_main_process:
         stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=spent_before)
+    end_run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from transformers import Trainer, TrainerCallback
@@ -11,6 +12,7 @@ from data_prep.records import read_records
 from recipe.dataset import RowBuilder
 from recipe.evaluation import metrics, score_records, scored
 from recipe.generation import generate
+from recipe.media import Shown, write_media
 
 NAMES = {"m_tIoU": "held_out/m_tIoU", "m_vIoU": "held_out/m_vIoU", "vIoU@0.5": "held_out/vIoU@0.5"}
 
@@ -25,13 +27,23 @@ class HeldOut(TrainerCallback):
         tracks: track file; its first `clips` records that have a true track are used.
         every: optimiser steps.
         longest: most tokens of an answer.
+        media_clips: of how many of them pictures and answers are kept (recipe/media.py).
     """
 
     def __init__(
-        self, trainer: Any, tracks: str, builder: RowBuilder, processor: Any, *, every: int, clips: int, longest: int
+        self,
+        trainer: Any,
+        tracks: str,
+        builder: RowBuilder,
+        processor: Any,
+        *,
+        every: int,
+        clips: int,
+        longest: int,
+        media_clips: int = 0,
     ) -> None:
         self.trainer, self.builder, self.processor = trainer, builder, processor
-        self.every, self.longest = every, longest
+        self.every, self.longest, self.media_clips = every, longest, media_clips
         self.records = scored(read_records(tracks))[:clips]
         self.answers: dict[str, str] = {}
 
@@ -48,6 +60,7 @@ class HeldOut(TrainerCallback):
         trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
         was_training = trainer.model.training
         scales: dict[str, Any] = {}
+        shown: list[Shown] = []
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             model.eval()
             for begin in range(0, len(self.records), size):
@@ -57,6 +70,8 @@ class HeldOut(TrainerCallback):
                 for record, row, text in zip(records, rows, texts, strict=True):
                     self.answers[record["id"]] = text
                     scales[record["id"]] = row["box_scale"]
+                    if len(shown) < self.media_clips:
+                        shown.append(Shown(record, row["images"], tuple(row["box_scale"]), text))
             model.train(was_training)
         found = metrics(score_records(self.records, self.answers, lambda record: tuple(scales[record["id"]])))
         logged = {NAMES[name]: float(found[name]) for name in NAMES}
@@ -64,4 +79,7 @@ class HeldOut(TrainerCallback):
         due = trainer.control.should_log
         Trainer.log(trainer, dict(logged))
         trainer.control.should_log = due
+        if shown and trainer.accelerator.is_main_process:
+            to_wandb = "wandb" in trainer.args.report_to
+            write_media(Path(trainer.args.output_dir), trainer.state.global_step, shown, to_wandb=to_wandb)
         return logged

@@ -15,7 +15,7 @@ from recipe.dataset import load_mixture
 from recipe.loading import load_model, load_processor, row_builder, stage_inputs
 from recipe.lora import peft_config, save_whole
 from recipe.trainers import GroundingSFTTrainer
-from recipe.wandb_run import keep_run
+from recipe.wandb_run import begin_run, end_run, keep_training
 from recipe.wrong_image import wrong_image_loss_ratio
 
 
@@ -34,7 +34,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         preflight.begin(script_args, training_args, model_args)
     if not begin(stage):
         return
-    keep_run(stage.folder, training_args.report_to)
+    begin_run(stage.folder, training_args, tracks=script_args.tracks)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
@@ -53,6 +53,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         peft_config=peft_config(model_args, model.config),
         callbacks=[MarkComplete(spent_before)],
     )
+    keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
 
     # Train
@@ -67,3 +68,4 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         results["wrong_image_loss_ratio"] = ratio
     if trainer.accelerator.is_main_process:
         stage.finish(results, spent_before=spent_before)
+    end_run()

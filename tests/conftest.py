@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -48,3 +49,46 @@ def tiny_base(tiny_data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-base") / "base"
     main(TinyArguments(tracks=[str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")], out=str(folder)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
+    """Two steps of the GRPO stage with held-out clips, to an offline W&B run: `folder`, `logged` names, `config`."""
+    import wandb
+    from tiny_parts import COMMON
+
+    from recipe import grpo
+
+    root = tmp_path_factory.mktemp("grpo")
+    options = COMMON | {
+        "model_name_or_path": tiny_base, "tracks": tiny_data / "ground.jsonl", "prompts": "tiny", "dtype": "float32",
+        "video_root": tiny_data / "videos", "max_frame_pixels": 2304, "output_dir": root / "tiny" / "grpo-viou-s3",
+        "reward": "viou", "seed": 3, "validation_tracks": tiny_data / "test.jsonl", "held_out_every": 1,
+        "held_out_clips": 3, "media_clips": 2, "num_generations": 2, "per_device_train_batch_size": 2,
+        "max_completion_length": 8, "logging_steps": 1, "max_steps": 2, "report_to": "wandb",
+    }  # fmt: skip
+    logged: set[str] = set()
+    begun: list[dict] = []
+    log, init = wandb.Run.log, wandb.init
+
+    def noted(run, data, *args, **kwargs):
+        logged.update(data)
+        return log(run, data, *args, **kwargs)
+
+    def began(**kwargs):
+        begun.append(kwargs)
+        return init(**kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WANDB_RUN_ID", "WANDB_RESUME"):
+            patch.setenv(name, "x")  # noted, so that what the stage sets is undone
+            patch.delenv(name)
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setenv("WANDB_DIR", str(root))
+        patch.setenv("WANDB_SILENT", "true")
+        patch.setattr(wandb.Run, "log", noted)
+        patch.setattr(wandb, "init", began)
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        grpo.main(*grpo.parse(words))
+        assert wandb.run is None, "the stage ends its run"
+    return SimpleNamespace(folder=root / "tiny" / "grpo-viou-s3", logged=logged, begun=begun)

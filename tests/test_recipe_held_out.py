@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tiny_parts import COMMON
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
@@ -30,28 +29,9 @@ def test_an_inner_phase_is_not_counted_twice(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def log(tiny_data, tiny_base, tmp_path_factory):
+def log(grpo_run):
     """The log of two steps with held-out clips, through the stage itself."""
-    out = tmp_path_factory.mktemp("grpo") / "out"
-    words = ["--model_name_or_path", tiny_base, "--tracks", tiny_data / "ground.jsonl", "--prompts", "tiny"]
-    words += [
-        "--video_root",
-        tiny_data / "videos",
-        "--max_frame_pixels",
-        2304,
-        "--output_dir",
-        out,
-        "--dtype",
-        "float32",
-    ]
-    words += ["--validation_tracks", tiny_data / "test.jsonl", "--held_out_every", 1, "--held_out_clips", 3]
-    words += ["--num_generations", 2, "--per_device_train_batch_size", 2, "--max_completion_length", 8]
-    words += ["--logging_steps", 1, "--learning_rate", "1e-3", "--max_steps", 2]
-    for name, value in COMMON.items():
-        if name not in ("max_steps", "learning_rate"):
-            words += [f"--{name}", value]
-    grpo.main(*grpo.parse([str(word) for word in words]))
-    return json.loads((out / "trainer_state.json").read_text())["log_history"]
+    return json.loads((grpo_run.folder / "trainer_state.json").read_text())["log_history"]
 
 
 def test_every_step_has_every_number(log):

@@ -1,0 +1,193 @@
+"""The comparison in W&B, as code: a workspace and a report that set reward variants side by side.
+
+    python -m recipe.dashboard --dump                        # the spec as JSON; no account, no network
+    python -m recipe.dashboard --entity team --project stvg  # saves both and prints their addresses
+
+Lines are the mean over the seeds of a variant with its standard error, against `train/global_step`: W&B's own step
+counts log calls, and those differ between variants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from data_prep.files import atomic_write
+from data_prep.stages import StageError
+from recipe.cli import run
+from recipe.media import CLIPS, TABLE
+from recipe.sections import SECTIONS
+from recipe.wandb_run import PROJECT, has_key
+
+X = "train/global_step"
+VARIANT = "variant"  # in the runs' config (recipe/wandb_run.py)
+NAME = "Reward variants"
+MOST_RUNS = 50
+
+ABOUT = (
+    "Each line is a reward variant: the mean over its seeds, with the standard error as a band, against the training "
+    "step. Compare the scores (tIoU, mvIoU, vIoU and those of held-out clips), not the rewards: each variant's reward "
+    "is another quantity."
+)
+TEXTS = {
+    "Learning": "Held-out scores are of greedy answers to the same validation clips, before training and every so "
+    "many steps; the others are means over sampled answers. Time and boxes are paid differently by each variant: look "
+    "at m_tIoU and at m_vIoU.",
+    "Signs of reward hacking": "One-second answers up and the span ratio down: the overlap inside the span is paid, "
+    "and one confident second is enough. Whole-clip answers up: the model has given up on time. Gaps up: seconds are "
+    "listed without boxes. Label switches up: the target is handed over between objects. A reward that rises while "
+    "the held-out scores do not does not generalise, whatever it is.",
+    "Optimisation": "Groups whose rewards do not vary teach nothing. A share of clipped tokens of 0 throughout means "
+    "that each rollout is used for one step.",
+    "Cost": "Wall-clock seconds of an optimiser step by phase, on the main process.",
+}
+
+
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """The command line's settings.
+
+    Raises:
+        StageError: nothing to save to: no key, or no entity.
+    """
+    parser = argparse.ArgumentParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="W&B user or team")
+    parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT", PROJECT), help="W&B project of the runs")
+    parser.add_argument("--dump", action="store_true", help="write the spec as JSON, save nothing; no account")
+    parser.add_argument("--out", type=Path, help="where --dump writes; default: standard output")
+    args = parser.parse_args(words)
+    if not args.dump and not has_key():
+        raise StageError("no W&B key: `wandb login`, or set WANDB_API_KEY; without an account: ARGS=--dump")
+    if not args.dump and not args.entity:
+        raise StageError('no W&B entity: ARGS="--entity USER_OR_TEAM", or set WANDB_ENTITY')
+    return (args,)
+
+
+def packages() -> tuple[Any, Any]:
+    """(wandb_workspaces.workspaces, wandb_workspaces.reports.v2).
+
+    Raises:
+        StageError: the package is not installed.
+    """
+    try:
+        import wandb_workspaces.reports.v2 as reports
+        import wandb_workspaces.workspaces as workspaces
+    except ImportError as error:
+        raise StageError(f"{error}; pip install -c constraints.txt -e '.[dashboard]'") from None
+    return workspaces, reports
+
+
+def line_panels(metrics: list[tuple[str, str]]) -> list[Any]:
+    """A line plot a metric: one line a variant."""
+    _, reports = packages()
+    return [
+        reports.LinePlot(
+            title=title,
+            x=X,
+            y=[f"train/{metric}"],
+            groupby=reports.Config(VARIANT),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="stderr",
+            smoothing_type="none",
+            max_runs_to_show=MOST_RUNS,
+        )
+        for metric, title in metrics
+    ]
+
+
+def media_panels() -> list[Any]:
+    """The fixed clips with their boxes, run by run, and the table of queries, answers and scores."""
+    _, reports = packages()
+    return [
+        reports.MediaBrowser(title="validation clips", media_keys=[CLIPS], grid_x_axis="step", grid_y_axis="run"),
+        reports.WeavePanelSummaryTable(table_name=TABLE),
+    ]
+
+
+def workspace(entity: str, project: str) -> Any:
+    """The workspace: a section each for learning, reward hacking, optimisation, cost and media."""
+    workspaces, _ = packages()
+    settings = workspaces.SectionPanelSettings(x_axis=X)
+    sections = [
+        workspaces.Section(name=name, panels=line_panels(metrics), is_open=True, panel_settings=settings)
+        for name, metrics in SECTIONS.items()
+    ]
+    sections.append(workspaces.Section(name="Media", panels=media_panels(), is_open=True))
+    return workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name=NAME,
+        sections=sections,
+        settings=workspaces.WorkspaceSettings(x_axis=X, max_runs=MOST_RUNS),
+        runset_settings=workspaces.RunsetSettings(groupby=[workspaces.Config(VARIANT)]),
+    )
+
+
+def report(entity: str, project: str, *, online: bool) -> Any:
+    """The report: what each part shows, in words, above its plots.
+
+    Args:
+        online: name the runs' project; W&B is asked for its number then.
+    """
+    _, reports = packages()
+    where = {"entity": entity, "project": project} if online else {}
+    blocks: list[Any] = [reports.P(ABOUT)]
+    for name, metrics in SECTIONS.items():
+        runs = reports.Runset(name=NAME, groupby=[f"config.{VARIANT}"], **where)
+        blocks += [reports.H2(name), reports.P(TEXTS[name])]
+        blocks.append(reports.PanelGrid(runsets=[runs], panels=line_panels(metrics)))
+    runs = reports.Runset(name=NAME, **where)
+    blocks += [reports.H2("Clips"), reports.PanelGrid(runsets=[runs], panels=media_panels()[:1])]
+    return reports.Report(
+        entity=entity, project=project, title=NAME, description=ABOUT.partition(".")[0] + ".", blocks=blocks
+    )
+
+
+def dumped(entity: str, project: str) -> dict[str, Any]:
+    """Both specs as W&B would get them; random names of panels and run sets are numbers: two dumps are equal."""
+    spec = {
+        "entity": entity,
+        "project": project,
+        "workspace": plain(workspace(entity, project)._to_model().spec),
+        "report": plain(report(entity, project, online=False)._to_model().spec),
+    }
+    numbers = itertools.count(1)
+
+    def renumber(part: Any) -> Any:
+        if isinstance(part, list):
+            return [renumber(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        random = {key: f"number-{next(numbers)}" for key in ("__id__", "id") if isinstance(part.get(key), str)}
+        return {key: renumber(value) for key, value in (part | random).items()}
+
+    found: dict[str, Any] = renumber(spec)
+    return found
+
+
+def plain(model: Any) -> Any:
+    """A spec as JSON-like values."""
+    return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the spec, or save the workspace and the report."""
+    if args.dump:
+        text = json.dumps(dumped(args.entity, args.project), indent=1) + "\n"
+        if args.out is None:
+            print(text, end="")
+            return
+        with atomic_write(args.out) as out:
+            out.write(text)
+        print(args.out)
+        return
+    saved_workspace = workspace(args.entity, args.project).save()
+    print(f"workspace: {saved_workspace.url}")
+    print(f"report: {report(args.entity, args.project, online=True).save().url}")
+
+
+if __name__ == "__main__":
+    run(parse, main)

@@ -1,0 +1,106 @@
+"""Fixed clips during training: boxes in the pixels, the table's rows, files that are whole or not there."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from recipe.drawing import TRUE
+from recipe.media import ANSWERS, COLUMNS, Shown, frame_of, picture, row, write_media
+from recipe.overlay import PREDICTED
+from stvg_rewards import Track, format_answer
+
+RECORD = {
+    "id": "a/../<b>",
+    "query": "the red square",
+    "label": "square",
+    "seconds": 4,
+    "span": [1, 2],
+    "track": [{"second": 1, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}],
+}
+
+
+def shown(text, frames=4, **record):
+    pictures = [Image.new("RGB", (48, 48), (k, k, k)) for k in range(frames)]
+    return Shown(RECORD | record, pictures, (1000, 1000), text)
+
+
+def answer(first, last, box=(0.5, 0.5, 1.0, 1.0)):
+    boxes = {second: box for second in range(first, last + 1)}
+    return (
+        "<think>It is red.</think><answer>" + format_answer(Track("square", boxes), scale=(1000, 1000)) + "</answer>"
+    )
+
+
+def pixel(drawn, x, y):
+    return "#{:02X}{:02X}{:02X}".format(*drawn.getpixel((x, y)))
+
+
+def test_boxes_and_bars_are_in_the_pixels():
+    drawn = picture(shown(answer(1, 3)), side=100)
+    assert drawn.size == (4 * 100 + 3 * 4, 100 + 4 + 2 * 12)
+    corners = {second: (pixel(drawn, second * 104, 0), pixel(drawn, second * 104 + 99, 60)) for second in range(4)}
+    true, predicted = TRUE.colour, PREDICTED.colour
+    assert [corners[second][0] == true for second in range(4)] == [False, True, True, False]
+    assert [corners[second][1] == predicted for second in range(4)] == [False, True, True, True]
+    quarter = drawn.width // 4
+    bars = [[pixel(drawn, quarter * second + 20, 104 + 12 * line + 6) for second in range(4)] for line in range(2)]
+    assert [colour == true for colour in bars[0]] == [False, True, True, False]
+    assert [colour == predicted for colour in bars[1]] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("text", ["", "no answer", '{"0": [{"label": "a", "bbox_2d": [0, 0', "\x00<script>"])
+def test_an_answer_that_cannot_be_read_is_drawn_too(text):
+    assert picture(shown(text)).width > 100
+    assert row(shown(text))["vIoU"] == 0.0
+
+
+def test_frames_of_other_rates():
+    for rate, frames in ((0.5, 2), (1, 4), (2, 8)):
+        clip = shown("", frames=frames)
+        values = [frame_of(clip, second).getpixel((0, 0))[0] for second in range(4)]
+        assert [int(value / rate) for value in values] == ([0, 0, 2, 2] if rate == 0.5 else [0, 1, 2, 3])
+
+
+def test_a_long_clip_shows_twelve_seconds():
+    assert picture(shown("", frames=300, seconds=300), side=48).width == 12 * 48 + 11 * 4
+
+
+def test_the_tables_row():
+    found = row(shown(answer(1, 2, (0.0, 0.0, 0.5, 0.5))))
+    assert tuple(found) == COLUMNS
+    assert (found["reasoning"], found["vIoU"], found["tIoU"]) == ("<think>It is red.</think>", 1.0, 1.0)
+    assert found["answer"].startswith("<answer>{")
+    assert row(shown(answer(1, 3, (0.0, 0.0, 0.5, 0.5))))["tIoU"] == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_the_run_holds_a_steps_pictures_and_answers(tmp_path):
+    write_media(tmp_path, 50, [shown(answer(1, 2)), shown("no")], to_wandb=False)
+    folder = tmp_path / "media" / "step-000050"
+    assert sorted(path.name for path in folder.iterdir()) == [ANSWERS, "clip-0.png", "clip-1.png"]
+    lines = [json.loads(line) for line in (folder / ANSWERS).read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["a/../<b>"] * 2
+    assert Image.open(folder / "clip-1.png").size == picture(shown("no")).size
+
+
+def test_a_disk_that_cannot_be_written_ends_nothing(tmp_path, capsys):
+    (tmp_path / "media").write_text("in the way")
+    write_media(tmp_path, 50, [shown("no")], to_wandb=False)
+    assert "media: step 50 is not written" in capsys.readouterr().err
+
+
+def test_the_stage_keeps_them_and_sends_them(grpo_run):
+    for step in (0, 1, 2):
+        folder = grpo_run.folder / "media" / f"step-{step:06d}"
+        assert len(list(folder.glob("clip-*.png"))) == 2, "media_clips of the held_out_clips"
+        assert len((folder / ANSWERS).read_text().splitlines()) == 2
+    assert {"media/clips", "media/answers"} <= grpo_run.logged
+    files = {path.suffix for path in grpo_run.folder.parents[1].glob("wandb/offline-run-*/files/media/**/*")}
+    assert {".png", ".json"} <= files
+
+
+def test_how_many_are_kept_does_not_make_a_stage_anew(tmp_path):
+    from data_prep.stages import Stage
+
+    few, many = (Stage(tmp_path, "grpo", {"media_clips": count}).fingerprint for count in (0, 4))
+    assert few == many
