@@ -26,7 +26,7 @@ def shown(text, frames=4, **record):
 
 
 def answer(first, last, box=(0.5, 0.5, 1.0, 1.0)):
-    boxes = {second: box for second in range(first, last + 1)}
+    boxes = dict.fromkeys(range(first, last + 1), box)
     return (
         "<think>It is red.</think><answer>" + format_answer(Track("square", boxes), scale=(1000, 1000)) + "</answer>"
     )
