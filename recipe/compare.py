@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from recipe.cli import run
+from recipe.compare_clips import clips
 from recipe.compare_figures import panel
 from recipe.compare_runs import Run, grouped, last, read_run, steps_to
 from recipe.sections import SECTIONS
@@ -105,7 +106,7 @@ def main(args: argparse.Namespace) -> None:
             sections.append((title, figures))
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
     page = environment.get_template("compare.html").render(
-        rows=rows, shown=SHOWN, metric=args.metric, goal=goal, sections=sections, runs=runs
+        rows=rows, shown=SHOWN, metric=args.metric, goal=goal, sections=sections, runs=runs, clips=clips(groups)
     )
     with atomic_write(args.out) as out:
         out.write(page)

@@ -8,6 +8,7 @@ import pytest
 from data_prep.stages import StageError
 from recipe import compare
 from recipe.cli import run
+from recipe.compare_clips import LARGEST, clips
 from recipe.compare_runs import grouped, last, mean_curve, read_run, steps_to
 
 
@@ -130,3 +131,68 @@ def test_no_run_can_be_read(tmp_path):
     assert ends(bad, "--out", tmp_path / "c.html") == 0
     with pytest.raises(StageError, match="no run is named"):
         compare.parse([])
+
+
+def add_media(folder, step=50, rows=1, png=True, **row):
+    from PIL import Image
+
+    place = folder / "media" / f"step-{step:06d}"
+    place.mkdir(parents=True)
+    if png:
+        Image.new("RGB", (4, 4)).save(place / "clip-0.png")
+    found = {"id": "a", "query": "the cat", "reasoning": "<think>r", "answer": f"at {step}", "vIoU": 0.5} | row
+    (place / "answers.jsonl").write_text((json.dumps(found) + "\n") * rows)
+    return place
+
+
+def test_the_same_clips_side_by_side(tmp_path):
+    first, second = make(tmp_path / "r" / "grpo-a", "viou"), make(tmp_path / "r" / "grpo-b", "mviou")
+    make(tmp_path / "r" / "grpo-c", "tiou")  # kept none
+    for step in (50, 100):
+        add_media(first, step)
+    add_media(second, 100, vIoU=0.25)
+    found = clips(grouped([read_run(path) for path in sorted((tmp_path / "r").iterdir())]))
+    ((query, cells),) = found
+    assert query == "the cat"
+    assert [(cell.variant, cell.step, cell.answer) for cell in cells] == [
+        ("viou", 100, "at 100"),
+        ("mviou", 100, "at 100"),
+    ]
+    assert [cell.scores for cell in cells] == ["vIoU 0.50", "vIoU 0.25"]
+    assert ends(tmp_path / "r", "--out", tmp_path / "c.html") == 0
+    page = (tmp_path / "c.html").read_text()
+    assert page.count("<figure>") == 2
+    assert not re.search(r'(src|href)="(?!data:|file:)', page), "nothing is fetched"
+
+
+@pytest.mark.parametrize("field", ["id", "query", "reasoning", "answer", "vIoU"])
+def test_a_completion_with_html_shows_as_text(tmp_path, field):
+    evil = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>"
+    add_media(make(tmp_path / "grpo-a"), **{field: evil})
+    assert ends(tmp_path / "grpo-a", "--out", tmp_path / "c.html") == 0
+    page = (tmp_path / "c.html").read_text()
+    assert "<script" not in page
+    assert "onerror=alert(1)>" not in page
+    if field not in ("id", "vIoU"):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_half_written_step_is_passed_over(tmp_path):
+    folder = make(tmp_path / "grpo-a")
+    add_media(folder, 50)
+    (add_media(folder, 100) / "answers.jsonl").unlink()
+    (add_media(folder, 150) / "answers.jsonl").write_text('{"id": "a"')
+    (add_media(folder, 200) / "answers.jsonl").write_text("[1]\n")
+    (add_media(folder, 250) / "answers.jsonl").write_bytes(b"\xff" * 9)
+    (add_media(folder, 300) / "answers.jsonl").write_bytes(b" " * (LARGEST + 1))
+    ((_, (cell,)),) = clips(grouped([read_run(folder)]))
+    assert cell.step == 50
+
+
+def test_a_picture_that_is_none_is_left_out(tmp_path):
+    folder = make(tmp_path / "grpo-a")
+    (add_media(folder) / "clip-0.png").write_text("<svg onload=alert(1)>")
+    ((_, (cell,)),) = clips(grouped([read_run(folder)]))
+    assert cell.png == ""
+    assert ends(folder, "--out", tmp_path / "c.html") == 0
+    assert "no picture" in (tmp_path / "c.html").read_text()
