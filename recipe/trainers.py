@@ -63,5 +63,30 @@ class GroundingSFTTrainer(TwoRates, SFTTrainer):
         self.model_accepts_loss_kwargs = True
 
 
-class GroundingGRPOTrainer(PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
-    """GRPOTrainer with `vision_learning_rate`, `dynamic_sampling`, times by phase, and vLLM that sees what it sees."""
+class TextPrompts:
+    """Mixin for GRPOTrainer: `log_completions` logs prompts as text, with <image> where a frame stood.
+
+    Mends: TRL logs them as lists of parts of two shapes, which W&B's tables refuse with a TypeError that ends training
+    at the first log. Overrides `log`; it can go when TRL logs such prompts to W&B.
+    """
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        prompts = self._logs["prompt"]  # type: ignore[attr-defined]
+        for place, messages in enumerate(prompts):
+            prompts[place] = [message | {"content": joined(message["content"])} for message in messages]
+        super().log(logs, start_time)  # type: ignore[misc]
+
+
+def joined(content: str | list[dict[str, Any]]) -> str:
+    """A message's parts as one text.
+
+    >>> joined([{"type": "text", "text": "0s"}, {"type": "image", "image": None}, {"type": "text", "text": "Where?"}])
+    '0s<image>Where?'
+    """
+    if isinstance(content, str):
+        return content
+    return "".join(str(part["text"]) if part.get("type") == "text" else f"<{part.get('type')}>" for part in content)
+
+
+class GroundingGRPOTrainer(TextPrompts, PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
+    """GRPOTrainer with two rates, `dynamic_sampling`, times by phase, prompts as text in logs, and vLLM that sees."""

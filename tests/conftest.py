@@ -66,6 +66,7 @@ def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
         "reward": "viou", "seed": 3, "validation_tracks": tiny_data / "test.jsonl", "held_out_every": 1,
         "held_out_clips": 3, "media_clips": 2, "num_generations": 2, "per_device_train_batch_size": 2,
         "max_completion_length": 8, "logging_steps": 1, "max_steps": 2, "report_to": "wandb",
+        "log_completions": True,
     }  # fmt: skip
     logged: set[str] = set()
     begun: list[dict] = []

@@ -99,6 +99,16 @@ def test_the_stage_keeps_them_and_sends_them(grpo_run):
     assert {".png", ".json"} <= files
 
 
+def test_completions_go_to_the_run_and_to_files(grpo_run):
+    import pandas
+
+    assert "completions" in grpo_run.logged
+    files = sorted((grpo_run.folder / "completions").glob("*.parquet"))
+    assert len(files) == 2
+    (message,) = pandas.read_parquet(files[0])["prompt"][0]
+    assert message["content"].startswith("0s<image>1s<image>")
+
+
 def test_how_many_are_kept_does_not_make_a_stage_anew(tmp_path):
     from data_prep.stages import Stage
 
