@@ -106,9 +106,7 @@ def _made(kind: Any, values: Any, where: str) -> Any:
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            raise StageError(
-                f"{where}: unknown key {_short(key)}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
+            raise StageError(f"{where}: unknown key {_short(key)}" + (f"; did you mean {near[0]!r}?" if near else ""))
     missing = [name for name in ("out", "inputs", "tracks") if name in known and name not in values]
     if missing:
         raise StageError(f"{where}: {missing[0]} is missing")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
-from data_prep.mix import filled, rank_of, shares, span_bin
+from data_prep.draw import filled, rank_of, shares, span_bin
 from data_prep.mix_recipe import read_recipe
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
