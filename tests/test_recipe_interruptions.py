@@ -26,8 +26,9 @@ def stage(name, folder, tiny_data, tiny_base, where="never", step=0):
     words += ["--config", f"recipe/configs/tiny/{name}.yaml", "--model_name_or_path", str(tiny_base)]
     words += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
     words += ["--output_dir", str(folder), "--disable_tqdm", "true", *SHORT[name].split()]
-    if name == "sft":
-        words += ["--validation_tracks", str(tiny_data / "test.jsonl")]
+    words += ["--validation_tracks", str(tiny_data / "test.jsonl")]
+    if name == "grpo":
+        words += ["--held_out_every", "2", "--held_out_clips", "2"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, start_new_session=True)
     return done.returncode, done.stderr
 
