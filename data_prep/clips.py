@@ -37,6 +37,8 @@ def clip_frames(
     if not path.is_dir():
         return sample_frames(path, times, clip_start_s=start, clip_end_s=end, size=size)
     files = picture_files(path)
+    if record["fps"] is None:
+        raise VideoError(path, "a folder of pictures, and the record states no fps")
     fps = exact_fps(record["fps"])
     last = min(len(files), math.ceil(Fraction(end) * fps)) - 1
     numbers = [min(math.floor((Fraction(start) + Fraction(t)) * fps), last) for t in times]

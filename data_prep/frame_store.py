@@ -5,13 +5,43 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as parquet
 from PIL import Image
+from pyarrow.lib import ArrowException
 
 from data_prep.stages import StageError
 
 PATTERN = "clips-*.parquet"
+# A row, a clip: its columns and their types in the words of `datasets`.
+SCHEMA = {
+    "key": "string",
+    "video": "string",
+    "start_s": "float64",
+    "end_s": "float64",
+    "seconds": "int64",
+    "rate": "float64",
+    "whole_file": "bool",  # the record states no clip: start_s to end_s is the file
+    "error": "string",  # why there are no frames
+    "num_frames": "int64",
+    "frames": "images",
+}
+
+
+def read_columns(shard: Path, names: list[str]) -> list[dict[str, Any]]:
+    """Rows of a shard with these columns alone.
+
+    Raises:
+        StageError: no shard of frames.
+    """
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(shard, columns=names).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise StageError(f"{shard}: no shard of frames ({' '.join(str(error).split())[:100]}); remove it") from None
+    if rows and len(rows[0]) != len(names):
+        raise StageError(f"{shard}: columns {', '.join(rows[0])}, expected {', '.join(names)}; remove it")
+    return rows
 
 
 def clip_key(video: str, start_s: float, end_s: float, rate: float) -> str:
@@ -40,13 +70,13 @@ class FrameStore:
         if not shards:
             raise StageError(f"{folder}: no shards of frames; `python -m data_prep frames` writes them")
         self._place: dict[str, tuple[Path, int]] = {}
+        self._whole: dict[str, tuple[int, float]] = {}
         for shard in shards:
-            table = parquet.read_table(shard, columns=["key", "error"])
-            for row, (key, error) in enumerate(
-                zip(*(table[name].to_pylist() for name in ("key", "error")), strict=True)
-            ):
-                if error is None:
-                    self._place[key] = (shard, row)
+            for number, row in enumerate(read_columns(shard, [name for name in SCHEMA if name != "frames"])):
+                if row["error"] is None:
+                    self._place[row["key"]] = (shard, number)
+                    if row["whole_file"]:
+                        self._whole[row["video"]] = (row["seconds"], row["end_s"])
         self.folder = folder
 
     def __contains__(self, key: str) -> bool:
@@ -54,6 +84,10 @@ class FrameStore:
 
     def __len__(self) -> int:
         return len(self._place)
+
+    def whole_file(self, video: str) -> tuple[int, float] | None:
+        """(K, duration in seconds) of a video that a record wants in full, so that its file need not be there."""
+        return self._whole.get(video)
 
     def frames(self, key: str) -> list[Image.Image]:
         """The clip's RGB pictures in order.

@@ -16,7 +16,6 @@ import json
 import multiprocessing
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from data_prep.clips import clip_frames
 from data_prep.files import atomic_write
-from data_prep.frame_store import PATTERN, clip_key
+from data_prep.frame_store import PATTERN, SCHEMA, clip_key, read_columns
 from data_prep.rates import FRAME_BUDGET, parse_policy, rate_of
 from data_prep.records import RecordError, read_records, resolve_video
 from data_prep.seconds import frame_times
@@ -54,9 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the missing shards, then the report."""
-    if args.shard_size < 1 or args.workers < 1 or not 1 <= args.quality <= 100:
-        raise StageError("--shard-size and --workers: at least 1; --quality: 1 to 100")
-    clips = list(distinct_clips(args))
+    for name in ("budget", "max_pixels", "grid", "quality", "shard_size", "workers"):
+        most = 100 if name == "quality" else 10**9
+        if not 1 <= getattr(args, name) <= most:
+            option = f"--{name.replace('_', '-')}"
+            raise StageError(f"{option} {getattr(args, name)}, expected a whole number from 1 to {most}")
+    clips = distinct_clips(args)
     if not clips:
         raise StageError(f"{', '.join(map(str, args.tracks))}: no record in them")
     shards = [clips[begin : begin + args.shard_size] for begin in range(0, len(clips), args.shard_size)]
@@ -76,32 +78,34 @@ def run(args: argparse.Namespace) -> None:
     report(args.out)
 
 
-def distinct_clips(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def distinct_clips(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What is to be decoded: each clip at each rate once, in the order of the records."""
-    policy, seen = parse_policy(args.rate), set()
+    policy, clips = parse_policy(args.rate), dict[str, dict[str, Any]]()
     for path in args.tracks:
-        for record in read_records(path):
+        records = read_records(path)
+        for record in tqdm(records, desc=f"look {path.name}", unit="record", mininterval=1.0, file=sys.stderr):
             clip = described(record, args.videos)
             if "error" not in clip:
                 clip["rate"] = rate_of(record | clip, policy, budget=args.budget, training=args.training)
                 clip["size"] = fit_frame(clip["width"], clip["height"], grid=args.grid, max_pixels=args.max_pixels)
             start, end = clip["clip"] or (0.0, 0.0)
-            clip["key"] = clip_key(record["video"], start, end, clip.get("rate") or 1.0)
-            if clip["key"] not in seen:
-                seen.add(clip["key"])
-                yield clip
+            key = clip_key(record["video"], start, end, clip.get("rate") or 1.0)
+            first = clips.setdefault(key, clip | {"key": key})
+            first["whole_file"] |= clip["whole_file"]
+    return list(clips.values())
 
 
 def described(record: dict[str, Any], videos: Path) -> dict[str, Any]:
     """The record's clip with everything that decoding needs; from the file where the record does not say it."""
     names = ("video", "clip", "seconds", "width", "height", "fps")
-    clip = {name: record[name] for name in names}
+    clip: dict[str, Any] = {name: record[name] for name in names}
+    clip["whole_file"] = clip["clip"] is None or clip["seconds"] is None
     if any(clip[name] is None for name in ("clip", "seconds", "width", "height")):
         try:
             info = probe(resolve_video(videos, record["video"]))
         except (VideoError, RecordError, OSError) as error:
             return clip | {"error": one_line(error)}
-        if clip["clip"] is None or clip["seconds"] is None:
+        if clip["whole_file"]:
             clip |= {"clip": [0.0, float(info.duration_s)], "seconds": info.seconds}
         clip |= {"width": info.width, "height": info.height}
     return clip
@@ -159,6 +163,7 @@ def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
         import ray.data
     except ImportError:
         raise StageError("--engine ray needs Ray Data: pip install 'ray[data]'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers unless asked for
     started = not ray.is_initialized()
     if started:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
@@ -178,39 +183,43 @@ def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
 
 def write_shard(job: dict[str, Any]) -> int:
     """Decode a shard's clips and write its file; a clip that cannot be decoded is a row with its error."""
-    from datasets import Dataset, Features, Image, List, Value
+    import pyarrow
+    import pyarrow.parquet as parquet
+    from datasets import Features, Image, List, Value
 
-    rows = []
-    for clip in job["clips"]:
-        frames, error = [], clip.get("error")
-        if error is None:
-            try:
-                times = frame_times(clip["seconds"], clip["rate"])
-                path = resolve_video(job["videos"], clip["video"])
-                pictures = clip_frames(path, clip, times, tuple(clip["size"]))
-                frames = [{"bytes": jpeg(picture, job["quality"]), "path": None} for picture in pictures]
-            except (VideoError, RecordError, OSError) as problem:
-                error = one_line(problem)
-        start, end = clip["clip"] or (None, None)
-        rows.append(
-            {"key": clip["key"], "video": clip["video"], "start_s": start, "end_s": end, "rate": clip.get("rate")}
-            | {"error": error, "frames": frames}
-        )
-    text, number = Value("string"), Value("float64")
-    features = Features(
-        {"key": text, "video": text, "start_s": number, "end_s": number, "rate": number, "error": text}
-        | {"frames": List(Image())}
-    )
+    features = Features({name: List(Image()) if kind == "images" else Value(kind) for name, kind in SCHEMA.items()})
+    schema = features.arrow_schema  # with the note by which `datasets` knows that the bytes are pictures
     path = Path(job["path"])
     digest = hashlib.sha256(job["path"].encode()).hexdigest()[:8]
     aside = path.parent / f".{path.name}.{os.getpid()}-{digest}.part"
     try:
-        # A row group a clip: FrameStore reads one without the others.
-        Dataset.from_list(rows, features=features).to_parquet(str(aside), batch_size=1)
+        with open(aside, "wb") as file:
+            # A row group a clip: no more than one is in memory, and FrameStore reads one without the others.
+            with parquet.ParquetWriter(file, schema) as writer:
+                for clip in job["clips"]:
+                    row = clip_row(clip, job["videos"], job["quality"])
+                    writer.write_table(pyarrow.Table.from_pylist([row], schema=schema))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-    return len(rows)
+    return len(job["clips"])
+
+
+def clip_row(clip: dict[str, Any], videos: str, quality: int) -> dict[str, Any]:
+    """A clip's row, with its frames or with what went wrong."""
+    frames, error = [], clip.get("error")
+    if error is None:
+        try:
+            path = resolve_video(videos, clip["video"])
+            pictures = clip_frames(path, clip, frame_times(clip["seconds"], clip["rate"]), tuple(clip["size"]))
+            frames = [{"bytes": jpeg(picture, quality), "path": None} for picture in pictures]
+        except (VideoError, RecordError, OSError) as problem:
+            error = one_line(problem)
+    start, end = clip["clip"] or (None, None)
+    row = {name: clip.get(name) for name in ("key", "video", "seconds", "rate", "whole_file")}
+    return row | {"start_s": start, "end_s": end, "error": error, "num_frames": len(frames), "frames": frames}
 
 
 def jpeg(picture: Any, quality: int) -> bytes:
@@ -222,23 +231,16 @@ def jpeg(picture: Any, quality: int) -> bytes:
 
 def report(folder: Path) -> None:
     """Write and print what the shards hold: clips, frames, and the clips without frames with their errors."""
-    import pyarrow.parquet as parquet
-
-    clips, errors, frames = 0, Counter[str](), 0
+    clips, frames, errors = 0, 0, []
     for shard in sorted(folder.glob(PATTERN)):
-        with parquet.ParquetFile(shard) as file:
-            table = file.read(columns=["key", "error"])
-            clips += len(table)
-            errors.update(
-                f"{key}: {error}" for key, error in zip(*(table[c].to_pylist() for c in ("key", "error")), strict=True)
-                if error is not None
-            )  # fmt: skip
-            frames += sum(
-                len(file.read_row_group(row, columns=["frames"])["frames"][0]) for row in range(file.num_row_groups)
-            )
-    found = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": sorted(errors)[:10]}
+        for row in read_columns(shard, ["key", "error", "num_frames"]):
+            clips += 1
+            frames += row["num_frames"]
+            if row["error"] is not None:
+                errors.append(f"{row['key']}: {row['error']}")
+    found = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": errors[:10]}
     with atomic_write(folder / "frames.report.json") as out:
         json.dump(found, out, indent=1, ensure_ascii=False)
     print(f"{folder}: {frames} frames of {clips - len(errors)} clips; {len(errors)} clips without")
-    for line in found["examples"]:  # type: ignore[attr-defined]
+    for line in errors[:10]:
         print(f"  {line}", file=sys.stderr)

@@ -24,17 +24,16 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
+from data_prep.draw import filled, rank_of, shares, span_bin
 from data_prep.files import atomic_write
 from data_prep.mix_recipe import MixRecipe, read_recipe
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
-from data_prep.validation import TEXT_KINDS
+from data_prep.validation import SCHEMA_VERSION, TEXT_KINDS
+from data_prep.video_ids import evaluation_keys, video_key
 
 MANIFEST_VERSION = 1
 EXAMPLES = 5
-# Last parts of a path that name no video: frames of a sequence lie in them.
-FRAME_FOLDERS = {"img", "img1", "imgs", "images", "frames", "color", "jpegimages", "origin"}
-SPAN_BINS = ((2, "1-2 s"), (5, "3-5 s"), (10, "6-10 s"), (20, "11-20 s"), (math.inf, "above 20 s"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,78 +58,23 @@ def run(args: argparse.Namespace) -> None:
     print(table(manifest))
 
 
-def video_key(video: str) -> str:
-    """What tells a video across sources: the name of its file or sequence, without folders and ending.
-
-    VidSTG's `0001/1000.mp4`, NExT-GQA's `1000` and VidOR's `0001/1000` are one video.
-
-    >>> video_key("0001/1000.mp4"), video_key("1000"), video_key("val/dancetrack0004/img1")
-    ('1000', '1000', 'dancetrack0004')
-    """
-    parts = video.split("/")
-    while len(parts) > 1 and parts[-1].lower() in FRAME_FOLDERS:
-        parts.pop()
-    name = parts[-1]
-    stem, dot, ending = name.rpartition(".")
-    return (stem if dot and stem and len(ending) <= 4 else name).lower()
-
-
-def rank_of(seed: int, purpose: str, name: str) -> float:
-    """A number in [0, 1) that depends on seed, purpose and name alone.
-
-    >>> rank_of(0, "draw", "a") == rank_of(0, "draw", "a"), rank_of(0, "draw", "a") == rank_of(1, "draw", "a")
-    (True, False)
-    """
-    digest = hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
-    return int.from_bytes(digest[:7], "big") / (1 << 56)
-
-
-def span_bin(record: dict[str, Any]) -> str:
-    """The bin of the event's length; "" for records without a span."""
-    if not record.get("span"):
-        return ""
-    length = record["span"][1] - record["span"][0] + 1
-    return next(name for most, name in SPAN_BINS if length <= most)
-
-
-def shares(sizes: dict[Any, int], total: int) -> dict[Any, int]:
-    """How many of each group so that all have the same number, as far as the groups go, and `total` together.
-
-    >>> shares({"a": 2, "b": 10, "c": 10}, 12)
-    {'a': 2, 'b': 5, 'c': 5}
-    """
-    taken = dict.fromkeys(sizes, 0)
-    left = min(total, sum(sizes.values()))
-    while left:
-        room = [group for group in sizes if taken[group] < sizes[group]]
-        each = max(1, left // len(room))
-        for group in room:
-            more = min(each, sizes[group] - taken[group], left)
-            taken[group] += more
-            left -= more
-    return taken
-
-
 class Mixture:
     """One run: a pass over the inputs that counts and checks, the draw, and a pass that writes.
 
-    In memory there are a rank and a group a usable record, and a digest for the search of duplicates, not the records.
+    In memory there are a rank and a group a usable record and two digests a record, not the records.
     """
 
     def __init__(self, recipe: MixRecipe) -> None:
+        for path in (*(source.tracks for source in recipe.inputs), *recipe.evaluation, *recipe.evaluation_videos):
+            if not Path(path).is_file():  # found out now, not after a pass over the files before it
+                raise StageError(f"{path}: no such file; data_prep/README.md says how track files are made")
         self.recipe = recipe
         self.left_out: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = defaultdict(list)
+        self.seen: set[bytes] = set()  # digests, for the search of duplicates
         self.read: list[int] = []
         self.usable: list[list[tuple[float, int, str]]] = []  # of each input: (rank, line number, group)
-        self.held_out = self._evaluation_videos()
-
-    def _evaluation_videos(self) -> set[str]:
-        keys = {video_key(record["video"]) for path in self.recipe.evaluation for record in read_records(path)}
-        for path in self.recipe.evaluation_videos:
-            with open(path, encoding="utf-8") as lines:
-                keys |= {video_key(line.strip()) for line in lines if line.strip()}
-        return keys
+        self.held_out = evaluation_keys(recipe.evaluation, recipe.evaluation_videos)
 
     def _leave_out(self, reason: str, name: str) -> None:
         self.left_out[reason] += 1
@@ -139,12 +83,11 @@ class Mixture:
 
     def look(self) -> None:
         """First pass: which records may be used."""
-        seen: set[bytes] = set()
         for source in self.recipe.inputs:
             found, count = [], 0
             for number, record in enumerate(_progress(source.tracks, "look")):
                 count += 1
-                reason = self._reason_against(record, source.kinds, seen)
+                reason = self._reason_against(record, source.kinds)
                 if reason:
                     self._leave_out(reason, record["id"])
                 else:
@@ -152,7 +95,7 @@ class Mixture:
             self.read.append(count)
             self.usable.append(found)
 
-    def _reason_against(self, record: dict[str, Any], kinds: list[str], seen: set[bytes]) -> str:
+    def _reason_against(self, record: dict[str, Any], kinds: list[str]) -> str:
         if kinds and record["kind"] not in kinds:
             return "other_kind"
         if self.recipe.splits and record["split"] not in self.recipe.splits:
@@ -161,14 +104,19 @@ class Mixture:
             return "evaluation_video"
         if self.recipe.most_seconds and (record["seconds"] or 0) > self.recipe.most_seconds:
             return "too_long"
+        if self._is_second(f"id\0{record['id']}"):  # traces and predictions go by the id
+            return "duplicate_id"
         query = " ".join(record["query"].split()).casefold()
         # Captions and questions of many clips of one video may share a template's words.
         clip = record["clip"] if record["kind"] in TEXT_KINDS else None
-        digest = hashlib.sha256(f"{video_key(record['video'])}\0{clip}\0{query}".encode()).digest()[:12]
-        if digest in seen:
-            return "duplicate"
-        seen.add(digest)
-        return ""
+        return "duplicate" if self._is_second(f"{video_key(record['video'])}\0{clip}\0{query}") else ""
+
+    def _is_second(self, name: str) -> bool:
+        digest = hashlib.sha256(name.encode()).digest()[:12]
+        if digest in self.seen:
+            return True
+        self.seen.add(digest)
+        return False
 
     def _group(self, record: dict[str, Any]) -> str:
         """The record's group under `balance`."""
@@ -193,22 +141,23 @@ class Mixture:
         return [{number for _, number, _ in found} for found in chosen] if any(chosen) else []
 
     def _weighted(self, usable: list[list[tuple[float, int, str]]], total: int | None) -> list[int]:
-        """How many of each input: in the ratio of the weights, as many as `total` (or the scarcest input) allows."""
-        weights = [source.weight for source in self.recipe.inputs]
-        if all(weight is None for weight in weights):
-            sizes = {place: len(found) for place, found in enumerate(usable)}
-            if total is None or total >= sum(sizes.values()):
-                return list(sizes.values())
-            weights = [float(size) for size in sizes.values()]
-        ratio = [1.0 if weight is None else weight for weight in weights]
-        pairs = [(len(found), weight) for found, weight in zip(usable, ratio, strict=True) if weight > 0 and found]
-        if not pairs:
-            return [0] * len(usable)
-        scarcest = min(size / weight for size, weight in pairs)
-        scale = scarcest if total is None else min(scarcest, total / sum(weight for _, weight in pairs))
-        return [
-            min(len(found), math.floor(weight * scale + 1e-9)) for found, weight in zip(usable, ratio, strict=True)
-        ]
+        """How many of each input, by the weights.
+
+        With a `total` an input that has too few gives all it has and the others fill up; without one the ratio is
+        kept, and the scarcest input decides.
+        """
+        sizes = [len(found) for found in usable]
+        given = [source.weight for source in self.recipe.inputs]
+        if all(weight is None for weight in given):
+            given = [float(size) for size in sizes]
+            total = sum(sizes) if total is None else total
+        weights = [1.0 if weight is None else float(weight) for weight in given]
+        if total is not None:
+            return filled(sizes, weights, total)
+        scale = min(
+            (size / weight for size, weight in zip(sizes, weights, strict=True) if size and weight), default=0.0
+        )
+        return [min(size, math.floor(weight * scale + 1e-9)) for size, weight in zip(sizes, weights, strict=True)]
 
     def _balanced(self, usable: list[list[tuple[float, int, str]]], total: int) -> list[list[tuple[float, int, str]]]:
         """The same number of each group, over all inputs."""
@@ -241,12 +190,14 @@ class Mixture:
         return counts
 
     def _rate(self, record: dict[str, Any]) -> float | None:
-        """A higher rate for a small share of the records whose clip stays within the frame budget at it."""
+        """A higher rate for a small share of the records: one of those at which the clip keeps the frame budget."""
         recipe = self.recipe
         if rank_of(recipe.seed, "rate", record["id"]) >= recipe.higher_rate_share or record["seconds"] is None:
             return None
-        rate = recipe.higher_rates[int(rank_of(recipe.seed, "which", record["id"]) * len(recipe.higher_rates))]
-        return float(rate) if record["seconds"] * rate <= recipe.frame_budget else None
+        fitting = [rate for rate in recipe.higher_rates if record["seconds"] * rate <= recipe.frame_budget]
+        if not fitting:
+            return None
+        return float(fitting[int(rank_of(recipe.seed, "which", record["id"]) * len(fitting))])
 
     def manifest(self, counts: dict[str, Counter[str]], digest: str) -> dict[str, Any]:
         """What the mixture is made of; nothing in it depends on the time or the machine."""
@@ -269,7 +220,11 @@ class Mixture:
             "examples": {reason: names for reason, names in self.examples.items() if names},
             "counts": {name: dict(counter) for name, counter in counts.items()},
             "sha256": digest,
-            "versions": {"python": ".".join(platform.python_version_tuple()[:2]), "yaml": yaml.__version__},
+            "versions": {
+                "schema": SCHEMA_VERSION,
+                "python": ".".join(platform.python_version_tuple()[:2]),
+                "yaml": yaml.__version__,
+            },
         }
 
 

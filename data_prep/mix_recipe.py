@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class MixInput:
 
     Attributes:
         tracks: its path.
-        weight: its share of the mixture against the others'; None: as many as it has.
+        weight: its share of the mixture against the others'; None: 1, or all it has where no input has a weight.
         cap: most records of it.
         kinds: kinds of records that are used; empty: all.
     """
@@ -41,13 +42,13 @@ class MixRecipe:
         out: track file to write.
         inputs: what it is drawn from; of two records with one video, clip and query the first one stands.
         seed: of the draw.
-        total: most records; None: as many as weights and caps allow.
+        total: most records, and as many where the inputs have them; None: as many as weights and caps allow.
         balance: draw the same number of each combination of these: "source", "kind", "span" (bins of the length).
         splits: splits that may be used; empty: all.
         evaluation: track files of evaluation sets: no record of a video in them is used, whatever its source.
         evaluation_videos: text files with a video's path or id a line, likewise.
         most_seconds: longest clip, seconds; None: any.
-        higher_rate_share: share of the records that get one of `higher_rates` (frames a second), 0 to 1.
+        higher_rate_share: share of the records that get one of `higher_rates` (frames a second), 0 to 1; for CPT.
         frame_budget: no higher rate where the clip would take more frames.
     """
 
@@ -60,7 +61,7 @@ class MixRecipe:
     evaluation: list[str] = field(default_factory=list)
     evaluation_videos: list[str] = field(default_factory=list)
     most_seconds: int | None = None
-    higher_rate_share: float = 0.0
+    higher_rate_share: float = 0.1
     higher_rates: list[float] = field(default_factory=lambda: [2.0, 4.0])
     frame_budget: int = FRAME_BUDGET
 
@@ -80,11 +81,20 @@ def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None)
     values |= {name: value for name, value in (("out", out and str(out)), ("seed", seed)) if value is not None}
     inputs = values.get("inputs")
     if not isinstance(inputs, list) or not inputs:
-        raise StageError(f"{path}: inputs {inputs!r}, expected a list of {{tracks: FILE, weight:, cap:, kinds:}}")
+        raise StageError(
+            f"{path}: inputs {_short(inputs)}, expected a list of {{tracks: FILE, weight:, cap:, kinds:}}"
+        )
     values["inputs"] = [_made(MixInput, item, f"{path}: input {place}") for place, item in enumerate(inputs, 1)]
     recipe: MixRecipe = _made(MixRecipe, values, str(path))
     _check(recipe, str(path))
     return recipe
+
+
+def _short(value: Any) -> str:
+    """A value for a message: aliases can make one that is a few bytes in the file and gigabytes written out."""
+    shortener = reprlib.Repr()
+    shortener.maxlevel, shortener.maxlist, shortener.maxstring, shortener.maxother = 2, 8, 120, 120
+    return shortener.repr(value)
 
 
 def _made(kind: Any, values: Any, where: str) -> Any:
@@ -96,7 +106,7 @@ def _made(kind: Any, values: Any, where: str) -> Any:
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            raise StageError(f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise StageError(f"{where}: unknown key {_short(key)}" + (f"; did you mean {near[0]!r}?" if near else ""))
     missing = [name for name in ("out", "inputs", "tracks") if name in known and name not in values]
     if missing:
         raise StageError(f"{where}: {missing[0]} is missing")
@@ -108,7 +118,7 @@ def _check(recipe: MixRecipe, where: str) -> None:
 
     def expect(good: bool, name: str, value: Any, expected: str) -> None:
         if not good:
-            raise StageError(f"{where}: {name} {value!r}, expected {expected}")
+            raise StageError(f"{where}: {name} {_short(value)}, expected {expected}")
 
     def is_whole(value: Any, least: int) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -138,12 +148,14 @@ def _check(recipe: MixRecipe, where: str) -> None:
     for place, item in enumerate(recipe.inputs, 1):
         expect(isinstance(item.tracks, str), f"input {place} tracks", item.tracks, "a file's path")
         weight = item.weight
-        good = weight is None or (isinstance(weight, (int, float)) and 0 <= weight < float("inf"))
-        expect(good, f"input {place} weight", weight, "a number from 0")
+        good = weight is None or (isinstance(weight, (int, float)) and (weight == 0 or 1e-9 <= weight <= 1e9))
+        expect(good, f"input {place} weight", weight, "0, or 1e-9 to 1e9")
         expect(item.cap is None or is_whole(item.cap, 0), f"input {place} cap", item.cap, "a whole number from 0")
         good = is_list(item.kinds, str) and set(item.kinds) <= set(KINDS)
         expect(good, f"input {place} kinds", item.kinds, f"some of {', '.join(KINDS)}")
         expect(not (weight is not None and recipe.balance), f"input {place} weight", weight, "none beside balance")
-    paths = [item.tracks for item in recipe.inputs]
-    expect(len(set(paths)) == len(paths), "inputs", paths, "each track file once")
-    expect(recipe.out not in paths, "out", recipe.out, "another file than the inputs")
+    paths = [Path(item.tracks).resolve() for item in recipe.inputs]
+    expect(len(set(paths)) == len(paths), "inputs", [item.tracks for item in recipe.inputs], "each track file once")
+    read = {*paths, *(Path(name).resolve() for name in (*recipe.evaluation, *recipe.evaluation_videos, where))}
+    for out in (recipe.out, f"{recipe.out}.manifest.json"):
+        expect(Path(out).resolve() not in read, "out", recipe.out, "another file than those that are read")

@@ -86,9 +86,7 @@ class RowBuilder:
 
     def row(self, record: dict[str, Any]) -> dict[str, Any]:
         """One record as a trainer row."""
-        if record["seconds"] is None or record["clip"] is None:  # a caption or question about the whole file
-            info = probe(resolve_video(self.video_root, record["video"]))
-            record = record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
+        record = self.with_clip(record)
         rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
         times = frame_times(record["seconds"], rate)
         starts = [index / rate for index in range(len(times))]
@@ -110,6 +108,27 @@ class RowBuilder:
             "box_scale": list(scale),
         }
         return row
+
+    def with_clip(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record with clip and seconds; a caption or question about the whole file states none."""
+        if record["seconds"] is not None and record["clip"] is not None:
+            return record
+        if self.store is not None and (known := self.store.whole_file(record["video"])):
+            return record | {"seconds": known[0], "clip": [0.0, known[1]]}
+        info = probe(resolve_video(self.video_root, record["video"]))
+        return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
+
+    def has_frames(self, record: dict[str, Any]) -> bool:
+        """Whether the record's video is there, or, with shards, its clip in them."""
+        if self.store is None:
+            return resolve_video(self.video_root, record["video"]).exists()
+        if record["seconds"] is None or record["clip"] is None:
+            if self.store.whole_file(record["video"]) is None:
+                return False
+            record = self.with_clip(record)
+        rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
+        start, end = record["clip"]
+        return clip_key(record["video"], start, end, rate) in self.store
 
     def frames(self, record: dict[str, Any], times: list[float], rate: float) -> list[Image]:
         """The record's frames in order, decoded (or read from the store) unless among the last `cache_clips`."""
@@ -169,7 +188,7 @@ def _track(label: str, states: list[dict[str, Any]]) -> Track:
 def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = None) -> Dataset:
     """Rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
 
-    A record whose video is missing is left out, counted and logged with the first names.
+    A record whose video (with shards: whose frames) is missing is left out, counted and logged with the first names.
 
     Args:
         limit: at most this many records of each file.
@@ -180,23 +199,26 @@ def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = 
     """
     kept: list[str] = []
     for path in tracks:
-        kept += _records_with_video(path, builder.video_root, limit, have_frames=builder.store is not None)
+        kept += _records_with_frames(path, builder, limit)
     return Dataset.from_dict({"record": kept}).with_transform(builder)
 
 
-def _records_with_video(path: str, video_root: Path, limit: int | None, *, have_frames: bool) -> list[str]:
+def _records_with_frames(path: str, builder: RowBuilder, limit: int | None) -> list[str]:
     kept: list[str] = []
     missing: list[str] = []
+    where = f"its video below {builder.video_root}"
+    if builder.store is not None:
+        where = f"its frames at this frame_rate in {builder.store.folder}"
     for record in read_records(path):
         if len(kept) == limit:
             break
-        if have_frames or resolve_video(video_root, record["video"]).exists():
+        if builder.has_frames(record):
             kept.append(json.dumps(record))
         else:
             missing.append(record["video"])
     if missing:
         names = ", ".join(sorted(set(missing))[:5])
-        logger.warning("%s: %d records left out, no such video below %s: %s", path, len(missing), video_root, names)
+        logger.warning("%s: %d records left out, without %s: %s", path, len(missing), where, names)
     if not kept:
-        raise FileNotFoundError(f"{path}: none of its {len(missing)} records has its video below {video_root}")
+        raise FileNotFoundError(f"{path}: none of its {len(missing)} records has {where}")
     return kept

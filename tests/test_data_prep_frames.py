@@ -20,6 +20,7 @@ from data_prep.frame_store import FrameStore, clip_key
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.video import VideoError
+from recipe.dataset import load_mixture
 
 NAMES = ("general.jsonl", "ground.jsonl")
 
@@ -107,16 +108,34 @@ def test_other_settings_are_refused(shards, tiny_data, capsys):
     assert "holds frames of other settings" in capsys.readouterr().err
 
 
-def test_the_same_after_kill_9_at_any_time(shards, tiny_data, tmp_path):
-    command = [sys.executable, "-m", "data_prep", *words(tiny_data, tmp_path / "out"), "--workers", "2"]
-    for wait in (1.0, 2.5):
+@pytest.mark.slow
+def test_the_same_after_kill_9_at_any_time(tiny_data, tmp_path):
+    """Killed with the first shards there, and again with a shard half written; then it runs to its end."""
+    out = tmp_path / "out"
+    slowly = ["--rate", "20", "--shard-size", "1"]  # many frames a shard, so that there is time to kill it
+    assert main(words(tiny_data, tmp_path / "undisturbed", *slowly)) == 0
+    expected = digests(tmp_path / "undisturbed")
+    command = [sys.executable, "-m", "data_prep", *words(tiny_data, out, *slowly), "--workers", "2"]
+
+    def kill_when(wanted):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(wait)
+        until = time.monotonic() + 60
+        while not wanted() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.001)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    kill_when(lambda: any(out.glob("clips-*")))
+    first = digests(out)
+    assert 0 < len(first) < len(expected), "it was killed on the way"
+    left = set(out.glob(".clips*.part"))
+    kill_when(lambda: set(out.glob(".clips*.part")) - left)
+    second = digests(out)
+    assert first.items() <= second.items(), "what is there stays"
+    assert len(second) < len(expected)
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    assert digests(tmp_path / "out") == digests(shards)
-    assert not list((tmp_path / "out").glob(".*"))
+    assert digests(out) == expected
+    assert not list(out.glob(".*"))
 
 
 def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
@@ -133,6 +152,49 @@ def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
     assert (report["clips"], report["without_frames"]) == (2, 2)
     assert len(report["examples"]) == 2
     assert len(FrameStore(out)) == 0
+    assert "gone.mp4" in capsys.readouterr().err
+
+
+def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, tmp_path, caplog):
+    """A question about a whole file needs no video beside the shards; a clip that did not decode is left out."""
+    ground, other = list(read_records(tiny_data / "ground.jsonl"))[:2]
+    nothing = ("clip", "seconds", "fps", "width", "height", "label", "span", "track")
+    file = other | {"kind": "caption", "query": "Describe it.", "answer": "a dog"} | dict.fromkeys(nothing)
+    tracks = tmp_path / "t.jsonl"
+    with RecordWriter(tracks) as writer:
+        writer.write(file | {"id": "whole"})
+        writer.write(ground | {"id": "good"})
+        writer.write(ground | {"id": "gone", "video": "gone.mp4"})
+    out = tmp_path / "shards"
+    fixed = ["--max-pixels", "2304", "--grid", "24", "--workers", "1", "--out", str(out)]
+    assert main(["frames", "--tracks", str(tracks), "--videos", str(tiny_data / "videos"), *fixed]) == 0
+    _, _, decode, _ = parts(tiny_data, tiny_base, True, None)
+    _, _, builder, _ = parts(tiny_data, tiny_base, True, None, frames=str(out))
+    builder.video_root = tmp_path / "no-videos"
+    rows = load_mixture([str(tracks)], builder)
+    assert [rows[k]["id"] for k in range(len(rows))] == ["whole", "good"]
+    assert "1 records left out, without its frames at this frame_rate" in caplog.text
+    for row, record in zip(rows, (file | {"id": "whole"}, ground | {"id": "good"}), strict=True):
+        expected = decode.row(record)
+        assert row["prompt"] == expected["prompt"]
+        assert row["seconds"] == expected["seconds"]
+        assert [a.size for a in row["images"]] == [a.size for a in expected["images"]]
+    builder.rate = 2.0
+    with pytest.raises(FileNotFoundError, match="none of its 3 records has its frames at this frame_rate"):
+        load_mixture([str(tracks)], builder)
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet"])
+def test_a_broken_shard_is_named(tmp_path, content):
+    (tmp_path / "clips-00000-of-00001.parquet").write_bytes(content)
+    with pytest.raises(StageError, match="clips-00000-of-00001.parquet: no shard of frames"):
+        FrameStore(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--grid", "--max-pixels", "--quality", "--shard-size", "--workers", "--budget"])
+def test_numbers_that_cannot_be(tiny_data, tmp_path, capsys, option):
+    assert main(words(tiny_data, tmp_path / "out", option, "-1")) == 2
+    assert f"error: {option} -1, expected a whole number from 1" in capsys.readouterr().err
 
 
 def test_frames_that_lie_in_a_folder(tmp_path):
@@ -142,6 +204,8 @@ def test_frames_that_lie_in_a_folder(tmp_path):
     pictures = clip_frames(tmp_path, record, [0.05, 0.5, 0.99, 5.0], (16, 8))
     assert [round(np.asarray(p)[..., 0].mean() / 10) for p in pictures] == [11, 16, 20, 20]
     assert pictures[0].size == (16, 8)
+    with pytest.raises(VideoError, match="the record states no fps"):
+        clip_frames(tmp_path, record | {"fps": None}, [0.5], (16, 8))
     (tmp_path / "00000011.jpg").write_bytes(b"no picture")
     with pytest.raises(VideoError, match="no picture in it"):
         clip_frames(tmp_path, record, [0.05], (16, 8))

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
-from data_prep.mix import rank_of, shares, span_bin, video_key
+from data_prep.draw import filled, rank_of, shares, span_bin
 from data_prep.mix_recipe import read_recipe
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
+from data_prep.video_ids import video_key
 
 MIXTURES = sorted(Path("data_prep/mixtures").glob("*.yaml"))
 
@@ -66,6 +67,8 @@ def test_weights_and_caps(tmp_path):
     assert Counter(item["source"] for item in found) == {"a": 24, "b": 8, "c": 8}
     found, _ = mixed(tmp_path, inputs=inputs)
     assert Counter(item["source"] for item in found) == {"a": 30, "b": 10, "c": 10}, "as much as the scarcest allows"
+    found, _ = mixed(tmp_path, inputs=inputs, total=410)
+    assert Counter(item["source"] for item in found) == {"a": 300, "b": 100, "c": 10}, "the others fill up"
     assert manifest["left_out"] == {"cap": 290, "not_drawn": 900 - 290 - 40}
     assert manifest["written"] + sum(manifest["left_out"].values()) == manifest["read"]
 
@@ -106,6 +109,13 @@ def test_duplicates_by_video_and_query(tmp_path):
     assert manifest["examples"] == {"duplicate": ["2", "4"]}
 
 
+def test_two_records_with_one_id(tmp_path):
+    files = [write(tmp_path / f"{name}.jsonl", [record("1", f"{name}.mp4")]) for name in "ab"]
+    found, manifest = mixed(tmp_path, inputs=files)
+    assert [item["video"] for item in found] == ["a.mp4"]
+    assert manifest["left_out"] == {"duplicate_id": 1}
+
+
 def test_captions_of_two_clips_share_their_prompt(tmp_path):
     nothing = dict.fromkeys(("label", "span", "track"))
     one = record("1", "7.mp4", kind="caption", query="Describe it.") | nothing | {"answer": "A dog."}
@@ -121,17 +131,44 @@ def test_captions_of_two_clips_share_their_prompt(tmp_path):
         ("nextgqa/1000.mp4", "0001/1000.mp4", "the other way round"),
         ("train/dancetrack0004/img1", "val/dancetrack0004/img1", "a sequence of frames"),
         ("A.MP4", "a.mkv", "case and container"),
+        ("0001/1000.mp4", "0001\\1000", "a list made on Windows"),
+        ("1000.mp4", "./0001/1000/", "a folder with its slash"),
+        ("own/clip.with.dots.mp4", "clip.with.dots", "dots of its own"),
+        ("act/v_QOlSCBRmfWY.mp4", "QOlSCBRmfWY", "ActivityNet's name of a YouTube video"),
+        ("MOT17-02-SDP/img1", "MOT16/train/MOT16-02/img1", "one sequence in two benchmarks"),
     ],
 )
 def test_a_video_of_an_evaluation_set_is_refused_across_sources(tmp_path, video, held_out, remark):
     own = write(tmp_path / "a.jsonl", [record("1", video, source="one"), record("2", "free.mp4")])
-    test = write(tmp_path / "t.jsonl", [record("9", held_out, source="two", split="test")])
-    found, manifest = mixed(tmp_path, inputs=[own], evaluation=[test])
+    (tmp_path / "ids.txt").write_text(f"{held_out}\r\n\n", encoding="utf-8-sig")
+    found, manifest = mixed(tmp_path, inputs=[own], evaluation_videos=[str(tmp_path / "ids.txt")])
     assert [item["id"] for item in found] == ["2"], remark
     assert manifest["left_out"] == {"evaluation_video": 1}
-    (tmp_path / "ids.txt").write_text(f"{held_out}\n\n")
-    found, _ = mixed(tmp_path, inputs=[own], evaluation_videos=[str(tmp_path / "ids.txt")])
-    assert [item["id"] for item in found] == ["2"]
+    assert manifest["examples"] == {"evaluation_video": ["1"]}
+    if "\\" not in held_out and not held_out.startswith("."):  # no path of a record
+        test = write(tmp_path / "t.jsonl", [record("9", held_out, source="two", split="test")])
+        found, manifest = mixed(tmp_path, inputs=[own], evaluation=[test])
+        assert [item["id"] for item in found] == ["2"], remark
+        assert manifest["evaluation"] == [{"path": test, "sha256": file_digest(Path(test))}]
+
+
+@pytest.mark.parametrize("text", [b"", b"\n \n", b"\xff\xfe1000"])
+def test_a_list_of_evaluation_videos_that_names_none_is_refused(tmp_path, capsys, text):
+    (tmp_path / "ids.txt").write_bytes(text)
+    own = write(tmp_path / "a.jsonl", many("a", 2))
+    recipe = {"out": str(tmp_path / "o"), "inputs": [own], "evaluation_videos": [str(tmp_path / "ids.txt")]}
+    (tmp_path / "mix.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["mix", str(tmp_path / "mix.yaml")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}/ids.txt: n")
+    assert not (tmp_path / "o").exists()
+
+
+def test_missing_files_are_named_before_any_work(tmp_path, capsys):
+    (tmp_path / "bad.jsonl").write_text("not json\n")
+    recipe = {"out": str(tmp_path / "o"), "inputs": [str(tmp_path / "bad.jsonl"), str(tmp_path / "gone.jsonl")]}
+    (tmp_path / "mix.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["mix", str(tmp_path / "mix.yaml")]) == 2
+    assert "gone.jsonl: no such file" in capsys.readouterr().err
 
 
 def test_evaluation_splits_stay_out_by_themselves(tmp_path):
@@ -159,13 +196,16 @@ def test_the_sample_is_balanced(tmp_path):
 
 
 def test_a_small_share_has_a_higher_rate(tmp_path):
-    records = [*many("a", 1000), *many("long", 200, seconds=60)]
-    found, manifest = mixed(tmp_path, inputs=[write(tmp_path / "a.jsonl", records)], higher_rate_share=0.1)
+    records = [*many("a", 1000), *many("longer", 200, seconds=30), *many("long", 200, seconds=60)]
+    found, manifest = mixed(tmp_path, inputs=[write(tmp_path / "a.jsonl", records)])  # a tenth by itself
     rates = Counter(item.get("rate") for item in found if item["source"] == "a")
     assert 70 < rates[2.0] + rates[4.0] < 130
     assert min(rates[2.0], rates[4.0]) > 20
     assert {item.get("rate") for item in found if item["source"] == "long"} == {None}, "120 frames are over the budget"
-    assert manifest["counts"]["rate"]["1"] == len(found) - rates[2.0] - rates[4.0]
+    assert {item.get("rate") for item in found if item["source"] == "longer"} == {None, 2.0}, "60 frames are not"
+    assert manifest["counts"]["rate"]["1"] == sum(item.get("rate") is None for item in found)
+    found, manifest = mixed(tmp_path, inputs=[str(tmp_path / "a.jsonl")], higher_rate_share=0)
+    assert manifest["counts"]["rate"] == {"1": 1400}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +222,13 @@ def test_a_small_share_has_a_higher_rate(tmp_path):
         ("out: x\ninputs: [a]\nbalance: [label]", "balance \\['label'\\]"),
         ("out: x\ninputs: [a]\nhigher_rate_share: 2", "higher_rate_share 2, expected 0 to 1"),
         ("out: x\ninputs: [a, a]", "each track file once"),
-        ("out: a\ninputs: [a]", "another file than the inputs"),
+        ("out: x\ninputs: [a, ./a]", "each track file once"),
+        ("out: a\ninputs: [./a]", "another file than those that are read"),
+        ("out: t\ninputs: [a]\nevaluation: [x/../t]", "another file than those that are read"),
+        ("out: x\ninputs: [a]\nevaluation_videos: [x.manifest.json]", "another file than those that are read"),
+        ("out: x\ninputs: [{tracks: a, weight: 1.0e+300}]", "input 1 weight 1e\\+300"),
+        ("out: x\ninputs: [{tracks: a, weight: .nan}]", "input 1 weight nan"),
+        ("a: &a [b, b]\nc: &c [*a, *a]\nout: x\ninputs: {d: [*c, *c]}", "inputs \\{'d':"),
         ("out: x\ninputs: [{tracks: a, kinds: [noun]}]", "kinds \\['noun'\\]"),
         ("out: x\ninputs: [a]\ntotal: many", "total 'many'"),
     ],
@@ -205,6 +251,14 @@ def test_a_bad_track_file_is_one_line_and_writes_nothing(tmp_path, capsys, text)
     assert not (tmp_path / "o").exists()
 
 
+def test_nested_aliases_do_not_fill_the_memory(tmp_path):
+    levels = "\n".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12))
+    (tmp_path / "mix.yaml").write_text(f"a0: &a0 [x]\n{levels}\nout: x\ninputs: {{a: *a11}}")
+    with pytest.raises(StageError) as error:
+        read_recipe(tmp_path / "mix.yaml")
+    assert len(str(error.value)) < 2000
+
+
 @pytest.mark.parametrize("path", MIXTURES, ids=str)
 def test_the_mixtures_of_the_tree_are_right(path):
     recipe = read_recipe(path)
@@ -216,7 +270,8 @@ def test_the_mixtures_of_the_tree_are_right(path):
 def test_there_are_mixtures():
     assert {path.stem for path in MIXTURES} == {"cpt", "sft", "rl"}
     assert read_recipe(Path("data_prep/mixtures/sft.yaml")).total == 20_000
-    assert read_recipe(Path("data_prep/mixtures/cpt.yaml")).higher_rate_share == 0.1
+    shares_of = {path.stem: read_recipe(path).higher_rate_share for path in MIXTURES}
+    assert shares_of == {"cpt": 0.1, "sft": 0, "rl": 0}
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 50), max_size=6), st.integers(0, 200))
@@ -229,6 +284,25 @@ def test_shares_are_even(sizes, total):
     assert not full or all(taken[group] <= max(full) for group in sizes)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.sampled_from([0, 1e-9, 0.5, 1, 3, 1e9])), max_size=6),
+    st.integers(1, 200),
+)
+def test_filling_by_weights(groups, total):
+    sizes, weights = [size for size, _ in groups], [weight for _, weight in groups]
+    taken = filled(sizes, weights, total)
+    assert sum(taken) == min(total, sum(size for size, weight in groups if weight))
+    assert all(0 <= number <= size for number, size in zip(taken, sizes, strict=True))
+    # No group that has more to give stands behind its share against any other.
+    for a, size, weight in zip(taken, sizes, weights, strict=True):
+        if a < size and weight:
+            assert all(
+                (a + 1) / weight >= (b - 1) / other - 1e-6
+                for b, other in zip(taken, weights, strict=True)
+                if b and other
+            )
+
+
 @given(st.text(), st.text())
 def test_ranks_are_shares(a, b):
     assert 0 <= rank_of(0, a, b) < 1
@@ -238,4 +312,6 @@ def test_video_keys():
     assert video_key("a/img1") == "a"
     assert video_key("img1") == "img1"
     assert video_key("x/.mp4") == ".mp4"
+    assert video_key("") == video_key(" // ") == ""
+    assert video_key("v_2020") == "v_2020"
     assert video_key("x/clip.with.dots.webm") == "clip.with.dots"

@@ -1,10 +1,21 @@
 """The converters on real annotation files, from the folder that STVG_SAMPLES names; skipped without it."""
 
+import io
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layouts import convert
+from PIL import Image
+
+from data_prep.__main__ import main
+from data_prep.frame_store import FrameStore, clip_key
+from data_prep.frames import jpeg
+from data_prep.records import read_records
+from data_prep.seconds import frame_times
+from data_prep.video import sample_frames
 
 ROOT = os.environ.get("STVG_SAMPLES")
 pytestmark = pytest.mark.skipif(not ROOT, reason="STVG_SAMPLES is not set")
@@ -59,3 +70,56 @@ def test_real_boxes_and_sentences(tmp_path):
     records, _, frames = convert("sav", SAMPLES / "sav", tmp_path / "s.jsonl")
     assert {(record["fps"], record["seconds"]) for record in records.values()} == {(24.0, 21)}  # 483 frames
     assert all(state["frame"] % 4 == 0 for line in frames.values() for state in line["boxes"])
+
+
+def test_mixture_of_real_sources_without_the_videos_of_vidstg(tmp_path):
+    """67 of the 150 NExT-GQA videos here are VidSTG's validation or test videos: none of their questions is drawn."""
+    vidstg = {
+        record["vid"]
+        for split in ("val", "test")
+        for record in json.loads((SAMPLES / f"vidstg/annotations/{split}_annotations.json").read_text())
+    }
+    (tmp_path / "vidstg.txt").write_text("\n".join(sorted(vidstg)))
+    sources = {
+        "nextgqa": convert("nextgqa", SAMPLES / "videoqa_nextgqa", tmp_path / "nextgqa.jsonl")[0],
+        "activitynet": convert("activitynet", SAMPLES / "caption_activitynet", tmp_path / "activitynet.jsonl")[0],
+        "lasot": convert("lasot", SAMPLES / "lasot_toolkit", tmp_path / "lasot.jsonl", *OF_ROWS)[0],
+        "mot": convert("mot", SAMPLES / "mot15", tmp_path / "mot.jsonl", *OF_ROWS)[0],
+    }
+    recipe = {
+        "out": str(tmp_path / "mix.jsonl"),
+        "inputs": [str(tmp_path / f"{name}.jsonl") for name in sources],
+        "splits": [],
+        "evaluation_videos": [str(tmp_path / "vidstg.txt")],
+    }
+    (tmp_path / "mix.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    assert main(["mix", str(tmp_path / "mix.yaml")]) == 0
+    drawn = list(read_records(tmp_path / "mix.jsonl"))
+    manifest = json.loads((tmp_path / "mix.jsonl.manifest.json").read_text())
+    refused = [record for record in sources["nextgqa"].values() if Path(record["video"]).stem in vidstg]
+    assert len({record["video"] for record in refused}) == 67
+    assert manifest["left_out"]["evaluation_video"] == len(refused)
+    assert not {Path(record["video"]).stem for record in drawn} & vidstg
+    assert {record["source"] for record in drawn} == set(sources)
+    assert manifest["read"] == sum(map(len, sources.values())) == len(drawn) + sum(manifest["left_out"].values())
+    assert {record.get("rate") for record in drawn} == {None, 2.0, 4.0}
+
+
+def test_shards_of_real_videos(tmp_path):
+    """Odd files, whole, from a list of questions: a rotated one, a varying rate, no duration, a damaged end."""
+    names = ["derived_rot90_in.mp4", "derived_vfr_dog.mp4", "moviepy_no_duration.webm", "decord_corrupted.mp4"]
+    lines = [json.dumps({"id": name, "video": name, "question": "What is it?", "answer": "A clip."}) for name in names]
+    (tmp_path / "qa.jsonl").write_text("\n".join(lines))
+    convert("qa", tmp_path / "qa.jsonl", tmp_path / "t.jsonl")
+    fixed = ["--max-pixels", "20000", "--workers", "1", "--quality", "95", "--out", str(tmp_path / "shards")]
+    videos = SAMPLES.parent / "videos"
+    assert main(["frames", "--tracks", str(tmp_path / "t.jsonl"), "--videos", str(videos), *fixed]) == 0
+    store = FrameStore(tmp_path / "shards")
+    assert len(store) == len(names)
+    for name in names:
+        seconds, end_s = store.whole_file(name)
+        pictures = store.frames(clip_key(name, 0, end_s, 1))
+        expected = sample_frames(videos / name, frame_times(seconds), size=pictures[0].size)
+        assert len(pictures) == seconds
+        for ours, theirs in zip(pictures, expected, strict=True):
+            assert np.array_equal(ours, Image.open(io.BytesIO(jpeg(theirs, 95)))), name

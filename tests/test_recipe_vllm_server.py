@@ -32,6 +32,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def environment():
+    """This process's, but for what an engine made in it by other tests has left there: its port is taken."""
+    left = {"MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE"}
+    return {name: value for name, value in os.environ.items() if name not in left} | {"MASTER_PORT": str(free_port())}
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """One that has learned not to say tokens of pictures: what only vLLM forbids has no probability then."""
@@ -49,7 +55,7 @@ def server(checkpoint, tmp_path_factory):
     words += ["--dtype", "float32", "--enforce-eager"]
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, *words], stdout=stream, stderr=stream, start_new_session=True, env=dict(os.environ)
+            [sys.executable, *words], stdout=stream, stderr=stream, start_new_session=True, env=environment()
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -91,7 +97,9 @@ def test_ratios_are_one_while_both_towers_learn(server, checkpoint, tiny_data, t
     words += ["--max_completion_length", "24", "--temperature", "1.0", "--warmup_steps", "0", "--disable_tqdm", "true"]
     # So large that stale weights, or stale features of the vision tower, would show at the next step.
     words += ["--learning_rate", "2e-3", "--vision_learning_rate", "2e-3"]
-    done = subprocess.run([sys.executable, "-c", STAGE, *words], capture_output=True, text=True, timeout=800)
+    done = subprocess.run(
+        [sys.executable, "-c", STAGE, *words], capture_output=True, text=True, timeout=800, env=environment()
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     history = json.loads((out / "trainer_state.json").read_text())["log_history"]
     ratios = [entry["sampling/importance_sampling_ratio/mean"] for entry in history if "loss" in entry]

@@ -1,0 +1,76 @@
+"""Which records a mixture takes, and how many of each group: by ids and seed alone, so that every machine agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+SPAN_BINS = ((2, "1-2 s"), (5, "3-5 s"), (10, "6-10 s"), (20, "11-20 s"), (math.inf, "above 20 s"))
+
+
+def rank_of(seed: int, purpose: str, name: str) -> float:
+    """A number in [0, 1) that depends on seed, purpose and name alone.
+
+    >>> rank_of(0, "draw", "a") == rank_of(0, "draw", "a"), rank_of(0, "draw", "a") == rank_of(1, "draw", "a")
+    (True, False)
+    """
+    digest = hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") / (1 << 56)
+
+
+def span_bin(record: dict[str, Any]) -> str:
+    """The bin of the event's length; "" for records without a span."""
+    if not record.get("span"):
+        return ""
+    length = record["span"][1] - record["span"][0] + 1
+    return next(name for most, name in SPAN_BINS if length <= most)
+
+
+def shares(sizes: dict[Any, int], total: int) -> dict[Any, int]:
+    """How many of each group so that all have the same number, as far as the groups go, and `total` together.
+
+    >>> shares({"a": 2, "b": 10, "c": 10}, 12)
+    {'a': 2, 'b': 5, 'c': 5}
+    """
+    taken = dict.fromkeys(sizes, 0)
+    left = min(total, sum(sizes.values()))
+    while left:
+        room = [group for group in sizes if taken[group] < sizes[group]]
+        each = max(1, left // len(room))
+        for group in room:
+            more = min(each, sizes[group] - taken[group], left)
+            taken[group] += more
+            left -= more
+    return taken
+
+
+def filled(sizes: list[int], weights: list[float], total: int) -> list[int]:
+    """How many of each group: in the ratio of the weights; what a group lacks, the others give.
+
+    Groups of weight 0 give nothing. The sum is `total`, or all that the groups with a weight have.
+
+    >>> filled([300, 300, 10], [3, 1, 1], 50), filled([300, 300, 300], [1, 1, 1], 100)
+    ([30, 10, 10], [34, 33, 33])
+    """
+    taken = [0] * len(sizes)
+    room = [place for place, size in enumerate(sizes) if size and weights[place] > 0]
+    left = total
+    while room:
+        scale = left / math.fsum(weights[place] for place in room)
+        short = [place for place in room if sizes[place] <= weights[place] * scale]
+        if not short:
+            break
+        for place in short:
+            taken[place] = sizes[place]
+            left -= sizes[place]
+        room = [place for place in room if place not in short]
+    if room:
+        exact = {place: weights[place] * scale for place in room}
+        for place in room:
+            taken[place] = math.floor(exact[place])
+        # Whole numbers: the largest fractions are rounded up, in the order of the groups where they tie.
+        rest = left - sum(taken[place] for place in room)
+        for place in sorted(room, key=lambda place: taken[place] - exact[place])[: max(0, rest)]:
+            taken[place] += 1
+    return taken
