@@ -48,22 +48,13 @@ TEXTS = {
 
 
 def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line's settings.
-
-    Raises:
-        StageError: nothing to save to: no key, or no entity.
-    """
+    """The command line's settings."""
     parser = argparse.ArgumentParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="W&B user or team")
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT", PROJECT), help="W&B project of the runs")
     parser.add_argument("--dump", action="store_true", help="write the spec as JSON, save nothing; no account")
     parser.add_argument("--out", type=Path, help="where --dump writes; default: standard output")
-    args = parser.parse_args(words)
-    if not args.dump and not has_key():
-        raise StageError("no W&B key: `wandb login`, or set WANDB_API_KEY; without an account: ARGS=--dump")
-    if not args.dump and not args.entity:
-        raise StageError('no W&B entity: ARGS="--entity USER_OR_TEAM", or set WANDB_ENTITY')
-    return (args,)
+    return (parser.parse_args(words),)
 
 
 def packages() -> tuple[Any, Any]:
@@ -174,7 +165,11 @@ def plain(model: Any) -> Any:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the spec, or save the workspace and the report."""
+    """Write the spec, or save the workspace and the report.
+
+    Raises:
+        StageError: nothing to save to: no key, or no entity.
+    """
     if args.dump:
         text = json.dumps(dumped(args.entity, args.project), indent=1) + "\n"
         if args.out is None:
@@ -184,6 +179,10 @@ def main(args: argparse.Namespace) -> None:
             out.write(text)
         print(args.out)
         return
+    if not has_key():
+        raise StageError("no W&B key: `wandb login`, or set WANDB_API_KEY; without an account: ARGS=--dump")
+    if not args.entity:
+        raise StageError('no W&B entity: ARGS="--entity USER_OR_TEAM", or set WANDB_ENTITY')
     saved_workspace = workspace(args.entity, args.project).save()
     print(f"workspace: {saved_workspace.url}")
     print(f"report: {report(args.entity, args.project, online=True).save().url}")
