@@ -16,9 +16,8 @@ from typing import Any
 from PIL import Image
 
 from data_prep.files import atomic_write
-from recipe.drawing import TRUE, boxes_by_second, contact_strip, draw_boxes, time_bars
+from recipe.drawing import RL, TRUE, Look, boxes_by_second, contact_strip, draw_boxes, time_bars
 from recipe.evaluation import true_track
-from recipe.overlay import PREDICTED
 from recipe.sheet import write_sheet
 from stvg_rewards import parse_answer, score_answer
 from stvg_rewards.locate import after_reasoning
@@ -26,6 +25,7 @@ from stvg_rewards.locate import after_reasoning
 FOLDER, ANSWERS = "media", "answers.jsonl"
 CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
 COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
+PREDICTED = Look("predicted", RL.colour, inset=3)  # both are seen where they agree
 MOST_FRAMES = 12  # of a clip's picture
 
 

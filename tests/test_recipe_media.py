@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from recipe.drawing import TRUE
-from recipe.media import ANSWERS, COLUMNS, Shown, frame_of, picture, row, write_media
-from recipe.overlay import PREDICTED
+from recipe.media import ANSWERS, COLUMNS, PREDICTED, Shown, frame_of, picture, row, write_media
 from stvg_rewards import Track, format_answer
 
 RECORD = {
@@ -39,7 +38,7 @@ def pixel(drawn, x, y):
 def test_boxes_and_bars_are_in_the_pixels():
     drawn = picture(shown(answer(1, 3)), side=100)
     assert drawn.size == (4 * 100 + 3 * 4, 100 + 4 + 2 * 12)
-    corners = {second: (pixel(drawn, second * 104, 0), pixel(drawn, second * 104 + 99, 60)) for second in range(4)}
+    corners = {second: (pixel(drawn, second * 104, 0), pixel(drawn, second * 104 + 96, 60)) for second in range(4)}
     true, predicted = TRUE.colour, PREDICTED.colour
     assert [corners[second][0] == true for second in range(4)] == [False, True, True, False]
     assert [corners[second][1] == predicted for second in range(4)] == [False, True, True, True]
@@ -47,6 +46,11 @@ def test_boxes_and_bars_are_in_the_pixels():
     bars = [[pixel(drawn, quarter * second + 20, 104 + 12 * line + 6) for second in range(4)] for line in range(2)]
     assert [colour == true for colour in bars[0]] == [False, True, True, False]
     assert [colour == predicted for colour in bars[1]] == [False, True, True, True]
+
+
+def test_boxes_that_agree_are_both_seen():
+    drawn = picture(shown(answer(1, 2, (0.0, 0.0, 0.5, 0.5))), side=100)
+    assert [pixel(drawn, 104 + inset, 25) for inset in (0, 3)] == [TRUE.colour, PREDICTED.colour]
 
 
 @pytest.mark.parametrize("text", ["", "no answer", '{"0": [{"label": "a", "bbox_2d": [0, 0', "\x00<script>"])
