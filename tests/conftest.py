@@ -53,7 +53,7 @@ def tiny_base(tiny_data, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
-    """Two steps of the GRPO stage with held-out clips, to an offline W&B run: `folder`, `logged` names, `config`."""
+    """Two steps of the GRPO stage with held-out clips, to an offline W&B run: `folder`, `logged` names, `begun` with what."""
     import wandb
     from tiny_parts import COMMON
 
@@ -77,8 +77,9 @@ def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
         return log(run, data, *args, **kwargs)
 
     def began(**kwargs):
-        begun.append(kwargs)
-        return init(**kwargs)
+        run = init(**kwargs)
+        begun.append(kwargs | {"dir": run.dir})
+        return run
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("WANDB_RUN_ID", "WANDB_RESUME"):

@@ -1,6 +1,7 @@
 """Fixed clips during training: boxes in the pixels, the table's rows, files that are whole or not there."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -99,7 +100,7 @@ def test_the_stage_keeps_them_and_sends_them(grpo_run):
         assert len(list(folder.glob("clip-*.png"))) == 2, "media_clips of the held_out_clips"
         assert len((folder / ANSWERS).read_text().splitlines()) == 2
     assert {"media/clips", "media/answers"} <= grpo_run.logged
-    files = {path.suffix for path in grpo_run.folder.parents[1].glob("wandb/offline-run-*/files/media/**/*")}
+    files = {path.suffix for path in Path(grpo_run.begun[0]["dir"]).rglob("*")}
     assert {".png", ".json"} <= files
 
 
