@@ -53,7 +53,7 @@ def tiny_base(tiny_data, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
-    """Two steps of the GRPO stage with held-out clips, to an offline W&B run: `folder`, `logged` names, `begun` with what."""
+    """Two GRPO steps with held-out clips, to an offline W&B run: `folder`, `logged` names, `begun` with what."""
     import wandb
     from tiny_parts import COMMON
 
