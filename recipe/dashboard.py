@@ -1,6 +1,7 @@
 """The comparison in W&B, as code: a workspace and a report that set reward variants side by side.
 
     python -m recipe.dashboard --dump                        # the spec as JSON; no account, no network
+    python -m recipe.dashboard --dump --runs runs/tiny       # with these runs in it, coloured by variant
     python -m recipe.dashboard --entity team --project stvg  # saves both and prints their addresses
 
 Lines are the mean over the seeds of a variant with its standard error, against `train/global_step`: W&B's own step
@@ -13,15 +14,20 @@ import argparse
 import itertools
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from recipe.cli import run
+from recipe.compare import folders_of
+from recipe.compare_runs import read_run
+from recipe.figures import COLOURS
 from recipe.media import CLIPS, TABLE
 from recipe.sections import SECTIONS
-from recipe.wandb_run import PROJECT, has_key
+from recipe.wandb_run import FILE, PROJECT, has_key
 
 X = "train/global_step"
 VARIANT = "variant"  # in the runs' config (recipe/wandb_run.py)
@@ -52,6 +58,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser = argparse.ArgumentParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="W&B user or team")
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT", PROJECT), help="W&B project of the runs")
+    parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs to colour by variant")
     parser.add_argument("--dump", action="store_true", help="write the spec as JSON, save nothing; no account")
     parser.add_argument("--out", type=Path, help="where --dump writes; default: standard output")
     return (parser.parse_args(words),)
@@ -69,6 +76,30 @@ def packages() -> tuple[Any, Any]:
     except ImportError as error:
         raise StageError(f"{error}; pip install -c constraints.txt -e '.[dashboard]'") from None
     return workspaces, reports
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run that the spec names: variant, seed, and the id that W&B knows it by ("" if it never logged there)."""
+
+    folder: str
+    variant: str
+    seed: str
+    run_id: str
+
+
+def listed(folders: list[Path]) -> list[Listed]:
+    """The runs of these folders, as the comparison page finds them.
+
+    Raises:
+        StageError: no such folder, or none with runs in it.
+    """
+    found = []
+    for folder in folders_of(folders):
+        one, path = read_run(folder), folder / FILE
+        run_id = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+        found.append(Listed(folder.name, one.variant, one.seed, run_id))
+    return found
 
 
 def line_panels(metrics: list[tuple[str, str]]) -> list[Any]:
@@ -98,9 +129,15 @@ def media_panels() -> list[Any]:
     ]
 
 
-def workspace(entity: str, project: str) -> Any:
-    """The workspace: a section each for learning, reward hacking, optimisation, cost and media."""
+def workspace(entity: str, project: str, runs: Sequence[Listed] = ()) -> Any:
+    """The workspace: a section each for learning, reward hacking, optimisation, cost and media.
+
+    Args:
+        runs: they and their variants get the colours that the comparison page gives them.
+    """
     workspaces, _ = packages()
+    variants = dict.fromkeys(one.variant for one in runs)
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(variants)}
     settings = workspaces.SectionPanelSettings(x_axis=X)
     sections = [
         workspaces.Section(name=name, panels=line_panels(metrics), is_open=True, panel_settings=settings)
@@ -113,7 +150,13 @@ def workspace(entity: str, project: str) -> Any:
         name=NAME,
         sections=sections,
         settings=workspaces.WorkspaceSettings(x_axis=X, max_runs=MOST_RUNS),
-        runset_settings=workspaces.RunsetSettings(groupby=[workspaces.Config(VARIANT)]),
+        runset_settings=workspaces.RunsetSettings(
+            groupby=[workspaces.Config(VARIANT)],
+            group_colors=dict(colours),
+            run_settings={
+                one.run_id: workspaces.RunSettings(color=colours[one.variant]) for one in runs if one.run_id
+            },
+        ),
     )
 
 
@@ -137,12 +180,13 @@ def report(entity: str, project: str, *, online: bool) -> Any:
     )
 
 
-def dumped(entity: str, project: str) -> dict[str, Any]:
+def dumped(entity: str, project: str, runs: Sequence[Listed] = ()) -> dict[str, Any]:
     """Both specs as W&B would get them; random names of panels and run sets are numbers: two dumps are equal."""
     spec = {
         "entity": entity,
         "project": project,
-        "workspace": plain(workspace(entity, project)._to_model().spec),
+        "runs": [asdict(one) for one in runs],
+        "workspace": plain(workspace(entity, project, runs)._to_model().spec),
         "report": plain(report(entity, project, online=False)._to_model().spec),
     }
     numbers = itertools.count(1)
@@ -170,8 +214,9 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         StageError: nothing to save to: no key, or no entity.
     """
+    runs = listed(args.runs)
     if args.dump:
-        text = json.dumps(dumped(args.entity, args.project), indent=1) + "\n"
+        text = json.dumps(dumped(args.entity, args.project, runs), indent=1) + "\n"
         if args.out is None:
             print(text, end="")
             return
@@ -183,7 +228,7 @@ def main(args: argparse.Namespace) -> None:
         raise StageError("no W&B key: `wandb login`, or set WANDB_API_KEY; without an account: ARGS=--dump")
     if not args.entity:
         raise StageError('no W&B entity: ARGS="--entity USER_OR_TEAM", or set WANDB_ENTITY')
-    saved_workspace = workspace(args.entity, args.project).save()
+    saved_workspace = workspace(args.entity, args.project, runs).save()
     print(f"workspace: {saved_workspace.url}")
     print(f"report: {report(args.entity, args.project, online=True).save().url}")
 

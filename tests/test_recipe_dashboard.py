@@ -124,4 +124,33 @@ def test_saving_prints_the_addresses(monkeypatch, capsys):
     monkeypatch.setattr(dashboard, "report", fake("report"))
     assert ends("--entity", "team", "--project", "p") == 0
     assert capsys.readouterr().out == "workspace: https://w/workspace\nreport: https://w/report\n"
-    assert saved == [("workspace", ("team", "p"), {}), ("report", ("team", "p"), {"online": True})]
+    assert saved == [("workspace", ("team", "p", []), {}), ("report", ("team", "p"), {"online": True})]
+
+
+def test_runs_are_named_and_coloured_by_variant(tmp_path, capsys):
+    for place, variant in enumerate(("tiou_mviou", "mviou", "viou")):
+        for seed in (0, 1):
+            folder = tmp_path / f"grpo-{variant}-s{seed}"
+            folder.mkdir()
+            stamp = {"complete": True, "fingerprint": "0", "settings": {"reward": variant, "seed": seed}}
+            (folder / "stamp.json").write_text(json.dumps(stamp))
+            if seed == 0:  # the other one never logged to W&B
+                (folder / "wandb_run_id").write_text(f"run{place}\n")
+    words = ["--dump", "--runs", str(tmp_path), "--out", str(tmp_path / "spec.json")]
+    with pytest.raises(SystemExit) as end:
+        run(lambda: dashboard.parse(words), dashboard.main)
+    assert end.value.code == 0
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    assert {(one["variant"], one["seed"]) for one in spec["runs"]} == {
+        (variant, seed) for variant in ("tiou_mviou", "mviou", "viou") for seed in ("0", "1")
+    }
+    text = json.dumps(spec["workspace"])
+    for name in ("tiou_mviou", "mviou", "viou", "run0", "run1", "run2"):
+        assert name in text, name
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(lambda: dashboard.parse(["--dump", "--runs", str(tmp_path)]), dashboard.main)
+    assert end.value.code == 2
+    assert "neither a run nor a folder with runs" in capsys.readouterr().err
