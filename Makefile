@@ -29,6 +29,8 @@ CPT_ARGS ?=
 SFT_ARGS ?=
 GRPO_ARGS ?=
 EVAL_ARGS ?=
+FPS_ARGS ?=
+REWARDS_ARGS ?=
 
 # Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
 MAKES_DATA := $(wildcard $(CONFIGS)/data.yaml)
@@ -38,6 +40,10 @@ LAUNCH_ARGS ?=
 PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
 PY_GRPO := $(if $(VLLM),$(PY_VLLM),$(PY))
+# GPU=1: paper-mini's reward study with 8 times the samples and more seeds, to a page of its own.
+GPU ?=
+MINI_GPU := $(if $(GPU),--config $(CONFIGS)/paper-mini-gpu-rewards.yaml)
+MINI_PAGE_GPU := $(if $(GPU),--config $(CONFIGS)/paper-mini-gpu.yaml)
 SUPERVISED_PEFT := $(if $(PEFT),--config recipe/configs/peft/supervised.yaml)
 GRPO_PEFT := $(if $(PEFT),--config recipe/configs/peft/grpo.yaml)
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -62,6 +68,12 @@ SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/traces/traces.jsonl
 GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl \
 	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS)
 EVAL_PATHS := --tracks $(RUN)/data/test.jsonl $(VIDEOS)
+FPS_PATHS := --tracks $(RUN)/scenes/test.jsonl --train $(RUN)/scenes/train.jsonl --video_root $(RUN)/scenes/videos \
+	--run $(RUN) --start $(RUN)/cpt --study_out $(RUN)
+STUDY_PATHS := $(EVAL_PATHS) --run $(RUN)
+MINI_PATHS := $(STUDY_PATHS) --study_out $(RUN)/paper-mini
+MINI_PAGE_PATHS := $(MINI_PATHS) --fps_study $(RUN)/fps-study.json --annotations $(RUN)/data/annotations/test.jsonl \
+	--questions $(RUN)/questions/questions.jsonl --question_videos $(RUN)/questions/videos --page $(RUN)/paper-mini.md
 endif
 endif
 
@@ -176,7 +188,7 @@ serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny
 .PHONY: study-lift
 study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
 	@$(MAKE) grpo ARGS=
-	$(PY) -m recipe.study_lift --config $(CONFIGS)/study.yaml $(ARGS)
+	$(PY) -m recipe.study_lift --config $(CONFIGS)/study.yaml $(STUDY_PATHS) $(ARGS)
 
 .PHONY: table1 reward-study
 table1: install  ## the systems of recipe/configs/table1.yaml on VidSTG and HC-STVG; what is missing stays empty
@@ -184,7 +196,7 @@ table1: install  ## the systems of recipe/configs/table1.yaml on VidSTG and HC-S
 
 reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
 	@$(MAKE) sft ARGS=
-	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
+	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(STUDY_PATHS) $(ARGS)
 
 .PHONY: compare dashboard
 compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
@@ -194,12 +206,22 @@ dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=-
 	@$(PY) -c 'import wandb_workspaces' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[dashboard]'
 	@$(PY) -m recipe.dashboard $(ARGS)
 
-.PHONY: fps-study
-fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; half an hour
+.PHONY: install-studies fps-study paper-mini
+install-studies: install
+	@$(PY) -c 'import trackeval' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[studies]'
+
+fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes
 	@$(MAKE) cpt ARGS=
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[studies]'
-	$(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes
-	$(PY) -m recipe.fps_study --config $(CONFIGS)/fps-study.yaml $(ARGS)
+	@$(MAKE) install-studies
+	$(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS)
+	$(PY) -m recipe.fps_study --config $(CONFIGS)/fps-study.yaml $(FPS_PATHS) $(FPS_ARGS) $(ARGS)
+
+paper-mini:  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half
+	@$(MAKE) sft ARGS=
+	@$(MAKE) fps-study ARGS=
+	$(PY) -m data_prep synthetic --config $(CONFIGS)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
+	$(PY) -m recipe.reward_study --config $(CONFIGS)/paper-mini-rewards.yaml $(MINI_GPU) $(MINI_PATHS) $(REWARDS_ARGS)
+	$(PY) -m recipe.paper_mini --config $(CONFIGS)/paper-mini.yaml $(MINI_PAGE_GPU) $(MINI_PAGE_PATHS) $(EVAL_ARGS) $(ARGS)
 
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little

@@ -30,7 +30,7 @@ from recipe.figures import COLOURS, GREY
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.predictions import predict
 from recipe.study_lift import StudyArguments, run_stage
-from recipe.tracking import score_scenes
+from recipe.tracking import matched_vious, score_scenes
 
 SHOWN = ("m_vIoU", "HOTA", "IDF1")
 
@@ -57,7 +57,7 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
     """Scores of one training's greedy answers, the tokens that they took, and the training's CPU time."""
     values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
     given = EvalArguments(
-        **values | {"model": str(checkpoint), "out": str(checkpoint / "scenes.json"), "frame_rate": rate}
+        **values | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
     )
     script = StageArguments(
         video_root=args.video_root,
@@ -80,7 +80,8 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         batch_size=args.batch_size,
         limit=args.limit,
     )
-    scores = score_scenes(records, answers, builder.family.box_scale(builder.frame_size(records[0])))
+    scale = builder.family.box_scale(builder.frame_size(records[0]))
+    scores = score_scenes(records, answers, scale)
     rows = [builder.row(record) for record in records]
     prompts = [prompt_tokens(processor, row) for row in rows]
     completions = [len(processor.tokenizer(answers[record["id"]])["input_ids"]) for record in records]
@@ -90,13 +91,15 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         "prompt_tokens": sum(prompts) / len(prompts),
         "answer_tokens": sum(completions) / len(completions),
         "training_cpu_seconds": cpu,
+        "vIoU_by_scene": matched_vious(records, answers, scale),  # for differences paired by scene
     }
 
 
 def prompt_tokens(processor: Any, row: dict[str, Any]) -> int:
     """Tokens of a row's prompt, pictures included."""
     messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
-    return len(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)["input_ids"][0])
+    inputs = processor.apply_chat_template([messages], add_generation_prompt=True, tokenize=True, return_dict=True)
+    return len(inputs["input_ids"][0])
 
 
 def figure(results: dict[str, dict[str, Any]], path: Path) -> None:

@@ -23,7 +23,7 @@ from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments
 from recipe.figures import COLOURS, GREY, read_history, series
 from recipe.rewards import reward_functions
-from recipe.study_lift import StudyArguments, run_stage
+from recipe.study_lift import StudyArguments, grpo_data, run_stage
 
 LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
 SMOOTHED = 5  # log entries
@@ -138,7 +138,7 @@ def main(args: RewardStudyArguments) -> None:
 
     def train(arm: tuple[str, int]) -> Path:
         out = out_folder / f"grpo-{arm[0]}-s{arm[1]}"
-        run_stage("grpo", args, out, arm[1], "--reward", arm[0], *model, *args.grpo_words)
+        run_stage("grpo", args, out, arm[1], "--reward", arm[0], *model, *grpo_data(args), *args.grpo_words)
         return out
 
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -59,6 +59,15 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
     return dict(stamp["results"])
 
 
+def grpo_data(args: StudyArguments) -> list[str]:
+    """Words for GRPO on the run's own data, where the recipe made some there; else its YAML says which."""
+    data = Path(args.run) / "data"
+    if not (data / "grpo.jsonl").is_file():
+        return []
+    words = ["--tracks", str(data / "grpo.jsonl"), "--validation_tracks", str(data / "val.jsonl")]
+    return [*words, "--video_root", args.video_root]
+
+
 def arms_of_seed(args: StudyArguments, seed: int) -> dict[str, Path]:
     """Train the three arms of a seed; name -> checkpoint."""
     run = Path(args.run)
@@ -68,8 +77,8 @@ def arms_of_seed(args: StudyArguments, seed: int) -> dict[str, Path]:
         args.other_name: run / "study" / f"grpo-{args.other_name}-s{seed}",
         "sft_continued": run / "study" / f"sft-continued-s{seed}",
     }
-    grpo = run_stage("grpo", args, arms["rl"], seed)
-    run_stage("grpo", args, arms[args.other_name], seed, *model, *args.other_grpo)
+    grpo = run_stage("grpo", args, arms["rl"], seed, *model, *grpo_data(args))
+    run_stage("grpo", args, arms[args.other_name], seed, *model, *grpo_data(args), *args.other_grpo)
     sft = read_stamp(run / "sft")
     assert sft is not None  # GRPO started from it
     a_step = sft["results"]["cpu_seconds"] / sft["settings"]["max_steps"]

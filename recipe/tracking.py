@@ -47,6 +47,18 @@ def sequence(predicted: Sequence[Track], true: Sequence[Track], seconds: int) ->
     }
 
 
+def matched_vious(
+    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale: tuple[float, float] = (1000, 1000)
+) -> list[float]:
+    """The matched vIoU of each scene, 0 to 1; a scene without an answer is one without tubes."""
+    return [tubes_score(predicted_tubes(record, answers, scale), true_tubes(record)) for record in records]
+
+
+def predicted_tubes(record: Mapping[str, Any], answers: Mapping[str, str], scale: tuple[float, float]) -> list[Track]:
+    """The tubes of the answer to a scene; none where there is no answer or it cannot be read."""
+    return parse_tracks(answers.get(record["id"], ""), seconds=record["seconds"], scale=scale)
+
+
 def score_scenes(
     records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale: tuple[float, float] = (1000, 1000)
 ) -> dict[str, float]:
@@ -65,14 +77,11 @@ def score_scenes(
         raise StageError("HOTA and IDF1 need TrackEval: pip install trackeval") from None
     hota, identity = HOTA(), Identity({"PRINT_CONFIG": False})
     by_scene: dict[str, dict[str, Any]] = {"hota": {}, "identity": {}}
-    matched = []
     for record in records:
-        true = true_tubes(record)
-        predicted = parse_tracks(answers.get(record["id"], ""), seconds=record["seconds"], scale=scale)
-        matched.append(tubes_score(predicted, true))
-        data = sequence(predicted, true, record["seconds"])
+        data = sequence(predicted_tubes(record, answers, scale), true_tubes(record), record["seconds"])
         by_scene["hota"][record["id"]] = hota.eval_sequence(data)
         by_scene["identity"][record["id"]] = identity.eval_sequence(data)
+    matched = matched_vious(records, answers, scale)
     all_hota = hota.combine_sequences(by_scene["hota"])
     all_identity = identity.combine_sequences(by_scene["identity"])
     return {

@@ -10,6 +10,8 @@ from recipe import (
     evaluate,
     fps_study,
     grpo,
+    paper_mini,
+    retention,
     reward_study,
     sft_rows,
     study_lift,
@@ -37,8 +39,13 @@ PARSERS = {
     "table1": [table1.parse],
     "traces": [sft_rows.parse],
     "fps-study": [fps_study.parse],
+    "retention": [retention.parse],
+    "paper-mini": [paper_mini.parse],
+    "paper-mini-gpu": [paper_mini.parse],  # an overlay
+    "paper-mini-rewards": [reward_study.parse],
+    "paper-mini-gpu-rewards": [reward_study.parse],  # an overlay
 }
-FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem not in ("data", "scenes"))
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem not in ("data", "scenes", "questions"))
 
 
 def test_the_tree_holds_them():

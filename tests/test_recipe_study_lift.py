@@ -1,6 +1,7 @@
 """The study trains the right arms with the right words and writes its numbers; training itself is not run here."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_the_arms_of_each_seed(args, trained):
     for seed in (0, 4):
         mine = {name: (stage, words) for stage, name, its_seed, words in trained if its_seed == seed}
         assert mine == {
-            f"grpo-tiou_mviou-s{seed}": ("grpo", ()),
+            f"grpo-tiou_mviou-s{seed}": ("grpo", model),
             f"grpo-one_pass-s{seed}": ("grpo", (*model, "--steps_per_generation", "1")),
             # SFT took 2 CPU-seconds a step, GRPO 50: 25 more steps.
             f"sft-continued-s{seed}": ("sft", (*model, "--max_steps", "25", "--warmup_steps", "10")),
@@ -102,3 +103,17 @@ def test_the_recipes_arms_are_settings_that_their_stages_know():
 def samples_drawn(training):
     """Completions that a GRPO run samples in all."""
     return training.max_steps * training.per_device_train_batch_size // training.num_iterations
+
+
+def test_a_run_elsewhere_trains_on_its_own_data(args):
+    from recipe import grpo
+    from recipe.study_lift import grpo_data
+
+    assert grpo_data(args) == [], "a recipe whose YAML names its data"
+    data = Path(args.run) / "data"
+    data.mkdir(parents=True)
+    (data / "grpo.jsonl").touch()
+    assert grpo_data(args)[1] == str(data / "grpo.jsonl")
+    assert grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *grpo_data(args)])[0].tracks == [
+        str(data / "grpo.jsonl")
+    ]

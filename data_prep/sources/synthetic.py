@@ -113,8 +113,8 @@ def records_of(
 
     Args:
         use: "general" (tracking prompts and questions, for CPT), "ground" (sentences with reasoning, for SFT and
-            GRPO), "test" (one sentence a clip, so that samples are independent) or "scene" (all objects at once, for
-            tracking studies).
+            GRPO), "test" (one sentence a clip, so that samples are independent), "scene" (all objects at once, for
+            tracking studies) or "questions" (one question a clip, nothing else).
         method: box aggregation; "middle" states the position that the 1-fps frame shows.
     """
     name = Path(annotation["video"]).stem
@@ -133,6 +133,9 @@ def records_of(
     targets = annotation["objects"]
     if use == "scene":
         yield common | scene_of(annotation, f"synthetic/{split}/{name}/scene", method)
+        return
+    if use == "questions":
+        yield common | question_of(targets, f"synthetic/{split}/{name}/qa", rng)
         return
     for index, target in enumerate(targets[:1] if use == "test" else targets):
         span, track = object_states(annotation, target, method)
@@ -156,9 +159,7 @@ def records_of(
             record |= {"reasoning": reasoning(target, span), "distractors": len(others), "others": others}
         yield record
     if use == "general":
-        query, answer = general_question(targets, rng)
-        empty = {"label": None, "span": None, "track": None}
-        yield common | empty | {"id": f"synthetic/{split}/{name}/qa", "kind": "qa", "query": query, "answer": answer}
+        yield common | question_of(targets, f"synthetic/{split}/{name}/qa", rng)
 
 
 def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, Any]:
@@ -176,6 +177,13 @@ def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, An
 def reasoning(target: dict[str, Any], span: list[int]) -> str:
     """A short time-then-space trace: when the event happens, then what to follow; no coordinates."""
     return f"from second {span[0]} to {span[1]} the {target['colour']} {target['shape']} moves"
+
+
+def question_of(objects: list[dict[str, Any]], name: str, rng: random.Random) -> dict[str, Any]:
+    """The fields of a question record."""
+    query, answer = general_question(objects, rng)
+    empty = {"label": None, "span": None, "track": None}
+    return empty | {"id": name, "kind": "qa", "query": query, "answer": answer}
 
 
 def general_question(objects: list[dict[str, Any]], rng: random.Random) -> tuple[str, str]:

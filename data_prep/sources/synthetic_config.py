@@ -11,7 +11,7 @@ import yaml
 
 from data_prep.sources.synthetic_clips import ClipSettings
 
-USES = ("general", "ground", "test", "scene")
+USES = ("general", "ground", "test", "scene", "questions")
 
 
 def read_config(path: Path) -> dict[str, Any]:
