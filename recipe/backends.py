@@ -26,7 +26,25 @@ from recipe.loading import control_tokens, load_model, load_processor, row_build
 from recipe.prompts import load_prompts
 from recipe.windows import ANSWER_TOKENS, OTHER_TOKENS
 
+_ONE_REQUEST = (400, 413, 422)  # HTTP status of a request that will never do; the next one may
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
+
+
+class Refused(StageError):
+    """A server that takes others refuses this one request: too long, or against its rules."""
+
+
+@dataclass
+class Usage:
+    """Tokens that a server says it was asked with and answered."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, prompt_tokens: Any, completion_tokens: Any) -> None:
+        """Count one answer; what is no number counts nothing."""
+        self.prompt_tokens += prompt_tokens if isinstance(prompt_tokens, int) else 0
+        self.completion_tokens += completion_tokens if isinstance(completion_tokens, int) else 0
 
 
 @dataclass(frozen=True)
@@ -144,13 +162,16 @@ class Server:
 
 
 def openai_server(
-    script_args: StageArguments, model: str, decoding: Decoding, server: Server
+    script_args: StageArguments, model: str, decoding: Decoding, server: Server, usage: Usage | None = None
 ) -> tuple[RowBuilder, Answerer]:
     """A served model (`vllm serve`, hosted ones) through the `openai` client.
 
+    Args:
+        usage: counts the tokens of every answer, where the server states them.
+
     Raises:
         StageError: the client is not installed, the family is unknown; while answering: the server cannot be reached
-            or refuses.
+            or refuses (`Refused` where only this request is at fault).
     """
     try:
         import openai
@@ -202,9 +223,10 @@ def openai_server(
                 extra_body=extra,
             )
         except openai.OpenAIError as error:
-            raise StageError(
-                f"{server.base_url}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            ) from None
+            kind = Refused if getattr(error, "status_code", None) in _ONE_REQUEST else StageError
+            raise kind(f"{server.base_url}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from None
+        if usage is not None and reply.usage is not None:
+            usage.add(reply.usage.prompt_tokens, reply.usage.completion_tokens)
         return (reply.choices[0].message.content or "") if reply.choices else ""
 
     return builder, answer

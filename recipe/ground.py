@@ -15,19 +15,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from data_prep.files import atomic_write
-from data_prep.records import RecordError, read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
-from data_prep.video import VideoError, sample_frames
+from data_prep.video import sample_frames
 from recipe.arguments import StageArguments
 from recipe.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
 from recipe.cli import run
 from recipe.dataset import RowBuilder
 from recipe.expand import expand_boxes
-from recipe.grounding import Grounding, Policy, QueryError, check_query, ground
+from recipe.ground_file import ground_file
+from recipe.grounding import Grounding, Policy, check_query, ground
 from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
 from recipe.sheet import contact_sheet, write_sheet
 from recipe.smoothing import MOST_FILLED
@@ -168,45 +166,10 @@ def sentence(found: Grounding) -> str:
 
 def ground_all(args: argparse.Namespace) -> None:
     """Every record of a track file: one JSON a line; goes on where it stopped; what fails is listed."""
-    partial = args.out.with_name(args.out.name + ".part")
-    done = _whole_lines(args.out if args.out.exists() else partial)
-    records = [record for record in read_records(args.tracks) if record["kind"] not in ("caption", "qa")]
-    left = [record for record in records if record["id"] not in done]
-    failed: list[str] = []
-    if left:
-        builder, answerer = backend_of(args)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as out:
-            out.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in done.values())
-            for record in tqdm(left, unit="record", desc="ground"):
-                try:
-                    video = resolve_video(args.videos, record["video"])
-                    clip = (record["clip"][0], record["seconds"])
-                    found = ground(video, record["query"], builder, answerer, policy_of(args), clip=clip)
-                except (VideoError, RecordError, QueryError) as error:
-                    failed.append(f"{record['id']}: {error}")
-                    continue
-                out.write(json.dumps({"id": record["id"]} | found.to_json(), ensure_ascii=False) + "\n")
-                out.flush()
-                os.fsync(out.fileno())
-        partial.replace(args.out)
-    print(f"{args.out}: {len(records) - len(failed)} of {len(records)} records answered")
+    count, failed = ground_file(args.tracks, args.videos, args.out, lambda usage: backend_of(args), policy_of(args))
+    print(f"{args.out}: {count - len(failed)} of {count} records answered")
     for line in failed[:10]:
         print(f"not answered: {line}", file=sys.stderr)
-
-
-def _whole_lines(path: Path) -> dict[str, dict[str, Any]]:
-    """id -> result of the lines that were written whole."""
-    found: dict[str, dict[str, Any]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                try:
-                    item = json.loads(line)
-                    found[item["id"]] = item
-                except (ValueError, KeyError, TypeError):
-                    continue
-    return found
 
 
 def main(args: argparse.Namespace) -> None:

@@ -2,9 +2,10 @@
 
     python -m recipe.table1 --config recipe/configs/table1.yaml
 
-A system is a checkpoint, or a file of predictions for each benchmark (`python -m recipe.ground --tracks ... --backend
-openai` writes one for a served model). What is not there stays an empty cell with the reason below the table; nothing
-is filled in. Answers are kept, so an interrupted table goes on where it stopped.
+A system is a checkpoint, a model behind an OpenAI-compatible endpoint (`api`), or a file of predictions for each
+benchmark. What is not there stays an empty cell with the reason below the table; nothing is filled in. Answers are
+kept, so an interrupted table goes on where it stopped. What each cell cost is printed and stands below the table:
+seconds, and tokens and dollars of an endpoint.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import yaml
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from recipe.cli import run
+from recipe.endpoint import Endpoint, ask, cost, read_endpoint
 from recipe.evaluate import EvalArguments, evaluate
 
 SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 KEYS = {"out", "protocol", "smooth", "evaluation", "benchmarks", "systems", "published"}
-SYSTEM_KEYS = {"name", "model", "predictions", "repeats", "temperature", "box_scale"}
+SYSTEM_KEYS = {"name", "model", "predictions", "api", "repeats", "temperature", "box_scale"}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -46,6 +48,8 @@ def read_config(path: Path) -> dict[str, Any]:
         _check_keys(f"{path}: benchmark {name}", benchmark, {"tracks", "frames", "video_root"})
     for system in config["systems"]:
         _check_keys(f"{path}: system {system.get('name')!r}", system, SYSTEM_KEYS)
+        if system.get("api"):
+            read_endpoint(f"{path}: system {system.get('name')!r}", system["api"])
     _check_keys(f"{path}: evaluation", config.get("evaluation") or {}, set(EvalArguments.__dataclass_fields__))
     return config
 
@@ -59,17 +63,21 @@ def _check_keys(where: str, settings: dict[str, Any], known: set[str]) -> None:
 def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
     """How one cell is evaluated, or why it cannot be."""
     data = config["benchmarks"][benchmark]
-    predictions = (system.get("predictions") or {}).get(benchmark)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{benchmark}-{system['name']}")
+    predictions: str | None = (system.get("predictions") or {}).get(benchmark)
     if not Path(data["tracks"]).is_file():
         return f"no {data['tracks']}"
-    if predictions:
+    if system.get("api"):
+        predictions = str(Path(config["out"]) / f"{name}.predictions.jsonl")
+        if not Path(predictions).is_file() and (why := Endpoint(**system["api"]).unusable()):
+            return why
+    elif predictions:
         if not Path(predictions).is_file():
             return f"no {predictions}"
     elif not system.get("model"):
         return "neither a model nor predictions"
     elif system["model"].startswith((".", "/", "runs/")) and not Path(system["model"]).exists():
         return f"no {system['model']}"
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{benchmark}-{system['name']}")
     settings = dict(config.get("evaluation") or {})
     settings |= {key: system[key] for key in ("repeats", "temperature", "box_scale") if key in system}
     if predictions:
@@ -91,11 +99,10 @@ def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
             if isinstance(arguments, EvalArguments):
                 begin = time.monotonic()
                 try:
+                    spent = ask(arguments, Endpoint(**system["api"])) if system.get("api") else {}
                     metrics, _ = evaluate(arguments)
-                    found = metrics | {"seconds": round(time.monotonic() - begin, 1)}
-                    print(
-                        f"{benchmark}, {system['name']}: {found['n']} samples, {found['seconds']} s", file=sys.stderr
-                    )
+                    found = metrics | {"cost": {"seconds": round(time.monotonic() - begin, 1)} | spent}
+                    print(f"{benchmark}, {system['name']}: {found['n']} samples, {cost(found)}", file=sys.stderr)
                 except StageError as error:
                     found = {"missing": str(error)}
             results.setdefault(benchmark, {})[system["name"]] = found
@@ -112,7 +119,7 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
         f"| benchmark | system | n | {' | '.join(heads)} | ceiling of m_vIoU |",
         "|---|---|" + "---:|" * 8,
     ]
-    reasons = []
+    reasons, costs = [], []
     for benchmark in config["benchmarks"]:
         published = (config.get("published") or {}).get(benchmark) or {}
         measured = results.get(benchmark, {})
@@ -123,12 +130,15 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
                 reasons.append(f"- {benchmark}, {name}: {found['missing']}")
                 lines.append(f"| {benchmark} | {name} | | – | – | – | {' | '.join(theirs)} | |")
                 continue
+            costs.append(f"- {benchmark}, {name}: {cost(found)}")
             cells = [
                 "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * v for v in (found[key], *found["interval95"][key])))
                 for key in SHOWN
             ]
             best = f"{100 * found['ceiling']['m_vIoU']:.1f}"
             lines.append(f"| {benchmark} | {name} | {found['n']} | {' | '.join([*cells, *theirs, best])} |")
+    if costs:
+        lines += ["", "Cost (seconds of the last call alone; tokens of all):", "", *costs]
     return "\n".join(lines + (["", "Not measured:", "", *reasons] if reasons else [])) + "\n"
 
 

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import threading
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from served_model import ANSWER, serving
 
 from data_prep.records import read_records
 from data_prep.video import probe
@@ -20,11 +19,6 @@ from recipe.cli import run
 from recipe.grounding import Policy, ground
 from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
 from stvg_rewards import parse_answer
-
-ANSWER = (
-    '<think>first it moves</think><answer>{"1": [{"label": "square-1", "bbox_2d": [100, 200, 500, 600]}], '
-    '"2": [{"label": "square-1", "bbox_2d": [100, 200, 500, 600]}, {"label": "x"}]}</answer>'
-)
 
 
 @pytest.fixture(scope="module")
@@ -271,44 +265,15 @@ def test_every_record_of_a_file_and_on_from_where_it_stopped(tiny_data, answerin
 # --- a server ---------------------------------------------------------------------------------------------------
 
 
-class Model(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server that misbehaves on demand."""
-
-    def do_POST(self):  # noqa: N802
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(body)
-        behaviour = self.server.behaviours.pop(0) if self.server.behaviours else "answer"
-        if behaviour == "die":
-            self.connection.close()
-            return
-        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-        message = {"role": "assistant", "content": ANSWER}
-        reply["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        text = json.dumps(reply).encode()
-        self.send_response(500 if behaviour == "fail" else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def server():
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-    served.requests, served.behaviours = [], []
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    yield served
-    served.shutdown()
-    served.server_close()
+    with serving() as served:
+        yield served
 
 
 def words_for(server, video, *others):
     pytest.importorskip("openai")
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    return [video, "q <|image|>", "--model", "m", "--backend", "openai", "--base-url", url, *others]
+    return [video, "q <|image|>", "--model", "m", "--backend", "openai", "--base-url", server.url, *others]
 
 
 def test_a_served_model(server, video, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from served_model import serving
 
 from data_prep.records import read_records
 from recipe.table1 import cell_arguments, main, parse
@@ -76,6 +77,13 @@ def test_settings_reach_the_evaluation(tmp_path, config):
         ({"sistems": []}, "unknown key 'sistems'"),
         ({"systems": []}, "systems is missing"),
         ({"systems": [{"name": "x", "modle": "y"}]}, "system 'x': unknown key 'modle'"),
+        ({"systems": [{"name": "x", "api": "y"}]}, "system 'x': api is 'y', expected settings by name"),
+        ({"systems": [{"name": "x", "api": {"modle": "y"}}]}, "system 'x': api: unknown key 'modle'"),
+        ({"systems": [{"name": "x", "api": {"model": "y"}}]}, "system 'x': api: base_url is missing"),
+        (
+            {"systems": [{"name": "x", "api": {"model": "y", "base_url": "z", "workers": 0}}]},
+            "workers is 0, expected a whole number above 0",
+        ),
         ({"benchmarks": {"A": {"track": "y"}}}, "benchmark A: unknown key 'track'"),
         ({"evaluation": {"batchsize": 1}}, "evaluation: unknown key 'batchsize'"),
     ],
@@ -91,3 +99,91 @@ def test_the_recipes_own_table_has_the_papers_rows():
         assert len(rows) == 7
         assert all(len(row) == 3 for row in rows.values())
     assert {system["name"] for system in config["systems"]} >= config["published"]["VidSTG"].keys()
+
+
+# --- a served model ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server():
+    pytest.importorskip("openai")
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def served(config, server, tiny_data):
+    """The table's settings with one system, which is behind an endpoint."""
+    endpoint = {"model": "m", "base_url": server.url, "workers": 3, "dollars_in": 2.0, "dollars_out": 10.0}
+    config["benchmarks"] = {"A": config["benchmarks"]["A"] | {"video_root": str(tiny_data / "videos")}}
+    return config | {
+        "systems": [{"name": "Served", "api": endpoint}],
+        "evaluation": {"prompts": "tiny", "max_frame_pixels": 2304, "max_new_tokens": 99},
+    }
+
+
+def test_an_endpoint_is_asked_once_and_its_cost_is_stated(tmp_path, served, server, capsys):
+    main(write(tmp_path, served))
+    result = json.loads((tmp_path / "out/table1.json").read_text())["A"]["Served"]
+    n = result["n"]
+    assert len(server.requests) == n == 5
+    assert {request["max_tokens"] for request in server.requests} == {99}
+    # 100 tokens asked and 10 answered a record.
+    assert {name: result["cost"][name] for name in ("prompt_tokens", "completion_tokens", "dollars")} == {
+        "prompt_tokens": 500,
+        "completion_tokens": 50,
+        "dollars": pytest.approx((500 * 2 + 50 * 10) / 1e6),
+    }
+    assert result["m_tIoU"] > 0, "the answers were scored"
+    assert "500 tokens asked, 50 answered, $0.00" in capsys.readouterr().out
+    main(write(tmp_path, served))
+    assert len(server.requests) == n, "not asked, or paid, again"
+    again = json.loads((tmp_path / "out/table1.json").read_text())["A"]["Served"]
+    assert again["cost"]["prompt_tokens"] == 500, "the cost of all calls"
+
+
+def test_a_refused_record_counts_zero_and_the_others_go_on(tmp_path, served, server, capsys):
+    server.behaviours = ["refuse"]
+    main(write(tmp_path, served))
+    result = json.loads((tmp_path / "out/table1.json").read_text())["A"]["Served"]
+    assert result["n"] == 5
+    assert result["input"]["missing_ids"] == 1
+    assert "not answered: synthetic/test/" in capsys.readouterr().err
+    server.requests.clear()
+    main(write(tmp_path, served))
+    assert len(server.requests) == 1, "asked again by the next call"
+
+
+def test_a_server_that_refuses_everything_is_an_empty_cell(tmp_path, served, server, monkeypatch):
+    monkeypatch.setattr("recipe.ground_file.MOST_REFUSED", 3)
+    server.behaviours = ["refuse"] * 99
+    main(write(tmp_path, served))
+    page = (tmp_path / "out/table1.md").read_text()
+    assert "A, Served: the first 3 requests were refused, the last one: http://127.0.0.1" in page
+    assert len(server.requests) <= 3 + 2 * 3, "what was under way, and no more"
+
+
+def test_a_table_that_was_cut_goes_on(tmp_path, served, server):
+    main(write(tmp_path, served))
+    whole = tmp_path / "out/A-Served.predictions.jsonl"
+    lines = whole.read_text().splitlines(keepends=True)
+    whole.unlink()
+    (tmp_path / "out/A-Served.predictions.jsonl.part").write_text("".join(lines[:2]) + lines[2][:20])
+    server.requests.clear()
+    main(write(tmp_path, served))
+    assert len(server.requests) == 3
+
+
+def test_without_a_key_nothing_is_asked(tmp_path, served, server, monkeypatch):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    served["systems"][0]["api"]["key"] = "SOME_KEY"
+    main(write(tmp_path, served))
+    assert not server.requests
+    assert "A, Served: no key in $SOME_KEY" in (tmp_path / "out/table1.md").read_text()
+
+
+def test_the_papers_baselines_are_named_with_their_endpoints():
+    (config,) = parse(["--config", "recipe/configs/table1.yaml"])
+    served = {system["name"]: system["api"] for system in config["systems"] if "api" in system}
+    assert served.keys() == {"Qwen3.5", "Seed2.0-pro", "Kimi-k2.5", "Gemini3-Flash", "Gemini3-Pro"}
+    assert all(api["base_url"].startswith("https://") and api["key"] for api in served.values())
