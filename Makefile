@@ -198,6 +198,14 @@ reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft;
 	@$(MAKE) sft ARGS=
 	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(STUDY_PATHS) $(ARGS)
 
+.PHONY: figure3 figure4
+figure3: install  ## Video-MME-v2 head-to-head, frame rates and rewards in one picture, from what was measured
+	$(PY) -m recipe.figure3 --config recipe/configs/figure3.yaml --fps_study $(RUN)/fps-study.json \
+	  --reward_study $(or $(wildcard $(RUN)/reward-study.json),$(RUN)/paper-mini/reward-study.json) $(ARGS)
+
+figure4: install  ## chosen cases as contact sheets and overlay videos, model by model, on one page
+	$(PY) -m recipe.figure4 --config $(or $(wildcard $(CONFIGS)/figure4.yaml),recipe/configs/figure4.yaml) $(ARGS)
+
 .PHONY: compare dashboard
 compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
 	@$(PY) -m recipe.compare $(RUNS) $(ARGS)
@@ -207,7 +215,7 @@ dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=-
 	@$(PY) -m recipe.dashboard $(ARGS)
 
 .PHONY: install-studies fps-study paper-mini
-install-studies: install
+install-studies: install  ## add TrackEval for the frame-rate study
 	@$(PY) -c 'import trackeval' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[studies]'
 
 fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes

@@ -3,9 +3,9 @@
     python -m recipe.videomme --questions test.parquet --predictions answers.jsonl --out videomme.json
 
 Questions: the benchmark's own table (Parquet) or the same columns as JSONL. Predictions: `{"id": question_id,
-"answer": "raw model text"}` a line. Two readings are given. `corrected`: an answer without a letter is wrong.
-`official`: it scores -1 as in the benchmark's script, which takes one from a relevance group's sum, counts as right in
-a logic group, and is left out of plain accuracy.
+"answer": "raw model text"}` a line, or the sample log of lmms-eval's tasks `videomme_v2*`. Two readings are given.
+`corrected`: an answer without a letter is wrong. `official`: it scores -1 as in the benchmark's script, which takes
+one from a relevance group's sum, counts as right in a logic group, and is left out of plain accuracy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from recipe.cli import run
+from recipe.lmms_eval_log import is_log, read_log
 from recipe.submission import problems, read_submission
 
 COLUMNS = ("video_id", "question_id", "answer", "level", "second_head", "third_head", "group_type", "group_structure")
@@ -155,35 +156,47 @@ def score(rows: Sequence[dict[str, Any]], answers: dict[str, str], reading: str)
     return {"plain": sum(plain) / len(plain) if plain else 0.0} | means
 
 
-def main(args: argparse.Namespace) -> None:
-    """Score, print and write."""
-    rows = read_questions(args.questions)
-    submission = read_submission(args.predictions)
+def score_file(questions: Path, predictions: Path) -> dict[str, Any]:
+    """Both readings, counts of what was wrong with the file, which are also said on stderr.
+
+    Raises:
+        StageError: No such file, or one without an answer to any question.
+    """
+    rows = read_questions(questions)
+    submission = read_log(predictions) if is_log(predictions) else read_submission(predictions)
     ids = [str(row["question_id"]) for row in rows]
     found = problems(submission, ids, set(ids))
     answers = {name: text for name, text in submission.predictions.items() if isinstance(text, str)}
     if not answers.keys() & set(ids):
-        raise StageError(f"{args.predictions}: no such file, or no answer in it to any of the {len(ids)} questions")
+        raise StageError(f"{predictions}: no such file, or no answer in it to any of the {len(ids)} questions")
     for problem, names in found.items():
         if names:
-            print(f"{args.predictions}: {len(names)} {problem.replace('_', ' ')}: {names[0]}, ...", file=sys.stderr)
+            print(f"{predictions}: {len(names)} {problem.replace('_', ' ')}: {names[0]}, ...", file=sys.stderr)
     result: dict[str, Any] = {reading: score(rows, answers, reading) for reading in READINGS}
     result["n"] = len(rows)
     result["without_a_letter"] = sum(not letter(answers.get(name, "")) for name in ids)
     result["input"] = {name: len(names) for name, names in found.items()}
+    return result
+
+
+def main(args: argparse.Namespace) -> None:
+    """Score, print and write."""
+    result = score_file(args.questions, args.predictions)
     with atomic_write(args.out) as stream:
         json.dump(result, stream, indent=1)
     for reading in READINGS:
         values = result[reading]
         print(f"{reading}: non-linear {100 * values['non_linear']:.1f} %, plain {100 * values['plain']:.1f} %")
-    print(f"{result['without_a_letter']} of {len(rows)} answers name no option; {args.out}")
+    print(f"{result['without_a_letter']} of {result['n']} answers name no option; {args.out}")
 
 
 def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, required=True, help="test.parquet, or its rows as JSONL")
-    parser.add_argument("--predictions", type=Path, required=True, help='JSONL of {"id": question_id, "answer"}')
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help='JSONL of {"id": question_id, "answer"}, or a sample log'
+    )
     parser.add_argument("--out", type=Path, default=Path("videomme.json"), help="scores (JSON)")
     return (parser.parse_args(words),)
 

@@ -8,6 +8,8 @@ from data_prep.stages import StageError
 from recipe import (
     before_after,
     evaluate,
+    figure3,
+    figure4,
     fps_study,
     grpo,
     paper_mini,
@@ -39,6 +41,8 @@ PARSERS = {
     "table1": [table1.parse],
     "traces": [sft_rows.parse],
     "fps-study": [fps_study.parse],
+    "figure3": [figure3.parse],
+    "figure4": [figure4.parse],
     "retention": [retention.parse],
     "paper-mini": [paper_mini.parse],
     "paper-mini-gpu": [paper_mini.parse],  # an overlay

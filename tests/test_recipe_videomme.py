@@ -131,3 +131,31 @@ def test_the_command(tmp_path, capsys, suffix):
     assert (result["n"], result["without_a_letter"]) == (8, 3)
     with pytest.raises(StageError, match="no.jsonl: no such file, or no answer in it to any of the 8 questions"):
         main(*parse([*words[:3], str(tmp_path / "no.jsonl")]))
+
+
+def log_lines():
+    """What lmms-eval 0.7 writes a question: no `doc`, and the question's id among the metrics."""
+    for number, row in enumerate(ROWS):
+        name = row["question_id"]
+        score = {"video_id": row["video_id"], "question_id": name, "pred_answer": "A", "score": 1}
+        line = {"doc_id": number, "target": "A", "filtered_resps": ANSWERS.get(name, ""), "token_counts": [None]}
+        if name == "001-1":  # with reasoning that a filter took away
+            line |= {"resps": ["<think>B is wrong</think>A"], "filtered_resps": "A"}
+        yield line | {"videomme_v2_overall_score": score, "videomme_v2_overall_acc": score}
+
+
+def test_the_log_of_lmms_eval_scores_the_same(tmp_path, capsys):
+    (tmp_path / "q.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
+    lines = [json.dumps(line) for line in log_lines()]
+    log = tmp_path / "20261125_samples_videomme_v2.jsonl"
+    log.write_text("\n".join([*lines, lines[0], '{"doc_id": 9, "filtered_resps": "A"}', "[1]", lines[1][:50]]))
+    words = ["--questions", str(tmp_path / "q.jsonl"), "--predictions", str(log), "--out", str(tmp_path / "o.json")]
+    main(*parse(words))
+    result = json.loads((tmp_path / "o.json").read_text())
+    for reading in ("corrected", "official"):
+        assert {key: result[reading][key] for key in ("plain", "non_linear")} == {
+            key: value for key, value in score(ROWS, ANSWERS, reading).items() if key in ("plain", "non_linear")
+        }
+    assert result["input"]["broken_lines"] == 3
+    assert result["input"]["duplicate_ids"] == 1
+    assert "3 broken lines" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""Figure 4: every case by every model, asked once, on a page where a model's words are words."""
+
+import json
+
+import pytest
+import yaml
+from served_model import ANSWER
+
+from data_prep.video import probe
+from recipe import figure4, ground
+from recipe.figure4 import main, parse
+
+HOSTILE = "<think><script>alert(1)</script></think>" + ANSWER.partition("</think>")[2]
+
+
+@pytest.fixture
+def config(tmp_path, tiny_data, monkeypatch):
+    from recipe.dataset import RowBuilder
+    from recipe.families import FAMILIES
+    from recipe.prompts import load_prompts
+
+    asked = []
+
+    def backend_of(args):
+        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        asked.append((args.model, args.query))
+        return builder, lambda rows: [HOSTILE if args.model == "b" else ANSWER] * len(rows)
+
+    monkeypatch.setattr(ground, "backend_of", backend_of)
+    video = sorted((tiny_data / "videos/test").glob("*.mp4"))[0]
+    return asked, {
+        "out": str(tmp_path / "out"),
+        "models": {"A": "a", "B <i>": "b"},
+        "cases": [
+            {"name": "one", "video": str(video), "query": "the <b>square</b>", "true_span": [0, 1], "note": "a & b"},
+            {"name": "gone", "video": str(tmp_path / "gone.mp4"), "query": "q"},
+        ],
+    }
+
+
+def made(tmp_path, config, *words):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    results = main(*parse(["--config", str(tmp_path / "c.yaml"), *words]))
+    return results, (tmp_path / "out/figure4.html").read_text()
+
+
+def test_the_cases(tmp_path, config):
+    asked, settings = config
+    results, page = made(tmp_path, settings)
+    assert results["one"]["A"]["span"] == [1, 2]
+    for name in ("one-A", "one-B-i"):
+        stem = tmp_path / "out" / name
+        assert json.loads(stem.with_suffix(".json").read_text())["query"] == "the <b>square</b>"
+        assert stem.with_suffix(".png").stat().st_size > 1000
+        assert probe(stem.with_suffix(".mp4")).seconds > 1
+        assert f'src="{name}.png"' in page
+        assert f'href="{name}.mp4"' in page
+    assert "the &lt;b&gt;square&lt;/b&gt;" in page
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)" in page, "what a model says is shown as text"
+    assert "True span: seconds 0 to 1." in page
+    assert page.count("not answered: ") == 2, "a video that is not there ends nothing"
+    assert page.count("<h3>") == 4
+
+
+def test_what_exists_is_not_asked_again(tmp_path, config):
+    asked, settings = config
+    made(tmp_path, settings)
+    before = len(asked)
+    made(tmp_path, settings)
+    assert [query for _, query in asked[before:]] == ["q", "q"], "only what failed"
+    made(tmp_path, settings, "--again")
+    assert ("a", "the <b>square</b>") in asked[before + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cases": [{"name": "x", "video": "v"}]}, "case 'x': query is missing"),
+        ({"cases": [{"name": "x", "vidoe": "v"}]}, "case 'x': unknown key 'vidoe'"),
+        ({"cases": [{"name": n, "video": "v", "query": "q"} for n in ("a b", "a-b")]}, "two cases have one name"),
+        ({"models": {}}, "models is missing"),
+        ({"modles": {}}, "unknown key 'modles'"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, config, change, message):
+    with pytest.raises(ValueError, match=message):
+        made(tmp_path, config[1] | change)
+
+
+def test_a_name_never_leaves_the_folder():
+    assert figure4.file_name("../../etc/passwd") == "etc-passwd"
+    assert figure4.file_name("...") == "case"
