@@ -221,7 +221,8 @@ install-studies: install  ## add TrackEval for the frame-rate study
 fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes
 	@$(MAKE) cpt ARGS=
 	@$(MAKE) install-studies
-	$(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS)
+	@if [ -f $(CONFIGS)/scenes.yaml ]; then \
+	  $(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS); fi
 	$(PY) -m recipe.fps_study --config $(CONFIGS)/fps-study.yaml $(FPS_PATHS) $(FPS_ARGS) $(ARGS)
 
 paper-mini:  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half

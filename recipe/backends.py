@@ -22,7 +22,7 @@ from recipe.dataset import RowBuilder
 from recipe.families import FAMILIES, frame_grid
 from recipe.generation import generate
 from recipe.guided import answer_regex
-from recipe.loading import control_tokens, load_model, load_processor, row_builder
+from recipe.loading import control_tokens, load_answering, load_processor, row_builder
 from recipe.prompts import load_prompts
 from recipe.windows import ANSWER_TOKENS, OTHER_TOKENS
 
@@ -75,7 +75,7 @@ def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) ->
     if decoding.guided:
         raise StageError("--guided needs --backend vllm or openai: transformers has no structured outputs")
     model_args = ModelConfig(model_name_or_path=model, dtype="auto")
-    loaded = load_model(model_args, script_args).eval()
+    loaded = load_answering(model_args, script_args)
     processor = load_processor(model_args)
     builder = row_builder(script_args, loaded, processor, completions=False)
 

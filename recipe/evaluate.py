@@ -29,7 +29,7 @@ from recipe.arguments import StageArguments
 from recipe.breakdown import breakdown
 from recipe.cli import Parser, run
 from recipe.evaluation import Sample, mean_metrics, metrics, score_records, scored
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.loading import load_answering, load_processor, row_builder
 from recipe.metrics_page import markdown
 from recipe.predictions import predict
 from recipe.protocols import PROTOCOLS, FrameTruth
@@ -111,7 +111,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
         frame_rate=args.frame_rate,
         frame_budget=args.frame_budget,
     )
-    model = load_model(model_args, script_args).eval()
+    model = load_answering(model_args, script_args)
     processor = load_processor(model_args)
     builder = row_builder(script_args, model, processor, completions=False)
     runs = []

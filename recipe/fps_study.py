@@ -21,13 +21,13 @@ from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.files import atomic_write
 from data_prep.rates import parse_policy
-from data_prep.records import read_records
-from data_prep.stages import read_stamp
+from data_prep.records import RecordWriter, read_records
+from data_prep.stages import StageError, read_stamp
 from recipe.arguments import StageArguments
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_path
 from recipe.figures import COLOURS, GREY
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.loading import load_answering, load_processor, row_builder
 from recipe.predictions import predict
 from recipe.study_lift import StudyArguments, run_stage
 from recipe.tracking import matched_vious, score_scenes
@@ -53,8 +53,31 @@ class FpsStudyArguments(StudyArguments):
             raise ValueError("--train is missing: the track files with scenes to train on")
 
 
+def scenes_alone(tracks: str, folder: Path) -> str:
+    """The track file, or, where it holds other kinds of records too, one in `folder` with its scenes.
+
+    Raises:
+        StageError: There is no scene in it.
+    """
+    scenes, others = [], 0
+    for record in read_records(tracks):
+        if record["kind"] == "scene":
+            scenes.append(record)
+        else:
+            others += 1
+    if not scenes:
+        raise StageError(f"{tracks}: none of its {others} records is a scene (kind scene, several tracks)")
+    if not others:
+        return tracks
+    path = folder / f"{Path(tracks).stem}-scenes.jsonl"
+    with RecordWriter(path) as writer:
+        for record in scenes:
+            writer.write(record)
+    return str(path)
+
+
 def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
-    """Scores of one training's greedy answers, the tokens that they took, and the training's CPU time."""
+    """Scores of one training's greedy answers to scenes, the tokens that they took, and the training's CPU time."""
     values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
     given = EvalArguments(
         **values | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
@@ -67,9 +90,9 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         frame_budget=args.frame_budget,
     )
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
-    model, processor = load_model(model_args, script).eval(), load_processor(model_args)
+    model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)
-    records = [record for record in read_records(args.tracks) if record["kind"] == "scene"][: args.limit]
+    records = list(read_records(args.tracks))[: args.limit]
     answers = predict(
         model,
         processor,
@@ -144,6 +167,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:
     """Train, evaluate, write, print."""
     folder = Path(args.study_out)
+    args.tracks = scenes_alone(args.tracks, folder)
 
     def train(rate: str) -> Path:
         out = folder / f"fps-{rate.replace('.', '_')}"

@@ -21,7 +21,9 @@ from recipe.protocols import FrameTruth, ceiling
 LATENCY_ROUNDS = 2  # the faster one counts
 
 
-def prompt_inputs(processor: Any, record: Mapping[str, Any], builder: RowBuilder, rate: float) -> Any:
+def prompt_inputs(
+    processor: Any, record: Mapping[str, Any], builder: RowBuilder, rate: float, device: Any = "cpu"
+) -> Any:
     """The model's inputs for a record at `rate` frames a second; blank frames, since only their number counts."""
     starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
     message = user_message(starts, question(dict(record), builder.prompts, builder.control_tokens))
@@ -32,7 +34,7 @@ def prompt_inputs(processor: Any, record: Mapping[str, Any], builder: RowBuilder
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
-    )
+    ).to(device)
 
 
 def answer_tokens(processor: Any, record: Mapping[str, Any], builder: RowBuilder) -> int:
@@ -103,7 +105,9 @@ def compare(
     for place in chosen:
         record, fps = records[place], truths[records[place]["id"]].fps
         spent = {
-            level: latency(model, prompt_inputs(processor, record, builder, rate), levels[level][place][1])
+            level: latency(
+                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][place][1]
+            )
             for level, rate in (("second", 1.0), ("frame", fps))
         }
         ratios.append({"fps": fps, "ratio": spent["frame"] / spent["second"]})

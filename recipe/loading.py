@@ -64,6 +64,12 @@ def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     return model
 
 
+def load_answering(model_args: ModelConfig, script_args: StageArguments) -> Any:
+    """The checkpoint's model for answering: on the accelerator where there is one, dropout off."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    return load_model(model_args, script_args).eval().to(device)
+
+
 def row_builder(script_args: StageArguments, model: Any, processor: Any, *, completions: bool) -> RowBuilder:
     """The row builder that fits the model's family and patch grid, and the processor's control tokens."""
     return RowBuilder(

@@ -27,7 +27,7 @@ from recipe.claims import Claim, Runs, by_clip, difference
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.figures import read_history, series
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.loading import load_answering, load_processor, row_builder
 from recipe.mini_page import write_page
 from recipe.reward_study import LOGGED, running_mean
 
@@ -205,7 +205,7 @@ def measured_cost(study: Study) -> dict[str, Any]:
     script = StageArguments(
         video_root=args.video_root, prompts=args.prompts, max_frame_pixels=args.max_frame_pixels, frame_rate="1"
     )
-    model, processor = load_model(model_args, script).eval(), load_processor(model_args)
+    model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)
     return frame_cost.compare(records, truths, builder, processor, model)
 

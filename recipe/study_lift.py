@@ -35,6 +35,9 @@ class StudyArguments(EvalArguments):
     configs: str = field(default="recipe/configs/tiny", metadata={"help": "folder of the stages' YAML files"})
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     jobs: int = field(default=2, metadata={"help": "trainings at a time"})
+    launch: str | None = field(
+        default=None, metadata={"help": "file of launch/accelerate to train through; none: one process each"}
+    )
     other_name: str = field(default="other", metadata={"help": "name of the second way of using a rollout"})
     other_grpo: list[str] = field(default_factory=list, metadata={"help": "GRPO settings of that arm"})
     continued_sft: list[str] = field(default_factory=list, metadata={"help": "SFT settings of the control"})
@@ -48,7 +51,10 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
     """
     log = out.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"recipe.{stage}", "--config", f"{args.configs}/{stage}.yaml"]
+    start = [sys.executable]
+    if args.launch:
+        start = [str(Path(sys.executable).with_name("accelerate")), "launch", "--config_file", args.launch]
+    command = [*start, "-m", f"recipe.{stage}", "--config", f"{args.configs}/{stage}.yaml"]
     command += ["--output_dir", str(out), "--seed", str(seed), "--disable_tqdm", "true", *words]
     with log.open("w") as stream:
         code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode

@@ -7,6 +7,7 @@ import torch
 from trl import ModelConfig
 
 from data_prep.stages import StageError
+from recipe import loading
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder, stage_inputs
 from recipe.rewards import REWARDS, reward_functions
@@ -83,3 +84,15 @@ def test_the_rewards_by_name():
     assert REWARDS.keys() == {"tiou_mviou", "mviou", "viou", "tiou", "tiou_viou"}
     with pytest.raises(ValueError, match="reward 'iou' is unknown; choose one of tiou_mviou, mviou, viou, tiou"):
         GRPOArguments(reward="iou")
+
+
+def test_answers_come_from_the_accelerator_where_there_is_one(tiny_base, monkeypatch):
+    model_args = ModelConfig(model_name_or_path=str(tiny_base))
+    model = loading.load_answering(model_args, StageArguments())
+    expected = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    assert model.device.type == expected.type
+    assert not model.training
+    # The meta device stands for one that this machine lacks.
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("meta"))
+    assert loading.load_answering(model_args, StageArguments()).device.type == "meta"

@@ -1,6 +1,8 @@
 """The study trains the right arms with the right words and writes its numbers; training itself is not run here."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,22 @@ def test_a_run_elsewhere_trains_on_its_own_data(args):
     assert grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *grpo_data(args)])[0].tracks == [
         str(data / "grpo.jsonl")
     ]
+
+
+def test_a_launch_file_starts_accelerate(args, tmp_path, monkeypatch):
+    asked = []
+
+    def started(command, **options):
+        asked.append(command)
+        Stage(tmp_path / "x", "grpo", {})._write(complete=True, results={})
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(study_lift.subprocess, "run", started)
+    for launch in (None, "launch/accelerate/zero3.yaml"):
+        args.launch = launch
+        run_stage("grpo", args, tmp_path / "x", 0)
+    alone, launched = asked
+    assert alone[:3] == [sys.executable, "-m", "recipe.grpo"]
+    assert Path(launched[0]).name == "accelerate"
+    assert launched[1:6] == ["launch", "--config_file", "launch/accelerate/zero3.yaml", "-m", "recipe.grpo"]
+    assert launched[6:] == alone[3:]

@@ -101,3 +101,21 @@ def test_synthetic_scenes_are_records(tmp_path):
     for record in records:
         labels = [item["label"] for item in record["tracks"]]
         assert labels == [f"shape-{n}" for n in range(1, len(labels) + 1)]
+
+
+def test_only_scenes_are_asked_for(tmp_path, tiny_data):
+    from data_prep.records import RecordWriter, read_records
+    from data_prep.stages import StageError
+
+    (other, *_) = read_records(tiny_data / "test.jsonl")
+    empty = {"label": None, "span": None, "track": None}
+    scene = other | empty | {"id": "scene", "kind": "scene", "tracks": [{"label": "a-1", "track": other["track"]}]}
+    for name, records in (("mixed", [other, scene]), ("alone", [scene]), ("none", [other])):
+        with RecordWriter(tmp_path / f"{name}.jsonl") as writer:
+            for record in records:
+                writer.write(record)
+    assert fps_study.scenes_alone(str(tmp_path / "alone.jsonl"), tmp_path) == str(tmp_path / "alone.jsonl")
+    path = fps_study.scenes_alone(str(tmp_path / "mixed.jsonl"), tmp_path)
+    assert [record["id"] for record in read_records(path)] == ["scene"]
+    with pytest.raises(StageError, match="none of its 1 records is a scene"):
+        fps_study.scenes_alone(str(tmp_path / "none.jsonl"), tmp_path)
