@@ -31,6 +31,7 @@ GRPO_ARGS ?=
 EVAL_ARGS ?=
 FPS_ARGS ?=
 REWARDS_ARGS ?=
+QUESTIONS_ARGS ?=
 
 # Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
 MAKES_DATA := $(wildcard $(CONFIGS)/data.yaml)
@@ -43,6 +44,7 @@ PY_GRPO := $(if $(VLLM),$(PY_VLLM),$(PY))
 # GPU=1: paper-mini's reward study with 8 times the samples and more seeds, to a page of its own.
 GPU ?=
 MINI_GPU := $(if $(GPU),--config $(CONFIGS)/paper-mini-gpu-rewards.yaml)
+QUESTIONS_GPU := $(if $(GPU),--config $(CONFIGS)/paper-mini-gpu-questions.yaml)
 MINI_PAGE_GPU := $(if $(GPU),--config $(CONFIGS)/paper-mini-gpu.yaml)
 SUPERVISED_PEFT := $(if $(PEFT),--config recipe/configs/peft/supervised.yaml)
 GRPO_PEFT := $(if $(PEFT),--config recipe/configs/peft/grpo.yaml)
@@ -72,8 +74,10 @@ FPS_PATHS := --tracks $(RUN)/scenes/test.jsonl --train $(RUN)/scenes/train.jsonl
 	--run $(RUN) --start $(RUN)/cpt --study_out $(RUN)
 STUDY_PATHS := $(EVAL_PATHS) --run $(RUN)
 MINI_PATHS := $(STUDY_PATHS) --study_out $(RUN)/paper-mini
+QUESTION_PATHS := $(MINI_PATHS) --questions $(RUN)/questions/questions.jsonl --question_videos $(RUN)/questions/videos \
+	--sft_tracks $(RUN)/traces/traces.jsonl --more_from $(RUN)/data/cpt.jsonl
 MINI_PAGE_PATHS := $(MINI_PATHS) --fps_study $(RUN)/fps-study.json --annotations $(RUN)/data/annotations/test.jsonl \
-	--questions $(RUN)/questions/questions.jsonl --question_videos $(RUN)/questions/videos --page $(RUN)/paper-mini.md
+	--page $(RUN)/paper-mini.md
 endif
 endif
 
@@ -230,6 +234,7 @@ paper-mini:  ## the paper's studies and claims in miniature, written to docs/pap
 	@$(MAKE) fps-study ARGS=
 	$(PY) -m data_prep synthetic --config $(CONFIGS)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
 	$(PY) -m recipe.reward_study --config $(CONFIGS)/paper-mini-rewards.yaml $(MINI_GPU) $(MINI_PATHS) $(REWARDS_ARGS)
+	$(PY) -m recipe.retention_study --config $(CONFIGS)/retention-study.yaml $(QUESTIONS_GPU) $(QUESTION_PATHS) $(QUESTIONS_ARGS)
 	$(PY) -m recipe.paper_mini --config $(CONFIGS)/paper-mini.yaml $(MINI_PAGE_GPU) $(MINI_PAGE_PATHS) $(EVAL_ARGS) $(ARGS)
 
 .PHONY: demo

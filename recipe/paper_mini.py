@@ -2,9 +2,8 @@
 
     python -m recipe.paper_mini --config recipe/configs/tiny/paper-mini.yaml
 
-After recipe.reward_study and recipe.fps_study (`make paper-mini` runs all): answers the questions with every
-checkpoint, measures what second-level tracks cost, and writes the page and its figures. What was answered before is
-not asked again.
+After recipe.reward_study, recipe.retention_study and recipe.fps_study (`make paper-mini` runs all): measures what
+second-level tracks cost, judges, and writes the page and its figures. What was answered before is not asked again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from trl import ModelConfig
 
 from data_prep.records import read_records
 from data_prep.stages import StageError, read_stamp
-from recipe import claims, frame_cost, retention
+from recipe import claims, frame_cost
 from recipe.arguments import StageArguments
 from recipe.before_after import DECODING, evaluate_both
 from recipe.claims import Claim, Runs, by_clip, difference
@@ -29,6 +28,7 @@ from recipe.evaluate import EvalArguments, evaluate
 from recipe.figures import read_history, series
 from recipe.loading import load_answering, load_processor, row_builder
 from recipe.mini_page import write_page
+from recipe.retention_study import MIXED, PLAIN
 from recipe.reward_study import LOGGED, running_mean
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.5")
@@ -44,8 +44,6 @@ class PaperMiniArguments(EvalArguments):
     study_out: str = field(default="runs/tiny/paper-mini", metadata={"help": "folder of the reward study"})
     fps_study: str = field(default="runs/tiny/fps-study.json", metadata={"help": "result of the frame-rate study"})
     annotations: str = field(default="runs/tiny/data/annotations/test.jsonl", metadata={"help": "frame annotations"})
-    questions: str = field(default="runs/tiny/questions/questions.jsonl", metadata={"help": "questions, one a clip"})
-    question_videos: str = field(default="runs/tiny/questions/videos", metadata={"help": "their video root"})
     cost_clips: int = field(default=100, metadata={"help": "clips whose cost is counted"})
     page: str = field(default="docs/paper-mini.md", metadata={"help": "the page; figures go to images/ beside it"})
     command: str = field(default="make paper-mini", metadata={"help": "what the page says that it was made by"})
@@ -74,6 +72,11 @@ class Study:
     def rates(self) -> dict[str, Any]:
         """The frame-rate study's result."""
         return _read(Path(self.args.fps_study), "make fps-study makes it")
+
+    @cached_property
+    def questions(self) -> dict[str, Any]:
+        """The study of questions' result."""
+        return _read(Path(self.args.study_out) / "retention-study.json", "make paper-mini makes it")
 
     @property
     def sft(self) -> Path:
@@ -158,22 +161,20 @@ def speed_claims(study: Study) -> list[Claim]:
     return [claims.faster(score, steps_by_seed(study, score)), claims.weak_signal(empty, silent)]
 
 
-def answered_questions(study: Study) -> tuple[dict[str, dict[str, float]], Claim]:
-    """Accuracy by checkpoint and topic, and the claim about it."""
-    args = study.args
-    settings = replace(study.evaluation, tracks=args.questions, video_root=args.question_videos, limit=None)
-    records = retention.questions_of(args.questions)
-    scores: dict[str, dict[str, float]] = {}
+def retention_claim(found: dict[str, Any]) -> Claim:
+    """What the study of questions says; RL on grounding alone is the mean over seeds."""
+    plain, mixed = found["lines"][PLAIN], found["lines"][MIXED]
 
-    def ask(name: str, checkpoint: Path) -> list[float]:
-        answers = retention.answer(settings, checkpoint)
-        scores[name] = retention.accuracy(records, answers)
-        return retention.right(records, answers)
+    def mean(checkpoints: Sequence[dict[str, Any]]) -> float:
+        return sum(float(one["questions"]["all"]) for one in checkpoints) / len(checkpoints)
 
-    ask("CPT", Path(args.run) / "cpt")
-    sft = ask("SFT", study.sft)
-    rl = [ask(f"RL, seed {number}", checkpoint) for number, checkpoint in enumerate(study.rl(FULL))]
-    return scores, claims.kept(scores["CPT"]["all"], sft, rl, scores["SFT"]["floor"])
+    return claims.kept(
+        found["cpt"]["questions"]["all"],
+        (mean(plain["sft"]), mean(plain["rl"])),
+        mixed["sft"][0]["right"],
+        [one["right"] for one in mixed["rl"]],
+        found["cpt"]["questions"]["floor"],
+    )
 
 
 def smoothing_claim(study: Study) -> Claim:
@@ -220,6 +221,9 @@ def training_minutes(study: Study) -> dict[str, float]:
     return {
         "CPT": minutes(Path(study.args.run) / "cpt"),
         "SFT": minutes(study.sft),
+        "SFT with questions and its RL": sum(
+            minutes(folder) for folder in Path(study.args.study_out).glob("*-questions*") if folder.is_dir()
+        ),
         f"{len(rl)} GRPO runs": sum(map(minutes, rl)),
         f"{len(study.rates)} frame-rate runs": sum(
             float(found["training_cpu_seconds"] or 0) / 60 for found in study.rates.values()
@@ -233,8 +237,7 @@ def main(args: PaperMiniArguments) -> list[Claim]:
     found = quality_claims(study) + speed_claims(study)
     rates = {rate: result["vIoU_by_scene"] for rate, result in study.rates.items()}
     found.append(claims.best_rate(rates, {rate: result["HOTA"] for rate, result in study.rates.items()}))
-    accuracies, claim = answered_questions(study)
-    found.append(claim)
+    found.append(retention_claim(study.questions))
     cost = measured_cost(study)
     found += [claims.cheaper(cost), smoothing_claim(study)]
     settings = (read_stamp(study.rl(FULL)[0]) or {}).get("settings") or {}
@@ -243,7 +246,7 @@ def main(args: PaperMiniArguments) -> list[Claim]:
         found,
         rewards=study.rewards,
         rates=study.rates,
-        accuracies=accuracies,
+        questions=study.questions,
         cost=cost,
         minutes=training_minutes(study),
         settings=settings,

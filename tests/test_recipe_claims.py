@@ -85,9 +85,12 @@ def test_the_best_rate_is_above_each_other():
 
 def test_what_is_kept_of_questions():
     right, wrong = [1.0] * 90 + [0.0] * 10, [0.0] * 100
-    assert claims.kept(0.9, right, [right, right], floor=0.5).verdict == CONFIRMED
-    assert claims.kept(0.9, right, [wrong], floor=0.5).verdict == NOT_CONFIRMED
-    assert claims.kept(0.9, wrong, [wrong], floor=0.5).verdict == NOT_TESTABLE
+    found = claims.kept(0.9, (0.0, 0.0), right, [right, right], floor=0.5)
+    assert found.verdict == CONFIRMED
+    assert "unlearns" in found.why, "what SFT on grounding alone did is said"
+    assert "unlearns" not in claims.kept(0.9, (0.8, 0.8), right, [right], floor=0.5).why
+    assert claims.kept(0.9, (0.0, 0.0), right, [wrong], floor=0.5).verdict == NOT_CONFIRMED
+    assert claims.kept(0.9, (0.0, 0.0), wrong, [wrong], floor=0.5).verdict == NOT_TESTABLE
 
 
 def test_cost_and_smoothing():

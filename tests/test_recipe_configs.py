@@ -14,6 +14,7 @@ from recipe import (
     grpo,
     paper_mini,
     retention,
+    retention_study,
     reward_study,
     sft_rows,
     study_lift,
@@ -43,6 +44,8 @@ PARSERS = {
     "fps-study": [fps_study.parse],
     "figure3": [figure3.parse],
     "figure4": [figure4.parse],
+    "retention-study": [retention_study.parse],
+    "paper-mini-gpu-questions": [retention_study.parse],  # an overlay
     "retention": [retention.parse],
     "paper-mini": [paper_mini.parse],
     "paper-mini-gpu": [paper_mini.parse],  # an overlay

@@ -11,7 +11,7 @@ from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe import paper_mini
 from recipe.before_after import SUMMARY_METRICS
-from recipe.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE
+from recipe.claims import CONFIRMED, NOT_CONFIRMED
 from recipe.evaluation import Sample
 from recipe.paper_mini import PaperMiniArguments, main, parse
 from stvg_rewards import Scores
@@ -62,9 +62,12 @@ def study(tmp_path, tiny_data, monkeypatch):
     cost = {"second": {"prompt_tokens": 40.0, "answer_tokens": 50.0}, "fps": 10.0, "latency": [], "n": 5}
     cost |= {"frame": {"prompt_tokens": 400.0, "answer_tokens": 900.0}, "ceiling": {"m_tIoU": 0.9, "m_vIoU": 0.8}}
     monkeypatch.setattr(paper_mini, "measured_cost", lambda study: cost)
-    questions = [{"id": "q", "query": "how many shapes are there?", "answer": "2", "kind": "qa"}]
-    monkeypatch.setattr(paper_mini.retention, "questions_of", lambda path: questions)
-    monkeypatch.setattr(paper_mini.retention, "answer", lambda args, checkpoint: {"q": "1"})
+    asked = {"questions": {"all": 0.8, "count": 0.8, "n": 10, "floor": 0.5}, "right": [1.0] * 8 + [0.0] * 2}
+    lost = {"questions": {"all": 0.0, "count": 0.0, "n": 10, "floor": 0.5}, "right": [0.0] * 10, "m_tIoU": 0.5}
+    lost |= {"m_vIoU": 0.3}
+    kept = asked | {"m_tIoU": 0.5, "m_vIoU": 0.25}
+    lines = {"grounding alone": {"sft": [lost], "rl": [lost]}, "with questions": {"sft": [kept], "rl": [kept, kept]}}
+    (out / "retention-study.json").write_text(json.dumps({"cpt": asked, "lines": lines}))
     summary = {
         "sft": {name: dict.fromkeys(SUMMARY_METRICS, 0.3) for name in ("sampled", "greedy")},
         "rewards": {
@@ -106,7 +109,7 @@ def test_every_claim_and_its_verdict(study, capsys):
         "tIoU + mvIoU converges faster than mvIoU alone": CONFIRMED,
         "mvIoU alone gives a weak signal early, because its reward is 0 while windows miss": CONFIRMED,
         "1 FPS is the best training rate": CONFIRMED,
-        "general understanding survives RL on grounding": NOT_TESTABLE,  # no answer was right before
+        "general understanding survives RL on grounding": CONFIRMED,
         "second-level tracks cost a fraction of frame-level ones": CONFIRMED,
         "smoothing between seconds improves tracks and keeps their span": NOT_CONFIRMED,  # it changed nothing
     }
@@ -116,6 +119,7 @@ def test_every_claim_and_its_verdict(study, capsys):
         assert f"| {text} |" in page
         assert f"| **{verdict}** |" in page
     assert "m_tIoU +0.300 [+0.300, +0.300] (seeds +0.300, +0.300)" in page
+    assert "| with questions | RL | 0.800 | 0.800 | 0.500 | 0.250 |" in page
     assert "None" not in page.replace("steps: None", "").replace("GRPO: None", "")
     for name in ("rewards", "steps", "rates"):
         assert f"(images/page-{name}.svg)" in page
@@ -191,12 +195,24 @@ def test_the_studies_and_the_page_from_one_command(tmp_path):
     for name, settings in (("rewards", few), ("rates", rates)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(settings))
     words = [f"{name}={value}" for name, value in SMALL.items()] + [f"RUN={tmp_path / 'run'}"]
+    (tmp_path / "questions.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "more": 6,
+                "seeds": [0, 1],
+                "max_new_tokens": 8,
+                "grpo_words": few["grpo_words"],
+                "sft_words": ["--max_steps", "2", "--per_device_train_batch_size", "4"],
+            }
+        )
+    )
+    words += [f"QUESTIONS_ARGS=--config {tmp_path / 'questions.yaml'}"]
     words += [f"REWARDS_ARGS=--config {tmp_path / 'rewards.yaml'}", f"FPS_ARGS=--config {tmp_path / 'rates.yaml'}"]
     done = subprocess.run(["make", "paper-mini", *words], capture_output=True, text=True, timeout=1400)
     assert done.returncode == 0, done.stderr[-3000:]
     page = (tmp_path / "run/paper-mini.md").read_text()
     assert page.count("| **") == 10
-    assert "| RL, seed 1 |" in page
+    assert "| with questions | RL |" in page
     assert {path.name for path in (tmp_path / "run/images").iterdir()} == {
         f"paper-mini-{name}.svg" for name in ("rewards", "steps", "rates")
     }

@@ -7,7 +7,7 @@ import pytest
 from data_prep.__main__ import main as data_prep
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import retention
+from recipe import retention, retention_study
 from recipe.retention import accuracy, plain, questions_of, right
 
 
@@ -81,3 +81,69 @@ def test_a_checkpoint_is_asked_once(questions, tiny_base, tmp_path, capsys, monk
 def test_a_file_without_questions_is_named(tiny_data):
     with pytest.raises(StageError, match=r"test\.jsonl: no question in it"):
         questions_of(str(tiny_data / "test.jsonl"))
+
+
+# --- the study: training itself is not run here -------------------------------------------------------------------
+
+
+@pytest.fixture
+def studied(tmp_path, tiny_data, monkeypatch):
+    """What was trained, and the study's arguments; a checkpoint with questions among its data answers them."""
+    asked = []
+
+    def run_stage(stage, args, out, seed, *words):
+        asked.append((stage, out.name, seed, words))
+        return {}
+
+    def answer(args, checkpoint):
+        assert args.video_root == "theirs"
+        known = "questions" in checkpoint.name or checkpoint.name == "cpt"
+        return {item["id"]: item["answer"] if known else "no" for item in RECORDS}
+
+    questions_of_file = retention_study.questions_of
+    monkeypatch.setattr(retention_study, "run_stage", run_stage)
+    monkeypatch.setattr(retention_study, "answer", answer)
+    monkeypatch.setattr(
+        retention_study, "evaluate", lambda args: ({"m_tIoU": 0.5, "m_vIoU": 0.4, "vIoU@0.5": 0.3}, [])
+    )
+    monkeypatch.setattr(
+        retention_study,
+        "questions_of",
+        lambda path, limit=None: RECORDS if path == "held-out" else questions_of_file(path, limit),
+    )
+    return asked, retention_study.RetentionArguments(
+        tracks="test.jsonl",
+        run=str(tmp_path / "run"),
+        study_out=str(tmp_path / "study"),
+        questions="held-out",
+        question_videos="theirs",
+        sft_tracks="traces.jsonl",
+        more_from=str(tiny_data / "general.jsonl"),
+        more=4,
+        seeds=[0, 1],
+        jobs=1,
+        grpo_words=["--max_steps", "2"],
+    )
+
+
+def test_both_lines_and_what_is_trained(studied, tmp_path, capsys):
+    asked, args = studied
+    found = retention_study.main(args)
+    added = list(read_records(tmp_path / "study/sft-questions.jsonl"))
+    assert [item["kind"] for item in added] == ["qa"] * 4
+    assert [(stage, name, seed) for stage, name, seed, _ in asked] == [
+        ("sft", "sft-questions", 0),
+        ("grpo", "grpo-tiou_mviou-questions-s0", 0),
+        ("grpo", "grpo-tiou_mviou-questions-s1", 1),
+    ]
+    sft, grpo = asked[0][3], asked[1][3]
+    tracks = sft.index("--tracks")
+    assert sft[tracks + 1 : tracks + 3] == ("traces.jsonl", str(tmp_path / "study/sft-questions.jsonl"))
+    assert grpo[grpo.index("--model_name_or_path") + 1] == str(tmp_path / "study/sft-questions")
+    assert grpo[-2:] == ("--max_steps", "2")
+    assert found["lines"]["grounding alone"]["rl"][1]["questions"]["all"] == 0.0
+    assert found["lines"]["with questions"]["rl"][1]["right"] == [1.0] * 5
+    assert json.loads((tmp_path / "study/retention-study.json").read_text()) == found
+    said = capsys.readouterr().out
+    assert "|  | CPT | 1.000 | 1.000 | 1.000 | 1.000 |  |  |" in said
+    assert "| with questions | RL | 1.000 | 1.000 | 1.000 | 1.000 | 0.500 | 0.400 |" in said
