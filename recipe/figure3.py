@@ -87,12 +87,14 @@ def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> Non
         for offset, (colour, key) in enumerate(zip(COLOURS, SCORES, strict=False)):
             x = place + 0.4 * offset - 0.2
             if name in panel.found:
-                axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour, label=SCORES[key] if not place else None)
+                axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour)
             if name in published:
                 theirs = published[name][offset]
                 axes.bar(x, theirs, 0.36, fill=False, edgecolor=colour, linestyle="--", linewidth=1.4)
                 axes.annotate(f"{theirs:g}", (x, theirs), ha="center", va="bottom", fontsize=7, color=GREY)
     axes.set_xticks(range(len(names)), names, fontsize=8)
+    for colour, key in zip(COLOURS, SCORES, strict=False):
+        axes.bar(0, 0, color=colour, label=SCORES[key])  # for the legend, measured or not
     axes.set_ylabel("accuracy, %", color=GREY)
     axes.set_title("Video-MME-v2 (dashed: published)", fontsize=10)
 
@@ -140,6 +142,7 @@ def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> N
             else:
                 axes.set_title(name.replace("_", " "), fontsize=10)
                 axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
+                axes.set_axis_off()
             axes.tick_params(colors=GREY)
         with atomic_write(path, "wb") as stream:
             page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
