@@ -211,7 +211,7 @@ def test_what_is_missing(tmp_path):
 def test_weights(tmp_path):
     assert weights_are_there("a/b", None) == []
     one(weights_are_there("zai-org/GLM", "x"), "weights", True, "run `hf download zai-org/GLM`")
-    one(weights_are_there("runs/no-such-recipe/sft", "x"), "weights", True, "no checkpoint there; an earlier stage makes it")
+    one(weights_are_there("runs/none/sft", "x"), "weights", True, "no checkpoint there; an earlier stage makes it")
     one(weights_are_there(str(tmp_path), "no config.json"), "weights", True, "cannot be read: no config.json")
     one(weights_are_there(None, "x"), "weights", True, "model_name_or_path is missing")
 
