@@ -10,7 +10,6 @@ prompt and a box for every frame in the answer. Latency is one greedy answer of 
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
+from recipe.frame_cost import latency
 from recipe.prompts import load_prompts, question, user_message
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 from stvg_rewards import Track, format_answer
@@ -58,17 +58,6 @@ def answer_tokens(processor: Any, states: int) -> int:
     """Tokens of an answer with this many states."""
     track = Track("circle-1", dict.fromkeys(range(states), (0.1, 0.2, 0.3, 0.4)))
     return len(processor.tokenizer(format_answer(track, scale=(1000, 1000)))["input_ids"])
-
-
-def latency(model: Any, inputs: Any, tokens: int) -> float:
-    """Seconds of one greedy answer of `tokens` tokens."""
-    never = [model.config.image_token_id, model.config.video_token_id]
-    best = float("inf")
-    for _ in range(2):
-        begin = time.perf_counter()
-        model.generate(**inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, suppress_tokens=never)
-        best = min(best, time.perf_counter() - begin)
-    return best
 
 
 def main() -> None:
