@@ -33,7 +33,8 @@ from recipe.reward_study import LOGGED, running_mean
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 FULL, PART, TUBE = "tiou_mviou", "mviou", "viou"
-EARLY = 5  # log entries at the start of RL
+ENTRIES = 8  # of the log, at the start and at the end of RL
+EARLY = slice(None, ENTRIES)
 
 
 @dataclass
@@ -130,7 +131,8 @@ def quality_claims(study: Study) -> list[Claim]:
         found.append(claims.rl_over_sft(decoding, gains))
     for decoding in DECODING:
         full, part, tube = (study.scores(study.rl(name), decoding, "m_vIoU") for name in (FULL, PART, TUBE))
-        found.append(claims.whole_verifier(decoding, difference(part, full), difference(full, tube)))
+        spans = {name: phase(study, name, "span_ratio", slice(-ENTRIES, None)) for name in (FULL, PART)}
+        found.append(claims.whole_verifier(decoding, difference(part, full), difference(full, tube), spans))
     return found
 
 
@@ -145,9 +147,9 @@ def steps_by_seed(study: Study, score: float) -> dict[str, list[float | None]]:
     return found
 
 
-def early(study: Study, reward: str, name: str) -> float:
-    """Mean of a logged metric over the first log entries of a reward's runs."""
-    values = [value for checkpoint in study.rl(reward) for value in series(read_history(checkpoint), name)[1][:EARLY]]
+def phase(study: Study, reward: str, name: str, entries: slice) -> float:
+    """Mean of a logged metric over some of the log entries of a reward's runs."""
+    values = [value for checkpoint in study.rl(reward) for value in series(read_history(checkpoint), name)[1][entries]]
     if not values:
         raise StageError(f"{study.args.study_out}: the runs with reward {reward} logged no {name}")
     return sum(values) / len(values)
@@ -156,8 +158,8 @@ def early(study: Study, reward: str, name: str) -> float:
 def speed_claims(study: Study) -> list[Claim]:
     """How fast the rewards learn, and why."""
     score = study.rewards["steps_to"]["m_vIoU"]["score"]
-    empty = {name: early(study, name, "empty_intersection_rate") for name in (FULL, PART)}
-    silent = {name: early(study, name, "frac_reward_zero_std") for name in (FULL, PART)}
+    empty = {name: phase(study, name, "empty_intersection_rate", EARLY) for name in (FULL, PART)}
+    silent = {name: phase(study, name, "frac_reward_zero_std", EARLY) for name in (FULL, PART)}
     return [claims.faster(score, steps_by_seed(study, score)), claims.weak_signal(empty, silent)]
 
 

@@ -43,9 +43,16 @@ def test_rl_over_sft_names_the_metrics_that_fall_short():
 
 
 def test_the_whole_verifier():
-    assert claims.whole_verifier("greedy", UP, NONE).verdict == CONFIRMED
-    found = claims.whole_verifier("greedy", NONE, UP)
+    grown, same = ({"mviou": ratio, "tiou_mviou": 1.3} for ratio in (1.6, 1.3))
+    found = claims.whole_verifier("greedy", UP, NONE, grown)
+    assert found.verdict == CONFIRMED
+    assert (
+        "grow to 1.60 times the true ones (1.30) late in training. The tube metric itself as the reward is not above"
+        in found.why
+    )
+    found = claims.whole_verifier("greedy", NONE, UP, same)
     assert found.verdict == NOT_CONFIRMED
+    assert "grow to" not in found.why
     assert "does better still" in found.why
 
 

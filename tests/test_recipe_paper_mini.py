@@ -29,6 +29,7 @@ def log(folder, reward, seed):
             "step": 5 * (k + 1),
             "vIoU": 0.3 + speed * k + 0.001 * seed,
             "tIoU": 0.4,
+            "span_ratio": 1.6 if reward == "mviou" else 1.3,
             "empty_intersection_rate": 0.4 if reward == "mviou" else 0.3,
             "frac_reward_zero_std": 0.3 if reward == "mviou" else 0.1,
         }
