@@ -29,7 +29,7 @@ from recipe.figures import read_history, series
 from recipe.loading import load_answering, load_processor, row_builder
 from recipe.mini_page import write_page
 from recipe.retention_study import MIXED, PLAIN
-from recipe.reward_study import LOGGED, running_mean
+from recipe.reward_study import LOGGED, reached, running_mean, steps_to
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 FULL, PART, TUBE = "tiou_mviou", "mviou", "viou"
@@ -142,8 +142,7 @@ def steps_by_seed(study: Study, score: float) -> dict[str, list[float | None]]:
     for reward in study.rewards["rewards"]:
         for checkpoint in study.rl(reward):
             steps, values = series(read_history(checkpoint), LOGGED["m_vIoU"])
-            means = zip(steps, running_mean(values), strict=True)
-            found.setdefault(reward, []).append(next((step for step, mean in means if mean >= score), None))
+            found.setdefault(reward, []).append(reached(steps, running_mean(values), score))
     return found
 
 
@@ -157,7 +156,8 @@ def phase(study: Study, reward: str, name: str, entries: slice) -> float:
 
 def speed_claims(study: Study) -> list[Claim]:
     """How fast the rewards learn, and why."""
-    score = study.rewards["steps_to"]["m_vIoU"]["score"]
+    curves = study.rewards["curves"]["m_vIoU"]
+    score = steps_to({name: curves[name] for name in (FULL, PART)})["score"]
     empty = {name: phase(study, name, "empty_intersection_rate", EARLY) for name in (FULL, PART)}
     silent = {name: phase(study, name, "frac_reward_zero_std", EARLY) for name in (FULL, PART)}
     return [claims.faster(score, steps_by_seed(study, score)), claims.weak_signal(empty, silent)]

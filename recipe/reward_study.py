@@ -69,18 +69,29 @@ def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
     }
 
 
-def steps_to(curves: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
-    """How soon each variant reaches one score: the best mean of the variant whose best is lowest, so that all do.
+def reached(steps: Sequence[float], means: Sequence[float], score: float, window: int = SMOOTHED) -> float | None:
+    """The first step at which a running mean over a full window reaches a score; None where it never does.
 
-    >>> steps_to({"a": {"step": [5, 10], "mean": [0.2, 0.4]}, "b": {"step": [5, 10], "mean": [0.3, 0.6]}})
-    {'score': 0.4, 'steps': {'a': 10, 'b': 10}}
+    >>> reached([5, 10, 15], [0.9, 0.2, 0.4], 0.4, window=2)
+    15
     """
-    score = min((max(line["mean"]) for line in curves.values() if line["mean"]), default=math.nan)
-    steps = {}
-    for name, line in curves.items():
-        reached = [step for step, mean in zip(line["step"], line["mean"], strict=True) if mean >= score]
-        steps[name] = reached[0] if reached else None
-    return {"score": score, "steps": steps}
+    places = range(window - 1, len(means))
+    return next((steps[place] for place in places if means[place] >= score), None)
+
+
+def steps_to(curves: dict[str, dict[str, list[float]]], window: int = SMOOTHED) -> dict[str, Any]:
+    """How soon each variant reaches one score: the lowest best mean of the variants that end above where they began.
+
+    >>> a, b, c = [0.2, 0.4], [0.3, 0.6], [0.3, 0.1]
+    >>> steps_to({name: {"step": [5, 10], "mean": mean} for name, mean in (("a", a), ("b", b), ("c", c))}, window=1)
+    {'score': 0.4, 'steps': {'a': 10, 'b': 10, 'c': None}}
+    """
+    full = {name: line["mean"][window - 1 :] for name, line in curves.items()}
+    score = min((max(means) for means in full.values() if means and means[-1] > means[0]), default=math.nan)
+    return {
+        "score": score,
+        "steps": {name: reached(line["step"], line["mean"], score, window) for name, line in curves.items()},
+    }
 
 
 def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:

@@ -18,6 +18,7 @@ from stvg_rewards import Scores
 
 REWARDS = ("tiou_mviou", "mviou", "viou")
 # What each checkpoint scores, whatever the clip: (tIoU, vIoU).
+RISING = [0.3, 0.31, 0.32, 0.33, 0.34, 0.36]
 QUALITY = {"sft": (0.5, 0.3), "tiou_mviou": (0.8, 0.6), "mviou": (0.6, 0.5), "viou": (0.7, 0.55)}
 
 
@@ -79,7 +80,10 @@ def study(tmp_path, tiny_data, monkeypatch):
         },
         "steps_to": {name: {"score": 0.36, "steps": dict.fromkeys(REWARDS, 30)} for name in ("m_vIoU", "m_tIoU")},
         "curves": {
-            name: {reward: {key: [0.1, 0.2] for key in ("step", "mean", "low", "high")} for reward in REWARDS}
+            name: {
+                reward: {"step": [5, 10, 15, 20, 25, 30], **dict.fromkeys(("mean", "low", "high"), RISING)}
+                for reward in REWARDS
+            }
             for name in ("m_vIoU", "m_tIoU")
         },
     }
@@ -119,6 +123,8 @@ def test_every_claim_and_its_verdict(study, capsys):
     for text, verdict in verdicts.items():
         assert f"| {text} |" in page
         assert f"| **{verdict}** |" in page
+    # 0.36 as the mean of five entries: at 0.02 an entry the sixth one, at 0.01 the ninth.
+    assert "steps to a training m_vIoU of 0.360, by seed: tiou_mviou 30, 30; mviou 45, 45" in page
     assert "m_tIoU +0.300 [+0.300, +0.300] (seeds +0.300, +0.300)" in page
     assert "| with questions | RL | 0.800 | 0.800 | 0.500 | 0.250 |" in page
     assert "None" not in page.replace("steps: None", "").replace("GRPO: None", "")
