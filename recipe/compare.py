@@ -40,7 +40,9 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("runs", nargs="*", type=Path, help="folders of GRPO runs, or folders that hold some")
     parser.add_argument("--out", type=Path, default=Path("runs/compare.html"), help="the page")
     parser.add_argument("--metric", default="vIoU", help="the score that `steps to` is about")
-    parser.add_argument("--score", type=float, help="its value; default: the best mean that every variant reaches")
+    parser.add_argument(
+        "--score", type=float, help="its value; default: the best mean that every variant that learns reaches"
+    )
     args = parser.parse_args(words)
     if not args.runs:
         raise StageError('no run is named: make compare RUNS="runs/tiny/grpo-tiou_mviou-s0 runs/tiny/grpo-mviou-s0"')

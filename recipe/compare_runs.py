@@ -129,16 +129,20 @@ def steps_to(
     """(variant -> first step at which the running mean over seeds reaches the score, the score).
 
     Args:
-        score: None: the best running mean of the variant whose best is lowest, so that all reach it.
+        score: None: the lowest best mean of the variants that do not end below their start, so that all of these
+            reach it. Means are of full windows, or of all entries where there are fewer.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for name, runs in groups.items():
         table = mean_curve(runs, metric)
         means = table[:, 1]
-        smoothed = [means[max(0, k + 1 - SMOOTHED) : k + 1].mean() for k in range(len(means))]
-        curves[name] = [(float(step), float(mean)) for step, mean in zip(table[:, 0], smoothed, strict=True)]
+        window = min(SMOOTHED, len(means))
+        smoothed = [means[k + 1 - window : k + 1].mean() for k in range(window - 1, len(means))] if window else []
+        steps = table[max(0, window - 1) :, 0]
+        curves[name] = [(float(step), float(mean)) for step, mean in zip(steps, smoothed, strict=True)]
     if score is None:
-        score = min((max(mean for _, mean in curve) for curve in curves.values() if curve), default=None)
+        learns = [curve for curve in curves.values() if curve and curve[-1][1] >= curve[0][1]]
+        score = min((max(mean for _, mean in curve) for curve in learns), default=None)
     if score is None:
         return dict.fromkeys(groups), None
     return {

@@ -80,14 +80,14 @@ def reached(steps: Sequence[float], means: Sequence[float], score: float, window
 
 
 def steps_to(curves: dict[str, dict[str, list[float]]], window: int = SMOOTHED) -> dict[str, Any]:
-    """How soon each variant reaches one score: the lowest best mean of the variants that end above where they began.
+    """How soon each variant reaches one score: the lowest best mean of the variants that do not end below their start.
 
     >>> a, b, c = [0.2, 0.4], [0.3, 0.6], [0.3, 0.1]
     >>> steps_to({name: {"step": [5, 10], "mean": mean} for name, mean in (("a", a), ("b", b), ("c", c))}, window=1)
     {'score': 0.4, 'steps': {'a': 10, 'b': 10, 'c': None}}
     """
     full = {name: line["mean"][window - 1 :] for name, line in curves.items()}
-    score = min((max(means) for means in full.values() if means and means[-1] > means[0]), default=math.nan)
+    score = min((max(means) for means in full.values() if means and means[-1] >= means[0]), default=math.nan)
     return {
         "score": score,
         "steps": {name: reached(line["step"], line["mean"], score, window) for name, line in curves.items()},

@@ -40,14 +40,21 @@ def test_the_mean_over_seeds_and_the_range(tmp_path):
 
 def test_steps_to_the_score_that_all_reach(tmp_path):
     runs = [
-        read_run(make(tmp_path / "grpo-a", "fast", values=(0.5, 0.6, 0.7))),
-        read_run(make(tmp_path / "grpo-b", "slow", values=(0.1, 0.5, 0.9))),
+        read_run(make(tmp_path / "grpo-a", "fast", values=(0.5, 0.6, 0.7, 0.8, 0.9, 0.9, 0.9))),
+        read_run(make(tmp_path / "grpo-b", "slow", values=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9))),
+        read_run(make(tmp_path / "grpo-c", "down", values=(0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1))),
     ]
     reach, score = steps_to(grouped(runs), "vIoU", None)
-    assert score == pytest.approx(0.5), "running means: 0.5, 0.55, 0.6 and 0.1, 0.3, 0.5"
-    assert reach == {"fast": 5.0, "slow": 15.0}
-    assert steps_to(grouped(runs), "vIoU", 0.59) == ({"fast": 15.0, "slow": None}, 0.59)
-    assert steps_to(grouped(runs), "nothing", None) == ({"fast": None, "slow": None}, None)
+    assert score == pytest.approx(0.54), "means of five: 0.7, 0.78, 0.84 and 0.3, 0.4, 0.54; the third one unlearns"
+    assert reach == {"fast": 25.0, "slow": 35.0, "down": None}
+    assert steps_to(grouped(runs), "vIoU", 0.8) == ({"fast": 35.0, "slow": None, "down": None}, 0.8)
+    assert steps_to(grouped(runs), "nothing", None) == (dict.fromkeys(("fast", "slow", "down")), None)
+
+
+def test_steps_to_in_a_log_shorter_than_the_window(tmp_path):
+    run = read_run(make(tmp_path / "grpo-a", "short", values=(0.1, 0.2)))
+    reach, score = steps_to(grouped([run]), "vIoU", None)
+    assert (reach, score) == ({"short": 10.0}, pytest.approx(0.15))
 
 
 def test_the_page(tmp_path, capsys):
