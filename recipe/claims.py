@@ -124,8 +124,7 @@ def whole_verifier(
     ratios = f"{span_ratio['mviou']:.2f} times the true ones ({span_ratio['tiou_mviou']:.2f})"
     longer = span_ratio["mviou"] > 1.05 * span_ratio["tiou_mviou"]
     reason = (
-        "mvIoU pays nothing for seconds outside the event and takes nothing for them: with it alone "
-        f"spans grow to {ratios} late in training"
+        f"with mvIoU alone spans grow to {ratios} late in training: it takes nothing for seconds outside the event"
         if longer
         else f"spans alone do not tell the two apart: late in training those of mvIoU are {ratios}"
     )
