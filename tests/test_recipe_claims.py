@@ -47,8 +47,8 @@ def test_the_whole_verifier():
     found = claims.whole_verifier("greedy", UP, NONE, grown)
     assert found.verdict == CONFIRMED
     assert (
-        "grow to 1.60 times the true ones (1.30) late in training: it takes nothing for seconds outside the event. The "
-        "tube metric itself as the reward is not above" in found.why
+        "grow to 1.60 times the true ones (1.30) late in training: it takes nothing for seconds outside the event. "
+        "The tube metric itself as the reward is not above" in found.why
     )
     found = claims.whole_verifier("greedy", NONE, UP, same)
     assert found.verdict == NOT_CONFIRMED
