@@ -6,7 +6,7 @@ import difflib
 import errno
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,6 +56,33 @@ class Parser(TrlParser):
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
+
+
+def read_settings(path: Path, known: set[str], needed: Iterable[str] = ()) -> dict[str, Any]:
+    """A YAML file of settings by name that no stage's parser reads: a table's or a figure's.
+
+    Raises:
+        ValueError: No mapping, or see `check_keys`.
+    """
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: expected settings by name")
+    check_keys(str(path), settings, known, needed)
+    return settings
+
+
+def check_keys(where: str, settings: Mapping[str, Any], known: set[str], needed: Iterable[str] = ()) -> None:
+    """Compare the keys of settings with those that they may and must have.
+
+    Raises:
+        ValueError: A key is unknown, or one is missing or empty; the message names it.
+    """
+    unknown = sorted(settings.keys() - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
+    for name in needed:
+        if not settings.get(name):
+            raise ValueError(f"{where}: {name} is missing")
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recipe.arguments import StageArguments
 from recipe.backends import Decoding, Server, openai_server
+from recipe.cli import check_keys
 from recipe.evaluate import EvalArguments
 from recipe.ground_file import ground_file, tokens_of
 from recipe.grounding import Policy
@@ -52,13 +52,7 @@ def read_endpoint(where: str, settings: Any) -> Endpoint:
     """
     if not isinstance(settings, Mapping):
         raise ValueError(f"{where}: api is {settings!r}, expected settings by name")
-    known = {field.name for field in fields(Endpoint)}
-    unknown = sorted(settings.keys() - known)
-    if unknown:
-        raise ValueError(f"{where}: api: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
-    for name in ("model", "base_url"):
-        if not settings.get(name):
-            raise ValueError(f"{where}: api: {name} is missing")
+    check_keys(f"{where}: api", settings, {field.name for field in fields(Endpoint)}, ("model", "base_url"))
     endpoint = Endpoint(**settings)
     if not isinstance(endpoint.workers, int) or endpoint.workers < 1:
         raise ValueError(f"{where}: api: workers is {endpoint.workers!r}, expected a whole number above 0")
@@ -77,13 +71,6 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
         StageError: The endpoint cannot be reached, or refuses from the start.
     """
     assert args.predictions is not None
-    script = StageArguments(
-        video_root=args.video_root,
-        prompts=args.prompts,
-        max_frame_pixels=args.max_frame_pixels,
-        frame_rate=args.frame_rate,
-        frame_budget=args.frame_budget,
-    )
     server = Server(endpoint.base_url, os.environ.get(endpoint.key, "") if endpoint.key else "", endpoint.family)
     decoding = Decoding(args.temperature, args.max_new_tokens)
     out = Path(args.predictions)
@@ -92,7 +79,7 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
             Path(args.tracks),
             Path(args.video_root),
             out,
-            lambda usage: openai_server(script, endpoint.model, decoding, server, usage),
+            lambda usage: openai_server(args.frames_seen(), endpoint.model, decoding, server, usage),
             Policy(smooth=False),  # the evaluation smooths where it is asked to
             workers=endpoint.workers,
             limit=args.limit,

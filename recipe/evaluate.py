@@ -83,6 +83,16 @@ class EvalArguments:
         if self.repeats < 1 or (self.repeats > 1 and self.temperature == 0):
             raise ValueError("--repeats above 1 needs --temperature above 0: greedy runs are all the same")
 
+    def frames_seen(self) -> StageArguments:
+        """The same settings of videos, prompts and frames as a stage states them."""
+        return StageArguments(
+            video_root=self.video_root,
+            prompts=self.prompts,
+            max_frame_pixels=self.max_frame_pixels,
+            frame_rate=self.frame_rate,
+            frame_budget=self.frame_budget,
+        )
+
 
 # What does not change the answers.
 _NOT_DECODING = {"model", "predictions", "protocol", "out", "repeats", "box_scale", "tracks", "frames", "smooth"}
@@ -104,13 +114,7 @@ def answers_path(args: EvalArguments, repeat: int) -> Path:
 def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf]:
     """One id -> answer mapping a repeat, and what their coordinates are divided by, for a record."""
     model_args = ModelConfig(model_name_or_path=args.model, dtype="auto")
-    script_args = StageArguments(
-        video_root=args.video_root,
-        prompts=args.prompts,
-        max_frame_pixels=args.max_frame_pixels,
-        frame_rate=args.frame_rate,
-        frame_budget=args.frame_budget,
-    )
+    script_args = args.frames_seen()
     model = load_answering(model_args, script_args)
     processor = load_processor(model_args)
     builder = row_builder(script_args, model, processor, completions=False)

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
-from recipe.cli import run
+from recipe.cli import read_settings, run
 from recipe.figures import COLOURS, GREY
 from recipe.videomme import score_file
 
@@ -48,13 +46,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: A key that is unknown.
     """
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected settings by name")
-    unknown = sorted(config.keys() - KEYS)
-    if unknown:
-        raise ValueError(f"{path}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(KEYS))}")
-    return config
+    return read_settings(path, KEYS)
 
 
 def head_to_head(config: dict[str, Any]) -> Panel:

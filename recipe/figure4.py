@@ -15,13 +15,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from data_prep.video import VideoError
 from recipe import ground
-from recipe.cli import run
+from recipe.cli import check_keys, read_settings, run
 
 KEYS = {"out", "models", "cases", "arguments"}
 CASE_KEYS = {"name", "video", "query", "true_span", "note"}
@@ -33,25 +31,13 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: A key that is unknown, or a part that is missing.
     """
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected settings by name")
-    _check(str(path), config, KEYS, ("models", "cases"))
+    config = read_settings(path, KEYS, ("models", "cases"))
     for case in config["cases"]:
-        _check(f"{path}: case {case.get('name')!r}", case, CASE_KEYS, ("name", "video", "query"))
+        check_keys(f"{path}: case {case.get('name')!r}", case, CASE_KEYS, ("name", "video", "query"))
     names = [file_name(case["name"]) for case in config["cases"]]
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: two cases have one name, expected one for each")
     return config
-
-
-def _check(where: str, settings: dict[str, Any], known: set[str], needed: tuple[str, ...]) -> None:
-    unknown = sorted(settings.keys() - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
-    for name in needed:
-        if not settings.get(name):
-            raise ValueError(f"{where}: {name} is missing")
 
 
 def file_name(text: str) -> str:

@@ -23,7 +23,6 @@ from data_prep.files import atomic_write
 from data_prep.rates import parse_policy
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
-from recipe.arguments import StageArguments
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_path
 from recipe.figures import COLOURS, GREY
@@ -82,13 +81,7 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
     given = EvalArguments(
         **values | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
     )
-    script = StageArguments(
-        video_root=args.video_root,
-        prompts=args.prompts,
-        max_frame_pixels=args.max_frame_pixels,
-        frame_rate=rate,
-        frame_budget=args.frame_budget,
-    )
+    script = given.frames_seen()
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
     model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)

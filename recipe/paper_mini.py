@@ -20,7 +20,6 @@ from trl import ModelConfig
 from data_prep.records import read_records
 from data_prep.stages import StageError, read_stamp
 from recipe import claims, frame_cost
-from recipe.arguments import StageArguments
 from recipe.before_after import DECODING, evaluate_both
 from recipe.claims import Claim, Runs, by_clip, difference
 from recipe.cli import Parser, run
@@ -205,9 +204,7 @@ def measured_cost(study: Study) -> dict[str, Any]:
         by_video = {item["video"]: item for item in map(json.loads, stream)}
     truths = {record["id"]: frame_cost.synthetic_truth(record, by_video[record["video"]]) for record in records}
     model_args = ModelConfig(model_name_or_path=str(study.sft), dtype="auto")
-    script = StageArguments(
-        video_root=args.video_root, prompts=args.prompts, max_frame_pixels=args.max_frame_pixels, frame_rate="1"
-    )
+    script = args.frames_seen()
     model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)
     return frame_cost.compare(records, truths, builder, processor, model)

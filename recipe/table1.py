@@ -18,11 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
-from recipe.cli import run
+from recipe.cli import check_keys, read_settings, run
 from recipe.endpoint import Endpoint, ask, cost, read_endpoint
 from recipe.evaluate import EvalArguments, evaluate
 
@@ -37,27 +35,15 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: A key that is unknown, or a part that is missing.
     """
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected settings by name")
-    _check_keys(str(path), config, KEYS)
-    for name in ("benchmarks", "systems"):
-        if not config.get(name):
-            raise ValueError(f"{path}: {name} is missing")
+    config = read_settings(path, KEYS, ("benchmarks", "systems"))
     for name, benchmark in config["benchmarks"].items():
-        _check_keys(f"{path}: benchmark {name}", benchmark, {"tracks", "frames", "video_root"})
+        check_keys(f"{path}: benchmark {name}", benchmark, {"tracks", "frames", "video_root"})
     for system in config["systems"]:
-        _check_keys(f"{path}: system {system.get('name')!r}", system, SYSTEM_KEYS)
+        check_keys(f"{path}: system {system.get('name')!r}", system, SYSTEM_KEYS)
         if system.get("api"):
             read_endpoint(f"{path}: system {system.get('name')!r}", system["api"])
-    _check_keys(f"{path}: evaluation", config.get("evaluation") or {}, set(EvalArguments.__dataclass_fields__))
+    check_keys(f"{path}: evaluation", config.get("evaluation") or {}, set(EvalArguments.__dataclass_fields__))
     return config
-
-
-def _check_keys(where: str, settings: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(settings.keys() - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
 
 
 def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
