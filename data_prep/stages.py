@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
 
 STAMP = "stamp.json"
@@ -24,10 +25,6 @@ NOT_A_SETTING = {
     "config", "disable_tqdm", "hub_token", "local_rank", "logging_dir", "media_clips", "out", "output_dir",
     "push_to_hub", "report_to", "resume_from_checkpoint", "run_name", "save_total_limit", "trackio_space_id",
 }  # fmt: skip
-
-
-class StageError(Exception):
-    """A stage that cannot start: one line that says what is missing or in the way."""
 
 
 def file_digest(path: Path) -> str:
