@@ -129,7 +129,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | st
         >>> check_outputs({"--out": Path("a.json")}, [Path("b.json"), None])
         >>> check_outputs({"--out": Path("a.json")}, [Path("./a.json")])
         Traceback (most recent call last):
-        data_prep.errors.StageError: --out a.json: that is one of the inputs, which would be overwritten; choose another
+        data_prep.errors.StageError: --out a.json: one of the inputs, which would be overwritten; choose another
     """
     read = [Path(path) for path in inputs if path is not None]
     seen: dict[str, str] = {}
@@ -137,7 +137,7 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | st
         if path is None:
             continue
         if any(same_file(path, other) for other in read):
-            raise StageError(f"{flag} {path}: that is one of the inputs, which would be overwritten; choose another")
+            raise StageError(f"{flag} {path}: one of the inputs, which would be overwritten; choose another")
         real = str(path.resolve())
         if real in seen:
             raise StageError(f"{flag} {path}: {seen[real]} names the same file; choose another")

@@ -37,6 +37,9 @@ class StageArguments(ScriptArguments):
         default=None,
         metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
     )
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
+    )
 
 
 @dataclass

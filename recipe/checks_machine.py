@@ -179,7 +179,7 @@ def disk_suffices(need_gib: float, free_gib: float, folder: str) -> list[Finding
     if need_gib <= 0.8 * free_gib:
         return []
     text = (
-        f"about {need_gib:.1f} GiB for checkpoints and model, {free_gib:.1f} free at {folder}: choose another "
+        f"about {need_gib:.2f} GiB for checkpoints and model, {free_gib:.2f} free at {folder}: choose another "
         "output_dir, lower save_total_limit, or save_only_model: true (which cannot be gone on from)"
     )
     return [refuse("disk", text) if need_gib > free_gib else warn("disk", text)]

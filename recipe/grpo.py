@@ -5,22 +5,22 @@ python -m recipe.grpo --config recipe/configs/tiny/grpo.yaml --reward tiou_mviou
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from trl import GRPOConfig, ModelConfig
 
-from data_prep.stages import Stage, StageError
+from data_prep.errors import StageError
 from recipe import preflight
 from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete, begin, check_whole_rollouts, last_complete, spent_on
+from recipe.checkpoints import MarkComplete, check_whole_rollouts
 from recipe.checks_data import batches_are_even
 from recipe.cli import Parser, run
 from recipe.dataset import RowBuilder, load_mixture
 from recipe.held_out import HeldOut
-from recipe.loading import load_model, load_processor, row_builder, stage_inputs
+from recipe.loading import load_model, load_processor, row_builder
 from recipe.lora import peft_config, save_whole
 from recipe.rewards import Reward, weighted_rewards
+from recipe.starting import begin
 from recipe.trainers import GroundingGRPOTrainer
 from recipe.wandb_run import begin_run, end_run, keep_training
 
@@ -77,13 +77,12 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     # Data
     check_whole_rollouts(training_args)
     rewards, weights = chosen_rewards(script_args, training_args)
-    settings = vars(script_args) | vars(model_args) | training_args.to_dict()
-    inputs = stage_inputs(script_args, model_args)
-    stage = Stage(Path(training_args.output_dir), "grpo", settings, inputs)
-    if not stage.is_complete(quiet=True):
-        preflight.begin(script_args, training_args, model_args)
-    if not begin(stage):
+    start = begin(
+        "grpo", script_args, training_args, model_args, lambda: preflight.begin(script_args, training_args, model_args)
+    )
+    if start is None:
         return
+    stage = start.stage
     variant = script_args.reward, rewards, weights
     begin_run(stage.folder, training_args, tracks=script_args.tracks, rewards=variant)
     processor = load_processor(model_args)
@@ -93,8 +92,6 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     check_enough(len(train_dataset), training_args)
 
     # Trainer
-    checkpoint = last_complete(stage.folder)
-    spent_before = spent_on(checkpoint)  # read now: the next checkpoint may take its place
     training_args.reward_weights = weights
     trainer = GroundingGRPOTrainer(
         model=model,
@@ -103,7 +100,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         train_dataset=train_dataset,
         processing_class=processor,
         peft_config=peft_config(model_args, model.config),
-        callbacks=[MarkComplete(spent_before)],
+        callbacks=[MarkComplete(start.spent_before)],
     )
     keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
@@ -113,13 +110,13 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         trainer.add_callback(held_out(trainer, builder, processor, script_args))
 
     # Train
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=start.checkpoint)
 
     # Save
     save_whole(trainer, model_args)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
-        stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=spent_before)
+        stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=start.spent_before)
     end_run()
 
 

@@ -36,15 +36,6 @@ def check_checkpoint(name_or_path: str | None) -> str:
     return name_or_path
 
 
-def stage_inputs(script_args: StageArguments, model_args: ModelConfig) -> list[Path]:
-    """Files and folders that a stage reads, which tell it from another: its tracks and the checkpoint's folder.
-
-    A model id is no folder; the settings hold it.
-    """
-    checkpoint = Path(check_checkpoint(model_args.model_name_or_path))
-    return [*map(Path, script_args.tracks), *([checkpoint] if checkpoint.exists() else [])]
-
-
 def load_processor(model_args: ModelConfig) -> Any:
     """The checkpoint's processor, padding on the left: GRPO's own processing passes no padding side."""
     return AutoProcessor.from_pretrained(check_checkpoint(model_args.model_name_or_path), padding_side="left")

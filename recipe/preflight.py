@@ -149,10 +149,7 @@ def check(
     findings += updates_are_kept(load.bytes_each, load.sharding, model_args.use_peft)
     gpu = torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
     findings += memory_suffices(load, None if training_args.use_cpu else gpu)
-    folder = Path(training_args.output_dir).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    findings += disk_suffices(_disk(load, training_args), shutil.disk_usage(folder).free / 2**30, str(folder))
+    findings += disk_suffices(_disk(load, training_args), *_room(Path(training_args.output_dir)))
     return findings, load
 
 
@@ -285,6 +282,19 @@ def _load(
         checkpointing=training_args.gradient_checkpointing,
         vllm_share=training_args.vllm_gpu_memory_utilization if colocated else 0.0,
     )
+
+
+def _room(output_dir: Path) -> tuple[float, str]:
+    """(GiB that a stage can use, where): what is free, and what its own earlier checkpoints and model take up.
+
+    Those are written over or removed as it goes on, so a run that fits the disk also fits when it is resumed.
+    """
+    own = sum(path.stat().st_size for path in output_dir.glob("checkpoint-*/**/*") if path.is_file())
+    own += sum(path.stat().st_size for path in output_dir.glob("*.safetensors"))
+    folder = output_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return (shutil.disk_usage(folder).free + own) / 2**30, str(folder)
 
 
 def _disk(load: Load, training_args: Any) -> float:

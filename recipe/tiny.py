@@ -25,7 +25,7 @@ from data_prep.stages import Stage
 from recipe.cli import Parser, run
 from recipe.dataset import completion_text
 from recipe.families import FAMILIES
-from recipe.prompts import load_prompts, question, timestamp
+from recipe.prompts import load_prompts, prompts_digest, question, timestamp
 
 SPECIAL_TOKENS = [
     "<|endoftext|>",
@@ -64,6 +64,9 @@ CHAT_TEMPLATE = """[gMASK]<sop>
 {%- endfor -%}
 {%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"""
 
+BUILD = 1  # to be raised when the same settings give another checkpoint
+_NOT_THE_MODEL = {"tracks", "prompts", "out", "overwrite_output_dir"}  # known by content, or a place
+
 
 @dataclass
 class TinyArguments:
@@ -92,6 +95,9 @@ class TinyArguments:
         default=0.3, metadata={"help": "RMS of what a block adds to the residual stream at start"}
     )
     seed: int = 0
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "build anew; what out holds is moved aside, to out.old-N"}
+    )
 
 
 def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
@@ -252,10 +258,21 @@ def build_model(tokenizer: PreTrainedTokenizerFast, args: TinyArguments) -> Glm4
 
 def main(args: TinyArguments) -> None:
     """Build and save, unless the folder holds the same build."""
-    stage = Stage(Path(args.out), "base", vars(args), inputs=[Path(path) for path in args.tracks])
-    if stage.is_complete():
+    tracks = [Path(path) for path in args.tracks]
+    inputs: dict[str, str | Path | Sequence[Path]] = {"tracks": tracks, "prompts": prompts_digest(args.prompts)}
+    stage = Stage(
+        Path(args.out),
+        "base",
+        {name: value for name, value in vars(args).items() if name not in _NOT_THE_MODEL} | {"build": BUILD},
+        inputs,
+        beside={"tracks": args.tracks, "prompts": args.prompts},
+        defaults={"build": 1},
+        was=lambda old: {name: value for name, value in old.items() if name not in _NOT_THE_MODEL},
+        version_1_inputs=tracks,
+    )
+    if not args.overwrite_output_dir and stage.is_complete():
         return
-    stage.begin()
+    stage.begin(overwrite=args.overwrite_output_dir)
     tokenizer = build_tokenizer(texts_of(args.tracks, args.prompts))
     build_processor(tokenizer, args).save_pretrained(args.out)
     model = build_model(tokenizer, args)

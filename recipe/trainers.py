@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
+from recipe.checkpoints import WholeCheckpoints
 from recipe.dynamic_sampling import DynamicSampling
 from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
@@ -50,7 +51,7 @@ class TwoRates:
         return optimizer
 
 
-class GroundingSFTTrainer(TwoRates, SFTTrainer):
+class GroundingSFTTrainer(WholeCheckpoints, TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`, whose every token weighs the same, however a batch is divided.
 
     Mends: transformers says of the supported models that their loss takes no count of tokens, so Trainer counts none,
@@ -88,5 +89,5 @@ def joined(content: str | list[dict[str, Any]]) -> str:
     return "".join(str(part["text"]) if part.get("type") == "text" else f"<{part.get('type')}>" for part in content)
 
 
-class GroundingGRPOTrainer(TextPrompts, PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
+class GroundingGRPOTrainer(WholeCheckpoints, TextPrompts, PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
     """GRPOTrainer with two rates, `dynamic_sampling`, times by phase, prompts as text in logs, and vLLM that sees."""

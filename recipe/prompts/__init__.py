@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from data_prep.identity import text_digest
+
 PROMPTS = Path(__file__).parent
 
 # Which template asks for which kind of record; captions and questions are asked as they stand.
@@ -41,6 +43,11 @@ def load_prompts(folder: str | Path | None = None) -> dict[str, Template]:
             raise ValueError(f"prompt template {file}: has no $query, so the sentence would never reach the model")
         templates[name] = Template(text)
     return templates
+
+
+def prompts_digest(folder: str | Path | None) -> str:
+    """Return the digest of the templates' text in a folder of prompts, wherever the folder lies."""
+    return text_digest({name: template.template for name, template in load_prompts(folder).items()})
 
 
 def timestamp(start_s: float) -> str:
