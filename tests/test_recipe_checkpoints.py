@@ -1,19 +1,24 @@
-"""Only whole checkpoints are gone on from."""
+"""Only whole checkpoints are gone on from, and none is deleted that `save_total_limit` does not name."""
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from data_prep.stages import Stage, StageError, cpu_seconds
+from data_prep.stages import StageError, cpu_seconds
 from recipe import grpo
 from recipe.checkpoints import (
     MARKER,
+    WRITING,
     MarkComplete,
-    begin,
+    WholeCheckpoints,
     check_whole_rollouts,
+    complete,
+    is_whole,
     last_complete,
-    remove_half_written,
+    mark,
+    report_half_written,
     spent_on,
 )
 
@@ -39,12 +44,114 @@ def test_the_newest_whole_one_by_number(tmp_path):
     assert last_complete(tmp_path) == str(tmp_path / "checkpoint-100")
 
 
-def test_half_written_ones_are_removed_with_a_message(tmp_path, capsys):
-    kept, half = checkpoint(tmp_path, 50, True), checkpoint(tmp_path, 100, False)
-    remove_half_written(tmp_path)
-    assert kept.exists()
-    assert not half.exists()
-    assert "checkpoint-100: half-written, removed" in capsys.readouterr().err
+def test_half_written_ones_are_named_and_kept(tmp_path, capsys):
+    checkpoint(tmp_path, 50, True)
+    half = checkpoint(tmp_path, 100, False)
+    report_half_written(tmp_path)
+    assert half.exists()
+    assert capsys.readouterr().err == f"{half}: half-written, not gone on from\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "marker"])
+def test_a_checkpoint_that_lost_a_file_is_not_gone_on_from(tmp_path, capsys, damage):
+    """Without its optimiser a run would go on in silence and end with other weights."""
+    for step in (50, 100):
+        path = checkpoint(tmp_path, step, whole=False)
+        (path / "optimizer.pt").write_text("moments")
+        mark(path, 1.0)
+    assert last_complete(tmp_path) == str(path)
+    if damage == "gone":
+        (path / "optimizer.pt").unlink()
+    elif damage == "cut":
+        (path / "optimizer.pt").write_text("mom")
+    else:
+        (path / MARKER).write_text("{garbled")
+    assert last_complete(tmp_path) == str(tmp_path / "checkpoint-50")
+    report_half_written(tmp_path)
+    name = MARKER if damage == "marker" else "optimizer.pt"
+    assert capsys.readouterr().err == f"{path}: {name} is missing or damaged, not gone on from\n"
+
+
+def test_a_marker_of_an_older_version_is_read(tmp_path):
+    path = checkpoint(tmp_path, 50, whole=False)
+    (path / MARKER).write_text("123.4\n")
+    assert complete(tmp_path) == [path]
+    assert spent_on(str(path)) == 123.4
+
+
+def test_folders_of_other_names_are_no_checkpoints(tmp_path):
+    for name in ("checkpoint-best", "checkpoint-5.old-1", "checkpoint-"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MARKER).touch()
+    (tmp_path / "checkpoint-7").write_text("a file")
+    assert complete(tmp_path) == []
+
+
+def test_a_checkpoint_of_another_trainer(tmp_path):
+    path = checkpoint(tmp_path, 50, whole=False)
+    assert not is_whole(path), "weights without a trainer's state"
+    (path / "trainer_state.json").write_text("{}")
+    assert is_whole(path)
+    (path / WRITING).touch()
+    assert not is_whole(path), "half-written by this recipe"
+
+
+def test_a_marker_is_not_left_in_a_folder_that_is_gone(tmp_path):
+    with pytest.raises(StageError, match="checkpoint-7: gone while it was being written"):
+        mark(tmp_path / "checkpoint-7", 0.0)
+    assert not (tmp_path / "checkpoint-7").exists()
+
+
+class Upstream:
+    """What a trainer does where the mixin calls it."""
+
+    def __init__(self, folder, step, max_steps=10):
+        self.args = SimpleNamespace(output_dir=str(folder))
+        self.state = SimpleNamespace(global_step=step, max_steps=max_steps)
+        self.control = SimpleNamespace(should_training_stop=False)
+        self.called = []
+
+    def _save_checkpoint(self, model, trial):
+        folder = next(path for path in [self.folder()] if path.is_dir())
+        self.called.append(sorted(path.name for path in folder.iterdir()))
+
+    def _run_epoch(self, **kwargs):
+        self.called.append(kwargs)
+
+    def folder(self):
+        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+
+
+class Saver(WholeCheckpoints, Upstream):
+    pass
+
+
+def test_a_checkpoint_is_announced_before_it_is_written(tmp_path):
+    saver = Saver(tmp_path, 5)
+    saver._save_checkpoint(None, None)
+    assert saver.called == [[WRITING]]
+
+
+def test_what_a_killed_run_left_half_is_written_over(tmp_path):
+    half = checkpoint(tmp_path, 5, whole=False)
+    (half / WRITING).touch()
+    Saver(tmp_path, 5)._save_checkpoint(None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-5"]
+
+
+def test_a_checkpoint_that_somebody_else_put_there_is_moved_aside(tmp_path, capsys):
+    checkpoint(tmp_path, 5, whole=False)
+    Saver(tmp_path, 5)._save_checkpoint(None, None)
+    assert (tmp_path / "checkpoint-5.old-1" / "model.safetensors").read_text() == "w"
+    assert "checkpoint-5: not of this run's making, moved aside to checkpoint-5.old-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("step", "runs"), [(9, True), (10, False), (11, False)])
+def test_training_that_has_ended_trains_no_more(tmp_path, step, runs):
+    trainer = Saver(tmp_path, step)
+    trainer._run_epoch(epoch=0)
+    assert bool(trainer.called) == runs
+    assert trainer.control.should_training_stop == (not runs)
 
 
 def test_the_marker_is_left_by_the_main_process_alone(tmp_path):
@@ -97,19 +204,6 @@ def test_without_a_limit_all_are_kept(tmp_path):
     callback.on_train_begin(args, None, None)
     callback.on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=6), None)
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_begin_keeps_checkpoints_of_the_same_settings_and_skips_what_is_done(tmp_path):
-    stage = Stage(tmp_path / "sft", "sft", {"rate": 1})
-    assert begin(stage)
-    checkpoint(tmp_path / "sft", 5, True)
-    assert begin(Stage(tmp_path / "sft", "sft", {"rate": 1}))
-    assert last_complete(tmp_path / "sft")
-    assert begin(Stage(tmp_path / "sft", "sft", {"rate": 2}))
-    assert last_complete(tmp_path / "sft") is None, "of other settings"
-    stage = Stage(tmp_path / "sft", "sft", {"rate": 2})
-    stage.finish({})
-    assert not begin(stage)
 
 
 @pytest.mark.parametrize(

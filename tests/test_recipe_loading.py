@@ -9,7 +9,7 @@ from trl import ModelConfig
 from data_prep.stages import StageError
 from recipe import loading
 from recipe.arguments import GRPOArguments, StageArguments
-from recipe.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder, stage_inputs
+from recipe.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder
 from recipe.rewards import REWARDS, reward_functions
 from stvg_rewards import mviou_reward, tiou_reward, viou_reward
 
@@ -29,17 +29,6 @@ def test_a_folder_without_a_checkpoint_is_named(name):
 def test_folders_and_model_ids_are_taken(tiny_base):
     assert check_checkpoint(str(tiny_base)) == str(tiny_base)
     assert check_checkpoint("zai-org/GLM-4.1V-9B-Thinking") == "zai-org/GLM-4.1V-9B-Thinking"
-
-
-def test_the_inputs_of_a_stage(tiny_base, tiny_data):
-    """A checkpoint by its model id is a setting and no file that would have to be there."""
-    script = StageArguments(tracks=[str(tiny_data / "ground.jsonl")])
-    local = ModelConfig(model_name_or_path=str(tiny_base))
-    assert stage_inputs(script, local) == [tiny_data / "ground.jsonl", tiny_base]
-    by_id = ModelConfig(model_name_or_path="zai-org/GLM-4.1V-9B-Thinking")
-    assert stage_inputs(script, by_id) == [tiny_data / "ground.jsonl"]
-    with pytest.raises(StageError, match="runs/no/sft: no config.json there"):
-        stage_inputs(script, ModelConfig(model_name_or_path="runs/no/sft"))
 
 
 def test_pickled_weights_are_not_read(tiny_base, tmp_path):
