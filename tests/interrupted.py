@@ -1,13 +1,15 @@
 """Run a stage of the recipe and stop it at a chosen place: `python -m tests.interrupted NAME WHERE STEP words...`.
 
 WHERE is `between` (SIGKILL after a step), `within` (SIGKILL while the step's checkpoint is being written), `ctrl-c`
-(SIGINT after a step) or `never`. The reward is exchanged for one that an untrained model earns some of.
+(SIGINT after a step), `ended` (SIGKILL after the last checkpoint, before the model is saved), `saving` (SIGKILL in the
+middle of writing the model) or `never`. The reward is exchanged for one that an untrained model earns some of.
 """
 
 import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import recipe  # noqa: F401  (before transformers)
 
@@ -38,6 +40,17 @@ def stop_within(step):
     Trainer._save_rng_state = save
 
 
+def stop_at_the_end(stage, where):
+    """Kill when training has ended: before the model is written, or with half of it written."""
+
+    def save(trainer, model_args):
+        if where == "saving":
+            (Path(trainer.args.output_dir) / "model.safetensors").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    stage.save_whole = save
+
+
 def variety_reward(completions, **kwargs):
     """How many different characters a completion has: differs within a group even before any training."""
     return [len(set(completion[0]["content"])) / 50 for completion in completions]
@@ -50,6 +63,8 @@ def main(name, where, step, words):
     stage = importlib.import_module("recipe.grpo" if name == "grpo" else "recipe.supervised")
     if where == "within":
         stop_within(step)
+    elif where in ("ended", "saving"):
+        stop_at_the_end(stage, where)
     elif where != "never":
         upstream = stage.MarkComplete
         with_signal = signal.SIGINT if where == "ctrl-c" else signal.SIGKILL
