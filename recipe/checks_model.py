@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from recipe.families import is_vision
 from recipe.findings import Finding, refuse, warn
-from recipe.trainers import is_vision
 
 LANGUAGE_LAYER = re.compile(r"(?:^|\.)language_model\.layers\.\d+\.(.+)")
 

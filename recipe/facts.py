@@ -18,10 +18,9 @@ from data_prep.seconds import frame_times
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.checks_data import Sample
 from recipe.dataset import completion_text
-from recipe.families import Family, fit_frame
+from recipe.families import Family, fit_frame, is_vision
 from recipe.loading import control_tokens
 from recipe.prompts import load_prompts, question, user_message
-from recipe.trainers import is_vision
 
 SAMPLED = 256  # answers that are tokenised, besides the longest
 

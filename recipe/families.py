@@ -7,7 +7,7 @@ from typing import Any
 
 from data_prep.sizes import fit_frame
 
-__all__ = ["FAMILIES", "Family", "family_of", "fit_frame", "frame_grid"]
+__all__ = ["FAMILIES", "Family", "family_of", "fit_frame", "frame_grid", "is_vision"]
 
 # The linear layers of the language model of every family, by full name. PEFT's usual short names (q_proj,
 # down_proj and the like) would also match layers of a vision tower, and miss GLM's fused gate_up_proj.
@@ -82,3 +82,12 @@ def frame_grid(config: Any) -> int:
     """Pixels that a frame's sides must be a multiple of: patch size times merge size."""
     vision = config.vision_config
     return int(vision.patch_size) * int(vision.spatial_merge_size)
+
+
+def is_vision(name: str) -> bool:
+    """Return whether a parameter or module belongs to the vision tower, by its full name.
+
+    >>> is_vision("model.visual.blocks.0.attn.qkv.weight"), is_vision("model.language_model.norm.weight")
+    (True, False)
+    """
+    return ".visual." in name or name.startswith("visual.")

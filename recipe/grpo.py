@@ -10,7 +10,6 @@ from typing import Any
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.errors import StageError
-from recipe import preflight
 from recipe.arguments import GRPOArguments
 from recipe.checkpoints import MarkComplete, check_whole_rollouts
 from recipe.checks_data import batches_are_even
@@ -77,9 +76,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     # Data
     check_whole_rollouts(training_args)
     rewards, weights = chosen_rewards(script_args, training_args)
-    start = begin(
-        "grpo", script_args, training_args, model_args, lambda: preflight.begin(script_args, training_args, model_args)
-    )
+    start = begin("grpo", script_args, training_args, model_args)
     if start is None:
         return
     stage = start.stage

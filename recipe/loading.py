@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig
 
@@ -14,9 +15,8 @@ from data_prep.rates import parse_policy
 from data_prep.stages import StageError
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
-from recipe.families import family_of, frame_grid
+from recipe.families import family_of, frame_grid, is_vision
 from recipe.prompts import load_prompts
-from recipe.trainers import freeze_vision
 
 
 def check_checkpoint(name_or_path: str | None) -> str:
@@ -53,6 +53,13 @@ def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     if script_args.vision_learning_rate == 0:
         freeze_vision(model)
     return model
+
+
+def freeze_vision(model: nn.Module) -> None:
+    """Stop training the vision tower."""
+    for name, parameter in model.named_parameters():
+        if is_vision(name):
+            parameter.requires_grad_(False)
 
 
 def load_answering(model_args: ModelConfig, script_args: StageArguments) -> Any:

@@ -17,6 +17,7 @@ from data_prep.identity import checkpoint_identity, file_digest, same_file, text
 from data_prep.records import read_records, resolve_video
 from data_prep.stages import Stage, move_aside
 from data_prep.stamps import Difference, check_ended, read_stamp
+from recipe import checks_stage
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.checkpoints import at_step, complete, is_whole, report_half_written, spent_on, step_of
 from recipe.loading import check_checkpoint
@@ -46,8 +47,8 @@ def begin(
     script_args: StageArguments,
     training_args: Any,
     model_args: ModelConfig,
-    preflight: Callable[[], None],
     *,
+    preflight: Callable[..., None] = checks_stage.begin,
     extra: Callable[[], dict[str, str]] = dict,
 ) -> Start | None:
     """Take the stage's folder, on the main process before the others look.
@@ -76,7 +77,7 @@ def begin(
             stage.check(overwrite=overwrite, goes_on=wanted.goes_on)
         elif (stamp := read_stamp(folder)) and stamp["complete"] and not overwrite:
             return None
-    preflight()
+    preflight(script_args, training_args, model_args)
     with state.main_process_first():
         if stage is not None:
             stage.begin(overwrite=overwrite, goes_on=wanted.goes_on, note=wanted.note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from trl import ModelConfig, SFTConfig
 
-from recipe import preflight
 from recipe.arguments import StageArguments
 from recipe.checkpoints import MarkComplete
 from recipe.cli import Parser
@@ -25,9 +24,7 @@ def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, Mod
 def main(name: str, script_args: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
     """Run one supervised stage; does nothing if its folder holds the same stage already."""
     # Data
-    start = begin(
-        name, script_args, training_args, model_args, lambda: preflight.begin(script_args, training_args, model_args)
-    )
+    start = begin(name, script_args, training_args, model_args)
     if start is None:
         return
     stage = start.stage

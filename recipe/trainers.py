@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
 from recipe.checkpoints import WholeCheckpoints
 from recipe.dynamic_sampling import DynamicSampling
+from recipe.families import is_vision
 from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
-
-
-def is_vision(name: str) -> bool:
-    """Whether a parameter belongs to the vision tower, by its name in the supported families."""
-    return ".visual." in name or name.startswith("visual.")
-
-
-def freeze_vision(model: nn.Module) -> None:
-    """Stop training the vision tower."""
-    for name, parameter in model.named_parameters():
-        if is_vision(name):
-            parameter.requires_grad_(False)
 
 
 class TwoRates:

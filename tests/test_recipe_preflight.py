@@ -15,7 +15,7 @@ from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import grpo, preflight, supervised
+from recipe import checks_stage, grpo, preflight, supervised
 from recipe.arguments import StageArguments
 from recipe.facts import Texts, read_facts
 from recipe.families import family_of, frame_grid
@@ -59,7 +59,7 @@ def words(tiny_data, checkpoints, tmp_path):
 
 def findings(arguments, launch=None):
     *settings, own = preflight.parse(arguments)
-    return preflight.check(*settings, launch or own)
+    return checks_stage.check(*settings, launch or own)
 
 
 def lines(arguments, launch=None):
@@ -118,7 +118,7 @@ def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
             processor.image_processor.size = {"shortest_edge": 4 * 48 * 48, "longest_edge": 64 * 48 * 48}
             return processor
 
-        monkeypatch.setattr(preflight, "load_processor", larger)
+        monkeypatch.setattr(checks_stage, "load_processor", larger)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     assert any(found.startswith(line) for found in lines(words("tiny", stage, *more))), lines(
@@ -133,8 +133,18 @@ def test_held_out_clips_are_looked_for_where_they_are_read(words):
 
 
 def test_a_disk_that_is_full(words, monkeypatch):
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
-    assert lines(words("tiny", "sft"))[0].startswith("refused: disk: about 0.0 GiB")
+    monkeypatch.setattr(checks_stage.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
+    assert lines(words("tiny", "sft"))[0].startswith("refused: disk: about 0.01 GiB")
+
+
+def test_what_a_run_wrote_itself_is_room_for_it(words, monkeypatch, tmp_path):
+    """Its checkpoints are written over or removed, so a run that fitted the disk fits when it is resumed."""
+    monkeypatch.setattr(checks_stage.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
+    folder = tmp_path / "out" / "checkpoint-5" / "deep"
+    folder.mkdir(parents=True)
+    with (folder / "optimizer.pt").open("wb") as out:
+        out.truncate(2**30)  # sparse: takes no room itself
+    assert not [line for line in lines(words("tiny", "sft")) if "disk" in line]
 
 
 def test_an_unknown_family_is_named(words, checkpoints, tmp_path):
@@ -192,12 +202,12 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
 
 
 def test_the_hub_is_asked_once(monkeypatch):
-    monkeypatch.setattr(preflight.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(preflight.constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert preflight.hub_answers() is False
-    monkeypatch.setattr(preflight.constants, "HF_HUB_OFFLINE", True)
-    assert preflight.hub_answers() is False
-    assert preflight.in_cache("nobody/nothing") is False
+    monkeypatch.setattr(checks_stage.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(checks_stage.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert checks_stage.hub_answers() is False
+    monkeypatch.setattr(checks_stage.constants, "HF_HUB_OFFLINE", True)
+    assert checks_stage.hub_answers() is False
+    assert checks_stage.in_cache("nobody/nothing") is False
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def begin(here, *words, out="sft", checked=None):
     calls = checked if checked is not None else []
     folder = here / out
     found = starting.begin(
-        "sft", *arguments, lambda: calls.append(sorted(folder.iterdir()) if folder.exists() else None)
+        "sft", *arguments, preflight=lambda *_: calls.append(sorted(folder.iterdir()) if folder.exists() else None)
     )
     if found is not None:
         found.stage.release()  # as the end of the process would

@@ -8,8 +8,9 @@ from tiny_parts import COMMON, parts
 from transformers import TrainerCallback
 from trl import GRPOConfig, SFTConfig
 
+from recipe.families import is_vision
 from recipe.rewards import reward_functions
-from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer, is_vision
+from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
 
 
 def sft_trainer(tiny_data, tiny_base, tmp_path, vision_rate, **settings):
