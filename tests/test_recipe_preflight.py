@@ -186,7 +186,7 @@ def test_captions_and_questions_are_passed_over(words, tiny_data, tmp_path):
 
 @pytest.mark.parametrize("main", [supervised.main, grpo.main])
 def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, capsys):
-    """What an earlier run left in the folder stays, though the settings are others."""
+    """What an earlier run left in the folder stays where it is, though it is to be overwritten."""
     out = tmp_path / "out"
     out.mkdir()
     stamp = {"fingerprint": "of others", "complete": True, "settings": {}}
@@ -194,7 +194,7 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
     (out / "model.safetensors").touch()
     stage = "grpo" if main is grpo.main else "sft"
     limit = ["--max_completion_length", "5000"] if stage == "grpo" else ["--max_length", "16"]
-    *settings, _ = preflight.parse(words("tiny", stage, *limit))
+    *settings, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
     with pytest.raises(StageError, match="context: record"):
         main(*settings) if stage == "grpo" else main("sft", *settings)
     assert json.loads((out / "stamp.json").read_text()) == stamp
