@@ -264,7 +264,7 @@ def test_disk():
     assert disk_gib(NINE, 2, only_model=False) == pytest.approx((3 * 14 + 2) * 10**10 / GIB)
     assert disk_gib(NINE, -1, only_model=True) == pytest.approx(2 * 10**10 / GIB)
     assert disk_suffices(10, 100, "/data") == []
-    one(disk_suffices(90, 100, "/data"), "disk", False, "90.0 GiB", "100.0 free at /data")
+    one(disk_suffices(90, 100, "/data"), "disk", False, "90.00 GiB", "100.00 free at /data")
     one(disk_suffices(101, 100, "/data"), "disk", True, "save_total_limit")
 
 

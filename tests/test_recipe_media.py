@@ -112,10 +112,3 @@ def test_completions_go_to_the_run_and_to_files(grpo_run):
     assert len(files) == 2
     (message,) = pandas.read_parquet(files[0])["prompt"][0]
     assert message["content"].startswith("0s<image>1s<image>")
-
-
-def test_how_many_are_kept_does_not_make_a_stage_anew(tmp_path):
-    from data_prep.stages import Stage
-
-    few, many = (Stage(tmp_path, "grpo", {"media_clips": count}).fingerprint for count in (0, 4))
-    assert few == many
