@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from trl import ScriptArguments
 
 from data_prep.rates import FRAME_BUDGET
+from recipe.reward_names import DEFAULT
 from recipe.rewards import reward_functions
 
 
@@ -46,11 +47,12 @@ class StageArguments(ScriptArguments):
 class GRPOArguments(StageArguments):
     """StageArguments and the choice of the reward."""
 
-    reward: str = field(
-        default="tiou_mviou",
+    reward: list[str] = field(
+        default_factory=lambda: [DEFAULT],
         metadata={
-            "help": "reward variant: tiou_mviou (the paper's), mviou, viou, tiou or tiou_viou; "
-            "reward_weights weighs its functions"
+            "help": "reward functions: tiou_mviou (the paper's), mviou, viou, tiou or tiou_viou; dotted paths "
+            "(stvg_rewards.scaled_tiou_reward, my_module.my_reward); path/to/file.py:function; several are summed, "
+            "weighed by reward_weights"
         },
     )
     format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
@@ -75,4 +77,6 @@ class GRPOArguments(StageArguments):
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.reward, str):  # as YAML files may state a single one
+            self.reward = [self.reward]
         reward_functions(self.reward)  # an unknown name fails before anything is loaded

@@ -18,6 +18,7 @@ from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_path, evaluate
 from recipe.evaluation import METRICS, Sample, paired_gain, per_sample
 from recipe.report import write_report
+from recipe.reward_names import variant_of_settings
 
 # Decoding by name: the paper reports means over three runs without naming a decoding; sampling at T = 1 is our choice.
 DECODING: dict[str, dict[str, Any]] = {
@@ -71,7 +72,7 @@ def summarise(run: Path, grpo: Path, before: Any, after: Any) -> dict[str, Any]:
         "gain": gains(before, after),
         "wrong_image_loss_ratio": ratios,
         "clip_ratio_region_mean": mean_logged(grpo, "clip_ratio/region_mean"),
-        "reward": settings.get("reward"),
+        "reward": variant_of_settings(settings),
         "seed": settings.get("seed"),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recipe.findings import Finding, refuse, warn
-from recipe.rewards import weighted_rewards
+from recipe.rewards import make_variant
 
 
 def clip_acts(steps_per_generation: int, num_iterations: int, gradient_accumulation_steps: int) -> list[Finding]:
@@ -25,11 +25,14 @@ def clip_acts(steps_per_generation: int, num_iterations: int, gradient_accumulat
 
 
 def rewards_fit(
-    name: str, weights: Sequence[float] | None, format_weight: float = 0.0, length_weight: float = 0.0
+    words: str | Sequence[str],
+    weights: Sequence[float] | None,
+    format_weight: float = 0.0,
+    length_weight: float = 0.0,
 ) -> list[Finding]:
     """Is there one weight for each reward function?"""
     try:
-        weighted_rewards(name, weights, format_weight=format_weight, length_weight=length_weight)
+        make_variant(words, weights, format_weight=format_weight, length_weight=length_weight)
     except ValueError as error:
         return [refuse("rewards", str(error))]
     return []

@@ -2,9 +2,10 @@
 
     python -m recipe.compare runs/tiny/grpo-tiou_mviou-s0 runs/tiny/grpo-mviou-s0 --out runs/tiny/compare.html
 
-Runs are grouped by reward variant; curves are the mean over seeds with their range. The page holds everything, needs
-no server and reads on light and dark paper; each curve is a PNG in a folder beside it too. A run that cannot be read
-is listed, not an error.
+Runs are grouped by reward variant; curves are the mean over seeds with their range. Runs of one variant that differ in
+more than the seed are separate curves, and are named with what differs. The page holds everything, needs no server
+and reads on light and dark paper; each curve is a PNG in a folder beside it too. A run that cannot be read is listed,
+not an error.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError
 from recipe.cli import run
 from recipe.compare_clips import clips
 from recipe.compare_figures import panel
-from recipe.compare_runs import Run, grouped, last, read_run, steps_to
+from recipe.compare_groups import grouped, remarks
+from recipe.compare_runs import Run, last, read_run, steps_to
 from recipe.sections import SECTIONS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -91,7 +93,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the page and its pictures."""
     runs = [read_run(folder) for folder in folders_of(args.runs)]
     whole = [one for one in runs if one.columns]
-    groups = grouped(whole)
+    groups, said = grouped(whole), remarks(whole)
     rows, goal = summary(groups, args.metric, args.score)
     pictures = args.out.parent / f"{args.out.stem}-figures"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -108,15 +110,24 @@ def main(args: argparse.Namespace) -> None:
             sections.append((title, figures))
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
     page = environment.get_template("compare.html").render(
-        rows=rows, shown=SHOWN, metric=args.metric, goal=goal, sections=sections, runs=runs, clips=clips(groups)
+        rows=rows,
+        shown=SHOWN,
+        metric=args.metric,
+        goal=goal,
+        sections=sections,
+        runs=runs,
+        clips=clips(groups),
+        remarks=said,
     )
     with atomic_write(args.out) as out:
         out.write(page)
     broken = [one for one in runs if one.problem]
     print(
-        f"{args.out}: {len(whole)} runs of {len(groups)} variants"
+        f"{args.out}: {len(whole)} runs of {len({one.variant for one in whole})} variants"
         + (f", {len(broken)} with a problem" if broken else "")
     )
+    for line in said:
+        print(f"  {line}")
     for one in broken:
         print(f"  {one.folder}: {one.problem}", file=sys.stderr)
 

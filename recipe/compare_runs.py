@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 
 from data_prep.stages import read_stamp
+from recipe.reward_names import variant_of_settings
+from recipe.stage_settings import IN_VARIANT, counting
 
 SMOOTHED = 5  # log entries of the running mean that `steps to` looks at
 LARGEST = 256 * 2**20  # bytes of a log that is read
-
+UNKNOWN = "unknown"  # variant and seed of a run without a stamp that can be read
+DEFAULT_SEED = 42  # TrainingArguments'; a stamp leaves defaults out
+INPUT = "input "  # before an input's name, among the settings
+# Settings that are in the variant's name, or the seed.
+IN_NAME = IN_VARIANT | {"variant", "seed"}
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -24,10 +30,12 @@ class Run:
     """One run.
 
     Attributes:
+        variant: name of the reward variant, from the settings in the run's stamp.
         columns: metric -> (steps, values), oldest first: arrays, as fifty long logs of dicts would fill the memory.
         entries: log entries that were read.
         problem: what is wrong with it, "" if nothing is.
         completions: files of logged completions.
+        told: settings that count, but variant and seed, and inputs: what runs of one curve have in common.
     """
 
     folder: Path
@@ -37,14 +45,17 @@ class Run:
     entries: int
     problem: str = ""
     completions: list[Path] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 def read_run(folder: Path) -> Run:
     """A run's log and what it was; a problem is noted and never raised."""
     stamp = read_stamp(folder) or {}
     settings = stamp.get("settings")
-    settings = settings if isinstance(settings, dict) else {}
-    variant, seed = str(settings.get("reward", "unknown")), str(settings.get("seed", "?"))
+    variant, seed, told = UNKNOWN, UNKNOWN, {}
+    if isinstance(settings, dict):
+        variant, seed = variant_of_settings(settings), str(settings.get("seed", DEFAULT_SEED))
+        told = common(stamp, settings)
     problems = [] if stamp else ["its stamp.json cannot be read"]
     if stamp and not stamp.get("complete"):
         problems.append("it has not ended")
@@ -63,7 +74,24 @@ def read_run(folder: Path) -> Run:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             problems.append(f"{log.name} cannot be read ({type(error).__name__})")
     completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
-    return Run(folder, variant, seed, columns, entries, "; ".join(problems), completions)
+    return Run(folder, variant, seed, columns, entries, "; ".join(problems), completions, told)
+
+
+def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run has in common with the other seeds of its curve: settings that count, and inputs.
+
+    A stamp of version 1 held all settings, those that change nothing too, and its inputs only by name.
+    """
+    inputs = stamp.get("inputs")
+    if isinstance(inputs, dict):
+        told = settings | {f"{INPUT}{name}": str(digest)[:12] for name, digest in inputs.items()}
+    else:
+        try:
+            told = counting(settings, grpo=True)
+        except (TypeError, ValueError):  # whatever wrote it, this recipe did not
+            told = dict(settings)
+        told |= {f"{INPUT}{name}": settings[name] for name in ("model_name_or_path",) if name in settings}
+    return {name: value for name, value in told.items() if name not in IN_NAME}
 
 
 def columns_of(history: list[dict[str, Any]]) -> dict[str, Curve]:
@@ -88,14 +116,6 @@ def newest_log(folder: Path) -> Path | None:
 def is_number(value: Any) -> bool:
     """Whether a logged value can be drawn."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def grouped(runs: list[Run]) -> dict[str, list[Run]]:
-    """Variant -> its runs, in the order of their first one."""
-    groups: dict[str, list[Run]] = {}
-    for one in runs:
-        groups.setdefault(one.variant, []).append(one)
-    return groups
 
 
 def last(one: Run, metric: str) -> float | None:

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError
 from recipe.cli import run
 from recipe.compare import folders_of
 from recipe.compare_runs import read_run

@@ -33,7 +33,7 @@ from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
-REWARD_COLUMNS = ("track", "span", "seconds", "box_scale")
+REWARD_COLUMNS = ("track", "tracks", "span", "intervals", "seconds", "duration", "box_scale")
 
 
 @dataclass
@@ -101,10 +101,14 @@ class RowBuilder:
         if self.completions:
             text = completion_text(record, self.family, scale, self.control_tokens)
             row["completion"] = [{"role": "assistant", "content": text}]
+        span = record.get("span")
         row |= {
             "track": record.get("track"),
-            "span": record.get("span"),
+            "tracks": record.get("tracks"),
+            "span": span,
+            "intervals": [[span[0], span[1] + 1]] if span else None,  # as times: the last second ends with the next
             "seconds": record["seconds"],
+            "duration": float(record["seconds"]),
             "box_scale": list(scale),
         }
         return row

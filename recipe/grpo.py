@@ -18,15 +18,28 @@ from recipe.dataset import RowBuilder, load_mixture
 from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.lora import peft_config, save_whole
-from recipe.rewards import Reward, weighted_rewards
+from recipe.rewards import Variant, variant_of
 from recipe.starting import begin
 from recipe.trainers import GroundingGRPOTrainer
 from recipe.wandb_run import begin_run, end_run, keep_training
 
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+    """Return the settings of --config YAML files and the command line (which wins).
+
+    `$VARIANT` and `$SEED` in `output_dir` become the name of the reward variant and the seed, so that every variant
+    and seed has a folder of its own.
+
+    Raises:
+        ValueError: A key is unknown, or rewards and weights do not fit each other.
+    """
+    script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(
+        args
+    )
+    variant = variant_of(script_args, training_args)
+    for word, value in (("$VARIANT", variant.name), ("$SEED", str(training_args.seed))):
+        training_args.output_dir = training_args.output_dir.replace(word, value)
+    return script_args, training_args, model_args
 
 
 def check_enough(records: int, training_args: GRPOConfig) -> None:
@@ -39,20 +52,14 @@ def check_enough(records: int, training_args: GRPOConfig) -> None:
         raise StageError(finding.text)
 
 
-def chosen_rewards(script_args: GRPOArguments, training_args: GRPOConfig) -> tuple[list[Reward], list[float]]:
-    """The reward functions and weights of the settings.
+def chosen_variant(script_args: GRPOArguments, training_args: GRPOConfig) -> Variant:
+    """Return the reward functions and weights of the settings, under their name.
 
     Raises:
         StageError: They do not fit each other.
     """
     try:
-        return weighted_rewards(
-            script_args.reward,
-            training_args.reward_weights,
-            format_weight=script_args.format_weight,
-            length_weight=script_args.length_weight,
-            max_completion_length=training_args.max_completion_length,
-        )
+        return variant_of(script_args, training_args)
     except ValueError as error:
         raise StageError(str(error)) from None
 
@@ -75,13 +82,13 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     """Run the stage; does nothing if its folder holds the same stage already."""
     # Data
     check_whole_rollouts(training_args)
-    rewards, weights = chosen_rewards(script_args, training_args)
-    start = begin("grpo", script_args, training_args, model_args)
+    variant = chosen_variant(script_args, training_args)
+    code = {"reward code": variant.code_digest}
+    start = begin("grpo", script_args, training_args, model_args, extra=lambda: code)
     if start is None:
         return
     stage = start.stage
-    variant = script_args.reward, rewards, weights
-    begin_run(stage.folder, training_args, tracks=script_args.tracks, rewards=variant)
+    begin_run(stage.folder, training_args, tracks=script_args.tracks, variant=variant)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
@@ -89,10 +96,10 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     check_enough(len(train_dataset), training_args)
 
     # Trainer
-    training_args.reward_weights = weights
+    training_args.reward_weights = list(variant.weights)
     trainer = GroundingGRPOTrainer(
         model=model,
-        reward_funcs=rewards,
+        reward_funcs=list(variant.functions),
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,

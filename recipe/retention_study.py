@@ -21,7 +21,7 @@ from recipe.before_after import DECODING
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.retention import TOPICS, accuracy, answer, questions_of, right
-from recipe.study_lift import StudyArguments, grpo_data, run_stage
+from recipe.study_lift import StudyArguments, grpo_data, run_stage, variant_of_words
 
 REWARD = "tiou_mviou"
 PLAIN, MIXED = "grounding alone", "with questions"
@@ -54,15 +54,17 @@ def train(args: RetentionArguments) -> dict[str, dict[str, list[Path]]]:
     words += ["--video_root", args.video_root, "--validation_tracks", "", *args.sft_words]
     run_stage("sft", args, mixed, 0, *words)
 
+    variant = variant_of_words(args, "--reward", REWARD, *args.grpo_words).name
+
     def rl(seed: int) -> Path:
-        folder = out / f"grpo-{REWARD}-questions-s{seed}"
+        folder = out / f"grpo-{variant}-questions-s{seed}"
         words = ["--reward", REWARD, "--model_name_or_path", str(mixed), *grpo_data(args), *args.grpo_words]
         run_stage("grpo", args, folder, seed, *words)
         return folder
 
     with ThreadPoolExecutor(args.jobs) as pool:
         trained = list(pool.map(rl, args.seeds))
-    plain = [out / f"grpo-{REWARD}-s{seed}" for seed in args.seeds]
+    plain = [out / f"grpo-{variant}-s{seed}" for seed in args.seeds]
     return {PLAIN: {"sft": [run_folder / "sft"], "rl": plain}, MIXED: {"sft": [mixed], "rl": trained}}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,8 +23,7 @@ from recipe.before_after import DECODING, evaluate_both, short
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments
 from recipe.figures import COLOURS, GREY, read_history, series
-from recipe.rewards import reward_functions
-from recipe.study_lift import StudyArguments, grpo_data, run_stage
+from recipe.study_lift import StudyArguments, grpo_data, run_stage, variant_of_words
 
 LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
 SMOOTHED = 5  # log entries
@@ -34,16 +34,34 @@ SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
 class RewardStudyArguments(StudyArguments):
     """StudyArguments (its controls are not used here), the variants, and words for every GRPO run."""
 
-    rewards: list[str] = field(default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"])
+    rewards: list[str] = field(
+        default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"],
+        metadata={"help": 'what each arm has after --reward: "viou", or "tiou_mviou --reward_weights 1 0.5"'},
+    )
     study_out: str | None = field(default=None, metadata={"help": "folder of trainings and results; default: run"})
     grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.rewards:
-            reward_functions(name)  # an unknown name fails before anything is trained
+        arms(self)  # what is wrong with one is said before anything is trained
         if len(set(self.seeds)) < 2:
             raise ValueError(f"--seeds {self.seeds}: expected at least 2, or there is no spread to see")
+
+
+def arms(args: RewardStudyArguments) -> dict[str, list[str]]:
+    """Return the name of each variant of the study -> the words of `--reward` that make it.
+
+    Raises:
+        ValueError: Words that make no variant, or two arms of one variant.
+    """
+    found: dict[str, list[str]] = {}
+    for reward in args.rewards:
+        words = ["--reward", *shlex.split(reward)]
+        name = variant_of_words(args, *words, *args.grpo_words).name
+        if name in found:
+            raise ValueError(f"--rewards {' '.join(args.rewards)}: two arms are the variant {name}; name it once")
+        found[name] = words
+    return found
 
 
 def running_mean(values: Sequence[float], window: int = SMOOTHED) -> list[float]:
@@ -144,26 +162,28 @@ def main(args: RewardStudyArguments) -> None:
     """Train, evaluate, write, print."""
     folder = Path(args.run)
     out_folder = Path(args.study_out or args.run)
-    arms = [(name, seed) for name in args.rewards for seed in args.seeds]
+    variants = arms(args)
+    runs = [(name, seed) for name in variants for seed in args.seeds]
     model = ["--model_name_or_path", str(folder / "sft")]
 
-    def train(arm: tuple[str, int]) -> Path:
-        out = out_folder / f"grpo-{arm[0]}-s{arm[1]}"
-        run_stage("grpo", args, out, arm[1], "--reward", arm[0], *model, *grpo_data(args), *args.grpo_words)
+    def train(one: tuple[str, int]) -> Path:
+        name, seed = one
+        out = out_folder / f"grpo-{name}-s{seed}"
+        run_stage("grpo", args, out, seed, *variants[name], *model, *grpo_data(args), *args.grpo_words)
         return out
 
     with ThreadPoolExecutor(args.jobs) as pool:
-        checkpoints = dict(zip(arms, pool.map(train, arms), strict=True))
+        checkpoints = dict(zip(runs, pool.map(train, runs), strict=True))
     evaluation = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
     curves = {
-        metric: {name: curve([checkpoints[name, seed] for seed in args.seeds], logged) for name in args.rewards}
+        metric: {name: curve([checkpoints[name, seed] for seed in args.seeds], logged) for name in variants}
         for metric, logged in LOGGED.items()
     }
     summary: dict[str, Any] = {
         "sft": short(evaluate_both(evaluation, folder / "sft")),
         "rewards": {
             name: {str(seed): short(evaluate_both(evaluation, checkpoints[name, seed])) for seed in args.seeds}
-            for name in args.rewards
+            for name in variants
         },
         "steps_to": {metric: steps_to(lines) for metric, lines in curves.items()},
         "curves": curves,

@@ -2,7 +2,8 @@
 
 Every field of SFTConfig, GRPOConfig, ModelConfig and of this recipe's own arguments is in one of the sets below, so
 that a field which an upgrade of TRL brings fails a test and never a user's run. A stage's stamp states the fields of
-`COUNTS` and `LENGTHS` whose values differ from the class's defaults, and what `derived` makes of those of `SPLIT`.
+`COUNTS` and `LENGTHS` whose values differ from the class's defaults, what `derived` makes of those of `SPLIT`, and the
+variant that those of `IN_VARIANT` make.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ from trl import GRPOConfig, ModelConfig, SFTConfig
 from data_prep.stamps import plain
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.cli import whatever_the_machine
+from recipe.reward_names import variant_of_settings
+from recipe.rewards import variant_of
 
 # How long is trained: more of it is a longer run of the same kind, which goes on from the last checkpoint.
 LENGTHS = {"max_steps", "num_train_epochs"}
 
 # How a batch is divided among processes and passes; what counts is the batch of all of them (see `derived`).
 SPLIT = {"generation_batch_size", "gradient_accumulation_steps", "per_device_train_batch_size", "steps_per_generation"}
+
+# What counts of them is the name of the variant that they make, however it is spelled (`recipe.reward_names`).
+IN_VARIANT = {"dynamic_sampling", "format_weight", "length_weight", "reward", "reward_weights"}
 
 # Known by content and not by name: see `recipe.starting.inputs_of`.
 BY_CONTENT = {"frames", "model_name_or_path", "prompts", "tracks", "video_root"}
@@ -65,8 +71,7 @@ HARMLESS = {
 
 COUNTS = {
     # this recipe's
-    "dynamic_sampling", "format_weight", "frame_budget", "frame_rate", "length_weight", "max_frame_pixels",
-    "max_records", "reward", "vision_learning_rate",
+    "frame_budget", "frame_rate", "max_frame_pixels", "max_records", "vision_learning_rate",
     # the model and its adapter
     "bnb_4bit_quant_storage", "bnb_4bit_quant_type", "dtype", "load_in_4bit", "load_in_8bit", "lora_alpha",
     "lora_dropout", "lora_modules_to_save", "lora_r", "lora_target_modules", "lora_target_parameters",
@@ -89,7 +94,7 @@ COUNTS = {
     "epsilon_high", "generation_kwargs", "importance_sampling_level", "mask_truncated_completions",
     "max_completion_length", "max_tool_calling_iterations", "min_p", "multi_objective_aggregation",
     "num_generations", "num_iterations", "off_policy_mask_threshold", "ref_model_mixup_alpha", "ref_model_sync_steps",
-    "repetition_penalty", "reward_weights", "sapo_temperature_neg", "sapo_temperature_pos", "scale_rewards",
+    "repetition_penalty", "sapo_temperature_neg", "sapo_temperature_pos", "scale_rewards",
     "sync_ref_model", "temperature", "top_entropy_quantile", "top_k", "top_p",
     "transformers_continuous_batching_config", "use_adaptive_entropy", "use_bias_correction_kl",
     "use_transformers_continuous_batching", "use_transformers_paged", "use_vllm", "vespo_k_neg", "vespo_k_pos",
@@ -105,8 +110,11 @@ Arguments = tuple[StageArguments, SFTConfig | GRPOConfig, ModelConfig]
 
 
 def flat(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> dict[str, Any]:
-    """Return all settings of a stage by name, as JSON gives them back."""
-    return plain(vars(script_args) | vars(model_args) | training_args.to_dict())
+    """Return all settings of a stage by name, as JSON gives them back, and GRPO's variant of the rewards."""
+    settings = vars(script_args) | vars(model_args) | training_args.to_dict()
+    if isinstance(script_args, GRPOArguments):
+        settings["variant"] = variant_of(script_args, training_args).name
+    return plain(settings)
 
 
 @cache
@@ -117,7 +125,7 @@ def _defaults(grpo: bool) -> dict[str, Any]:
 
 
 def counting(settings: Mapping[str, Any], *, grpo: bool, processes: int = 1) -> dict[str, Any]:
-    """Return the settings that change the result and differ from their defaults, and the sizes of whole batches.
+    """Return the settings that change the result and differ from their defaults, the variant and the batch's sizes.
 
     Args:
         settings: all of them, as `flat` gives them or as a stamp of version 1 kept them.
@@ -130,6 +138,8 @@ def counting(settings: Mapping[str, Any], *, grpo: bool, processes: int = 1) -> 
         for name in sorted(COUNTS | LENGTHS)
         if name in settings and settings[name] != defaults.get(name)
     }
+    if grpo:
+        kept["variant"] = variant_of_settings(settings)
     return kept | derived(settings, grpo=grpo, processes=processes)
 
 
@@ -152,7 +162,9 @@ def beside(settings: Mapping[str, Any], *, grpo: bool, processes: int) -> dict[s
     """Return the settings that do not change the result and differ from their defaults, without secrets."""
     defaults = _defaults(grpo)
     names = (
-        (HARMLESS | SPLIT | BY_CONTENT) - SECRETS - {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
+        (HARMLESS | SPLIT | BY_CONTENT | IN_VARIANT)
+        - SECRETS
+        - {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
     )
     kept = {
         name: settings[name] for name in sorted(names) if name in settings and settings[name] != defaults.get(name)

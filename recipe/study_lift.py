@@ -9,19 +9,25 @@ For each seed, from one SFT checkpoint: GRPO with the recipe's settings; GRPO wi
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import yaml
+
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError, read_stamp
+from data_prep.stages import read_stamp
 from recipe.before_after import DECODING, SUMMARY_METRICS, evaluate_both, gains, mean_logged, short
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments
+from recipe.reward_names import DEFAULT
+from recipe.rewards import Variant, make_variant
 
 
 @dataclass
@@ -49,7 +55,7 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
     Raises:
         StageError: The stage failed; the message names its log.
     """
-    log = out.with_suffix(".log")
+    log = out.with_name(f"{out.name}.log")  # a weight in a variant's name has a dot: that is no suffix
     log.parent.mkdir(parents=True, exist_ok=True)
     start = [sys.executable]
     if args.launch:
@@ -63,6 +69,33 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
         raise StageError(f"{' '.join(command)} ended with {code}; its output is in {log}")
     print(f"{out}: trained", flush=True)
     return dict(stamp["results"])
+
+
+class _Words(argparse.ArgumentParser):
+    """Whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def variant_of_words(args: StudyArguments, *words: str) -> Variant:
+    """Return the reward variant of a GRPO run with these command-line words on top of the study's `grpo.yaml`.
+
+    Raises:
+        ValueError: They make no variant.
+        FileNotFoundError: There is no such YAML file.
+    """
+    parser = _Words(add_help=False, allow_abbrev=False)
+    parser.add_argument("--reward", nargs="+", default=[DEFAULT])
+    parser.add_argument("--reward_weights", nargs="+", type=float)
+    parser.add_argument("--format_weight", type=float, default=0.0)
+    parser.add_argument("--length_weight", type=float, default=0.0)
+    parser.add_argument("--dynamic_sampling", type=int, default=0)
+    known = {action.dest for action in parser._actions}
+    stated = yaml.safe_load((Path(args.configs) / "grpo.yaml").read_text(encoding="utf-8")) or {}
+    parser.set_defaults(**{name: value for name, value in stated.items() if name in known})
+    given = vars(parser.parse_known_args(words)[0])
+    return make_variant(given.pop("reward"), given.pop("reward_weights"), **given)
 
 
 def grpo_data(args: StudyArguments) -> list[str]:
@@ -79,7 +112,7 @@ def arms_of_seed(args: StudyArguments, seed: int) -> dict[str, Path]:
     run = Path(args.run)
     model = ["--model_name_or_path", str(run / "sft")]
     arms = {
-        "rl": run / f"grpo-tiou_mviou-s{seed}",
+        "rl": run / f"grpo-{variant_of_words(args).name}-s{seed}",
         args.other_name: run / "study" / f"grpo-{args.other_name}-s{seed}",
         "sft_continued": run / "study" / f"sft-continued-s{seed}",
     }

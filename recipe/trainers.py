@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.optim import Optimizer
 from trl import SFTTrainer
 
@@ -12,6 +14,10 @@ from recipe.dynamic_sampling import DynamicSampling
 from recipe.families import is_vision
 from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
+from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
+from stvg_rewards.rewards import log_scores, score_completions
+
+LOG_SCORES = (tiou_reward, mviou_reward, viou_reward, format_reward)
 
 
 class TwoRates:
@@ -52,6 +58,24 @@ class GroundingSFTTrainer(WholeCheckpoints, TwoRates, SFTTrainer):
         self.model_accepts_loss_kwargs = True
 
 
+class ScoresLogged:
+    """Mixin for GRPOTrainer: scores and signs of reward hacking are logged whatever is rewarded.
+
+    The paper's rewards and `format_reward` log them; others, a user's own among them, do not, and a run without them
+    could be compared with none. Overrides `_calculate_rewards`.
+    """
+
+    def _calculate_rewards(
+        self, inputs: list[dict[str, Any]], prompts: Any, completions: Sequence[Any], *rest: Any
+    ) -> torch.Tensor:
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, *rest)  # type: ignore[misc]
+        trainer: Any = self
+        if not any(function in LOG_SCORES for function in trainer.reward_funcs):
+            track, *others = ([row.get(name) for row in inputs] for name in ("track", "span", "seconds", "box_scale"))
+            log_scores("scores", score_completions(completions, track, *others), trainer._log_metric, None)
+        return rewards
+
+
 class TextPrompts:
     """Mixin for GRPOTrainer: `log_completions` logs prompts as text, with <image> where a frame stood.
 
@@ -77,5 +101,7 @@ def joined(content: str | list[dict[str, Any]]) -> str:
     return "".join(str(part["text"]) if part.get("type") == "text" else f"<{part.get('type')}>" for part in content)
 
 
-class GroundingGRPOTrainer(WholeCheckpoints, TextPrompts, PhaseTimes, TwoRates, DynamicSampling, ImageGRPOTrainer):
-    """GRPOTrainer with two rates, `dynamic_sampling`, times by phase, prompts as text in logs, and vLLM that sees."""
+class GroundingGRPOTrainer(
+    WholeCheckpoints, TextPrompts, PhaseTimes, ScoresLogged, TwoRates, DynamicSampling, ImageGRPOTrainer
+):
+    """GRPOTrainer with two rates, `dynamic_sampling`, times by phase, scores in logs, and vLLM that sees."""

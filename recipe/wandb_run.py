@@ -20,12 +20,14 @@ from transformers.integrations import WandbCallback
 
 from data_prep.files import atomic_write
 from data_prep.stages import file_digest
+from recipe.reward_names import shortened
+from recipe.rewards import Variant
 
 FILE = "wandb_run_id"
 PROJECT = "stvg"
 INIT_TIMEOUT, FINISH_TIMEOUT = 60, 120  # seconds; WANDB_INIT_TIMEOUT and WANDB_FINISH_TIMEOUT win
 
-Rewards = tuple[str, Sequence[Any], Sequence[float]]  # variant, its functions, their weights
+LONGEST_TAG, LONGEST_GROUP = 64, 128  # characters; W&B refuses the run of longer ones
 
 
 def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
@@ -55,7 +57,7 @@ def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
     return run_id
 
 
-def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], rewards: Rewards | None = None) -> None:
+def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], variant: Variant | None = None) -> None:
     """Begin or go on with the stage's W&B run, or do nothing where it does not log to W&B; call before the trainer.
 
     Trainer takes a run that it finds. Nothing here ends or holds up training: without a key and a WANDB_MODE the run
@@ -65,7 +67,7 @@ def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], reward
     Args:
         training_args: the trainer's; `report_to`, `run_name` and `seed` are read.
         tracks: the stage's track files.
-        rewards: GRPO's variant, and its functions with their weights.
+        variant: GRPO's rewards.
     """
     run_id = keep_run(folder, training_args.report_to)
     if run_id is None:
@@ -78,13 +80,13 @@ def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], reward
     if wandb.run is not None and wandb.run.id != run_id:
         end_run()  # another stage's, in the same process
     recipe = folder.resolve().parent.name
-    config = describe(recipe, tracks, rewards) | {"seed": training_args.seed}
-    kind = rewards[0] if rewards else folder.name
+    config = describe(recipe, tracks, variant) | {"seed": training_args.seed}
+    kind = variant.label if variant else folder.name
     own: dict[str, Any] = {
         "WANDB_NAME": ("name", training_args.run_name or f"{recipe}/{folder.name}"),
-        "WANDB_RUN_GROUP": ("group", f"{recipe}/{kind}"),
+        "WANDB_RUN_GROUP": ("group", shortened(f"{recipe}/{kind}", LONGEST_GROUP)),
         "WANDB_PROJECT": ("project", PROJECT),
-        "WANDB_TAGS": ("tags", [recipe, kind, f"seed-{training_args.seed}"]),
+        "WANDB_TAGS": ("tags", [shortened(tag, LONGEST_TAG) for tag in (recipe, kind, f"seed-{training_args.seed}")]),
     }
     options = {key: value for name, (key, value) in own.items() if name not in os.environ}
     # All of it as arguments: W&B reads its environment once a process.
@@ -153,15 +155,15 @@ def has_key() -> bool:
     return False
 
 
-def describe(recipe: str, tracks: Sequence[str], rewards: Rewards | None) -> dict[str, Any]:
-    """What a run's config says beside the trainer's settings: the keys that runs are grouped and told apart by."""
+def describe(recipe: str, tracks: Sequence[str], variant: Variant | None) -> dict[str, Any]:
+    """Return what a run's config says beside the trainer's settings: what runs are grouped and told apart by."""
     told: dict[str, Any] = {"recipe": recipe, "git_commit": git_commit(), "data_hash": data_hash(tracks)}
-    if rewards:
-        variant, functions, weights = rewards
-        told["variant"] = variant
+    if variant:
+        told["variant"] = variant.label
+        told["reward_code"] = variant.code_digest[:12]
         told["reward_definition"] = [
             {"function": function.__name__, "weight": weight, "text": inspect.getdoc(function) or ""}
-            for function, weight in zip(functions, weights, strict=True)
+            for function, weight in zip(variant.functions, variant.weights, strict=True)
         ]
     return told
 

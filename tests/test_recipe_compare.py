@@ -9,7 +9,8 @@ from data_prep.stages import StageError
 from recipe import compare
 from recipe.cli import run
 from recipe.compare_clips import LARGEST, clips
-from recipe.compare_runs import grouped, last, mean_curve, read_run, steps_to
+from recipe.compare_groups import grouped
+from recipe.compare_runs import last, mean_curve, read_run, steps_to
 
 
 def make(folder, reward="viou", seed=0, values=(0.1, 0.2, 0.3), complete=True, **others):

@@ -93,7 +93,7 @@ def test_grpo_is_the_papers(recipe):
     assert training.scale_rewards == "group"
     assert training.loss_type == "grpo"
     assert training.importance_sampling_level == "token"
-    assert script.reward == "tiou_mviou"
+    assert script.reward == ["tiou_mviou"]
 
 
 def test_an_unknown_reward_is_named():
@@ -145,13 +145,16 @@ def test_the_lora_overlay_changes_what_it_states(recipe, stage):
 def test_reward_weights_and_extras():
     words = ["--config", "recipe/configs/glm-4.1v-9b/grpo.yaml", "--reward_weights", "1.0", "0.5"]
     script, training, _ = grpo.parse([*words, "--format_weight", "0.1", "--length_weight", "0.2"])
-    functions, weights = grpo.chosen_rewards(script, training)
-    assert weights == [1.0, 0.5, 0.1, 0.2]
-    names = [function.__name__ for function in functions]
+    variant = grpo.chosen_variant(script, training)
+    assert variant.weights == (1.0, 0.5, 0.1, 0.2)
+    assert variant.name == "tiou_mviou-1-0.5+format-0.1+length-0.2"
+    names = [function.__name__ for function in variant.functions]
     assert names == ["tiou_reward", "mviou_reward", "format_reward", "soft_overlong_punishment_reward"]
     # 2048 tokens at most: no punishment up to 4/5 of them (1639), then down to -1
     lengths = [[0] * tokens for tokens in (100, 1639, 2048)]
-    assert functions[-1](completion_ids=lengths) == [0.0, 0.0, -1.0]
-    script, training, _ = grpo.parse([*words, "--reward", "viou"])
+    assert variant.functions[-1](completion_ids=lengths) == [0.0, 0.0, -1.0]
+    with pytest.raises(ValueError, match="reward viou has 1 functions"):
+        grpo.parse([*words, "--reward", "viou"])
+    script.reward = ["viou"]
     with pytest.raises(StageError, match="reward viou has 1 functions"):
-        grpo.chosen_rewards(script, training)
+        grpo.chosen_variant(script, training)

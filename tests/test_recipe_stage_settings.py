@@ -9,9 +9,21 @@ from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo, supervised
 from recipe.arguments import GRPOArguments, StageArguments
-from recipe.stage_settings import BY_CONTENT, COUNTS, HARMLESS, LENGTHS, SECRETS, SPLIT, beside, counting, flat
+from recipe.stage_settings import (
+    BY_CONTENT,
+    COUNTS,
+    HARMLESS,
+    IN_VARIANT,
+    LENGTHS,
+    SECRETS,
+    SPLIT,
+    beside,
+    counting,
+    flat,
+)
 
 SETS = {"COUNTS": COUNTS, "HARMLESS": HARMLESS, "LENGTHS": LENGTHS, "SPLIT": SPLIT, "BY_CONTENT": BY_CONTENT}
+SETS["IN_VARIANT"] = IN_VARIANT
 SFT = ["--config", "recipe/configs/tiny/sft.yaml"]
 GRPO = ["--config", "recipe/configs/tiny/grpo.yaml"]
 
@@ -119,3 +131,29 @@ def test_settings_of_a_version_1_stamp_count_alike():
     assert counting(dict(settings), grpo=False) == counted()
     del settings["adam_beta1"], settings["router_aux_loss_coef"]  # fields that an older release did not have
     assert counting(settings, grpo=False) == counted()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("--reward_weights 1 1", "tiou_mviou"),
+        ("--reward stvg_rewards.mviou_reward stvg_rewards.tiou_reward", "tiou_mviou"),
+        ("--reward_weights 1 0.5", "tiou_mviou-1-0.5"),
+        ("--format_weight 0.1 --dynamic_sampling 2", "tiou_mviou+format-0.1+dynamic-2"),
+        ("--reward stvg_rewards.scaled_tiou_reward", "scaled_tiou"),
+    ],
+)
+def test_rewards_count_by_the_variant_that_they_make(words, name):
+    before, after = counted(stage="grpo"), counted(words.split(), stage="grpo")
+    assert after == before | {"variant": name}
+    kept = beside(flat(*grpo.parse([*GRPO, *words.split()])), grpo=True, processes=1)
+    assert IN_VARIANT & kept.keys(), "as they were written, for people"
+
+
+def test_the_variant_of_a_version_1_stamp():
+    settings = flat(*grpo.parse(GRPO))
+    del settings["variant"]
+    settings["reward"] = "tiou_mviou"  # it was one word
+    assert counting(settings, grpo=True) == counted(stage="grpo")
+    settings["reward_weights"] = [1.0, 0.5]
+    assert counting(settings, grpo=True)["variant"] == "tiou_mviou-1-0.5"

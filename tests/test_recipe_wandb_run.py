@@ -10,7 +10,7 @@ import pytest
 from wandb_server import Server
 
 from recipe import grpo
-from recipe.rewards import weighted_rewards
+from recipe.rewards import make_variant
 from recipe.wandb_run import FILE, begin_run, data_hash, describe, end_run, git_commit, has_key, keep_run, quiet
 
 
@@ -98,13 +98,14 @@ def test_groups_and_config(tmp_path, begun, environment, grpo_run):
     folder.mkdir(parents=True)
     (tmp_path / "a.jsonl").write_text("{}")
     environment.setenv("WANDB_MODE", "offline")
-    rewards, weights = weighted_rewards("tiou_viou", [1.0, 2.0], format_weight=0.1)
-    begin_run(folder, arguments(), tracks=[str(tmp_path / "a.jsonl")], rewards=("tiou_viou", rewards, weights))
+    variant = make_variant("tiou_viou", [1.0, 2.0], format_weight=0.1)
+    begin_run(folder, arguments(), tracks=[str(tmp_path / "a.jsonl")], variant=variant)
     (told,) = begun.kwargs
-    assert (told["name"], told["group"]) == ("tiny/grpo-tiou_viou-s3", "tiny/tiou_viou")
-    assert told["tags"] == ["tiny", "tiou_viou", "seed-3"]
+    assert (told["name"], told["group"]) == ("tiny/grpo-tiou_viou-s3", "tiny/tiou_viou-1-2+format-0.1")
+    assert told["tags"] == ["tiny", "tiou_viou-1-2+format-0.1", "seed-3"]
     config = told["config"]
-    assert (config["recipe"], config["variant"], config["seed"]) == ("tiny", "tiou_viou", 3)
+    assert (config["recipe"], config["variant"], config["seed"]) == ("tiny", "tiou_viou-1-2+format-0.1", 3)
+    assert config["reward_code"] == variant.code_digest[:12]
     assert config["git_commit"] == git_commit()
     assert config["data_hash"] == hashlib.sha256(hashlib.sha256(b"{}").hexdigest().encode()).hexdigest()
     definition = [(part["function"], part["weight"]) for part in config["reward_definition"]]
