@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
+from data_prep.stamps import STAMP, read_stamp
 from recipe.cli import run
 from recipe.compare_clips import clips
 from recipe.compare_figures import panel
@@ -29,6 +30,7 @@ from recipe.compare_runs import Run, last, read_run, steps_to
 from recipe.sections import SECTIONS
 
 TEMPLATES = Path(__file__).parent / "templates"
+ASIDE = re.compile(r"\.old-[0-9]+$")
 SHOWN = ("vIoU", "tIoU", "mvIoU", "held_out/m_vIoU", "held_out/m_tIoU", "span_ratio", "one_second_rate")
 
 
@@ -52,7 +54,9 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 
 def folders_of(paths: list[Path]) -> list[Path]:
-    """The runs themselves, and those in folders that are none; each once, in order.
+    """Return the runs themselves, and those in folders that are none; each once, in order.
+
+    Runs that `--overwrite_output_dir` moved aside (`NAME.old-1`) are found where they are named, not in their folder.
 
     Raises:
         StageError: a folder that does not exist, or one without any run in it.
@@ -61,7 +65,9 @@ def folders_of(paths: list[Path]) -> list[Path]:
     for path in paths:
         if not path.is_dir():
             raise StageError(f"{path}: no such folder")
-        inside = [path] if is_run(path) else sorted(child for child in path.iterdir() if is_run(child))
+        inside = [path]
+        if not is_run(path):
+            inside = sorted(child for child in path.iterdir() if is_run(child) and not ASIDE.search(child.name))
         if not inside:
             raise StageError(f"{path}: neither a run nor a folder with runs (a run has a stamp.json)")
         found += [folder for folder in inside if folder not in found]
@@ -69,8 +75,10 @@ def folders_of(paths: list[Path]) -> list[Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is one of a GRPO run, whole or not."""
-    return folder.is_dir() and (folder / "stamp.json").is_file() and folder.name.startswith("grpo")
+    """Return whether a folder is one of a GRPO run, whole or not, whatever it is called."""
+    if not (folder / STAMP).is_file():
+        return False
+    return (read_stamp(folder) or {}).get("stage", folder.name.partition("-")[0]) == "grpo"
 
 
 def summary(

@@ -9,13 +9,18 @@ from data_prep.stages import StageError
 from recipe import compare
 from recipe.cli import run
 from recipe.compare_clips import LARGEST, clips
-from recipe.compare_groups import grouped
+from recipe.compare_groups import grouped, remarks
 from recipe.compare_runs import last, mean_curve, read_run, steps_to
 
 
-def make(folder, reward="viou", seed=0, values=(0.1, 0.2, 0.3), complete=True, **others):
+def make(folder, reward="viou", seed=0, values=(0.1, 0.2, 0.3), complete=True, settings=None, inputs=None, **others):
+    """A run's folder; with `inputs` its stamp is of version 2, else of version 1."""
     folder.mkdir(parents=True)
-    stamp = {"stage": "grpo", "complete": complete, "fingerprint": "0", "settings": {"reward": reward, "seed": seed}}
+    named = {"reward": reward} if inputs is None else {"variant": reward}
+    stamp = {"stage": "grpo", "complete": complete, "fingerprint": "0"}
+    stamp["settings"] = named | {"seed": seed} | (settings or {})
+    if inputs is not None:
+        stamp |= {"version": 2, "inputs": inputs}
     (folder / "stamp.json").write_text(json.dumps(stamp))
     log = [{"step": 5 * (k + 1), "vIoU": value, "loss": 0.0} | others for k, value in enumerate(values)]
     (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
@@ -139,6 +144,115 @@ def test_no_run_can_be_read(tmp_path):
     assert ends(bad, "--out", tmp_path / "c.html") == 0
     with pytest.raises(StageError, match="no run is named"):
         compare.parse([])
+
+
+def test_runs_are_found_by_their_stamp_and_not_by_their_name(tmp_path):
+    make(tmp_path / "r" / "mine")
+    make(tmp_path / "r" / "grpo-b")
+    make(tmp_path / "r" / "grpo-b.old-1")
+    (make(tmp_path / "r" / "grpo-broken") / "stamp.json").write_text("{")
+    sft = make(tmp_path / "r" / "grpo-like")
+    (sft / "stamp.json").write_text(json.dumps({"stage": "sft", "complete": True, "fingerprint": "0"}))
+    found = compare.folders_of([tmp_path / "r"])
+    assert [path.name for path in found] == ["grpo-b", "grpo-broken", "mine"]
+    assert compare.folders_of([tmp_path / "r" / "grpo-b.old-1"]), "where it is named"
+
+
+# --- which runs are seeds of one curve ----------------------------------------------------------------------------
+
+SIZES = {"global_batch_size": 1, "rollout_size": 1}  # what version 2 states where version 1 stated no batch
+
+
+def test_other_weights_are_another_variant(tmp_path, capsys):
+    """Both lay in one curve as its "seeds"."""
+    make(tmp_path / "r" / "grpo-a", "tiou_mviou", seed=0, values=(0.1, 0.1))
+    weights = {"reward_weights": [1.0, 0.5], "format_weight": 0.1}
+    make(tmp_path / "r" / "grpo-b", "tiou_mviou", seed=1, values=(0.5, 0.5), settings=weights)
+    make(tmp_path / "r" / "grpo-c", "tiou_mviou", seed=1, values=(0.3, 0.3), settings={"dynamic_sampling": 2})
+    name = "tiou_mviou-1-0.5+format-0.1"
+    make(tmp_path / "r" / "grpo-d", name, seed=2, values=(0.7, 0.7), settings=SIZES, inputs={})
+    runs = [read_run(path) for path in sorted((tmp_path / "r").iterdir())]
+    groups = grouped(runs)
+    assert {curve: [one.folder.name for one in found] for curve, found in groups.items()} == {
+        "tiou_mviou": ["grpo-a"],
+        name: ["grpo-b", "grpo-d"],
+        "tiou_mviou+dynamic-2": ["grpo-c"],
+    }
+    assert remarks(runs) == []
+    assert ends(tmp_path / "r", "--out", tmp_path / "c.html") == 0
+    assert "4 runs of 3 variants" in capsys.readouterr().out
+    assert "0.600<small>0.500 to 0.700" in (tmp_path / "c.html").read_text(), "of two seeds with the same weights"
+
+
+def test_a_copy_is_said_to_be_one_and_not_averaged(tmp_path, capsys):
+    make(tmp_path / "grpo-a", seed=0, values=(0.2, 0.2))
+    make(tmp_path / "grpo-b", seed=1, values=(0.4, 0.4))
+    make(tmp_path / "grpo-copy", seed=0, values=(0.9, 0.9))
+    names = [tmp_path / name for name in ("grpo-a", "grpo-b", "grpo-copy")]
+    assert ends(*names, "--out", tmp_path / "c.html") == 0
+    said = (
+        f"{names[2]}: variant (viou), seed (0) and settings are those of {names[0]}: a copy or a repetition, "
+        "not averaged"
+    )
+    assert said in capsys.readouterr().out
+    page = (tmp_path / "c.html").read_text()
+    assert said in page
+    assert "0.300<small>0.200 to 0.400" in page
+
+
+@pytest.mark.parametrize(("seed", "seeds"), [(0, "one seed (0)"), (1, "two seeds")])
+@pytest.mark.parametrize("version", [1, 2])
+def test_other_settings_are_another_curve(tmp_path, capsys, seed, seeds, version):
+    inputs = None if version == 1 else {"model": "a" * 64}
+    first, second = {"learning_rate": 4e-4, "max_steps": 10}, {"learning_rate": 2e-4, "max_steps": 10}
+    make(tmp_path / "grpo-a", settings=first, values=(0.2, 0.2), inputs=inputs)
+    make(tmp_path / "grpo-b", settings=second, values=(0.4, 0.4), seed=seed, inputs=inputs)
+    names = [tmp_path / name for name in ("grpo-a", "grpo-b")]
+    assert ends(*names, "--out", tmp_path / "c.html") == 0
+    said = capsys.readouterr().out
+    assert "2 runs of 1 variants" in said
+    line = f"{names[0]} and {names[1]}: one variant (viou), {seeds}, and learning_rate 0.0004 against 0.0002: "
+    assert line + "two curves, not averaged" in said
+    page = (tmp_path / "c.html").read_text()
+    assert line in page
+    for name, mean in (("viou, learning_rate 0.0004", "0.200"), ("viou, learning_rate 0.0002", "0.400")):
+        assert name in page
+        assert f"{mean}<small>{mean} to {mean}" in page
+
+
+def test_other_inputs_and_other_code_of_the_reward_are_other_curves(tmp_path):
+    inputs = {"model": "a" * 64, "reward code": "b" * 64}
+    make(tmp_path / "grpo-a", "mine", inputs=inputs)
+    make(tmp_path / "grpo-b", "mine", inputs=inputs | {"reward code": "c" * 64}, seed=1)
+    make(tmp_path / "grpo-c", "mine", inputs=inputs | {"model": "d" * 64}, seed=2)
+    runs = [read_run(tmp_path / f"grpo-{name}") for name in "abc"]
+    assert [len(found) for found in grouped(runs).values()] == [1, 1, 1]
+    assert f"input reward code {'b' * 12} against {'c' * 12}" in remarks(runs)[0]
+    assert len(remarks(runs)) == 2
+
+
+def test_settings_that_change_nothing_do_not_part_seeds(tmp_path):
+    """Stamps of version 1 held those too."""
+    make(tmp_path / "grpo-a", settings={"logging_steps": 5, "dataloader_num_workers": 0, "learning_rate": 1e-4})
+    make(tmp_path / "grpo-b", seed=1, settings={"logging_steps": 10, "learning_rate": 1e-4})
+    make(tmp_path / "grpo-c", seed=2, settings={"per_device_train_batch_size": "many"})  # not of this recipe
+    runs = [read_run(tmp_path / f"grpo-{name}") for name in "abc"]
+    assert [len(found) for found in grouped(runs).values()] == [2, 1]
+
+
+def test_seeds_of_both_kinds_of_stamps_are_one_curve(tmp_path):
+    make(tmp_path / "grpo-a", seed=0, settings={"max_steps": 10, "model_name_or_path": "runs/sft"})
+    make(tmp_path / "grpo-b", seed=1, settings={"max_steps": 10} | SIZES, inputs={"model": "a" * 64})
+    runs = [read_run(tmp_path / f"grpo-{name}") for name in "ab"]
+    assert [[one.folder.name for one in found] for found in grouped(runs).values()] == [["grpo-a", "grpo-b"]]
+
+
+def test_runs_without_a_stamp_are_no_copies_of_each_other(tmp_path):
+    for name in ("grpo-a", "grpo-b"):
+        (make(tmp_path / name) / "stamp.json").write_text("{")
+    runs = [read_run(tmp_path / name) for name in ("grpo-a", "grpo-b")]
+    assert [one.variant for one in runs] == ["unknown", "unknown"]
+    assert len(grouped(runs)["unknown"]) == 2
 
 
 def add_media(folder, step=50, rows=1, png=True, **row):

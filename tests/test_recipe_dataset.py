@@ -128,6 +128,9 @@ def test_grpo_rows_carry_the_reward_columns_and_no_completion(tiny_data):
     assert set(REWARD_COLUMNS) < row.keys()
     assert row["track"] == record["track"]
     assert row["span"] == record["span"]
+    first, last = record["span"]
+    assert (row["intervals"], row["duration"]) == ([[first, last + 1]], float(record["seconds"]))
+    assert row["tracks"] is None
 
 
 def write(path, records):

@@ -105,7 +105,7 @@ def test_another_reward_lies_beside_the_first(run):
     folder, _ = run
     kept = made(folder / STAGES[-1])
     make(folder, REWARD="viou", SFT_ARGS=SMALL["SFT_ARGS"].replace("3", "4", 1))
-    assert read_stamp(folder / "grpo-viou-s0")["settings"]["reward"] == "viou"
+    assert read_stamp(folder / "grpo-viou-s0")["settings"]["variant"] == "viou"
     assert made(folder / STAGES[-1]) == kept
     assert json.loads((folder / "summary.json").read_text())["reward"] == "viou"
 

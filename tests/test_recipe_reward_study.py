@@ -62,6 +62,24 @@ def test_every_variant_and_seed_from_one_checkpoint(tmp_path, trained, capsys):
     assert "<svg" in (tmp_path / "reward-study.svg").read_text()
 
 
+def test_an_arm_may_have_weights_of_its_own(tmp_path, trained, capsys):
+    """Both lay in one folder, and the second was "made again" over the first."""
+    rewards = ["tiou_mviou", "tiou_mviou --reward_weights 1 0.5", "stvg_rewards.scaled_tiou_reward mviou"]
+    main(RewardStudyArguments(tracks="t", run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=rewards))
+    names = ["tiou_mviou", "tiou_mviou-1-0.5", "mviou+scaled_tiou"]
+    assert [name for _, name, _, _ in trained] == [f"grpo-{name}-s{seed}" for name in names for seed in (0, 2)]
+    assert trained[2][3][:5] == ("--reward", "tiou_mviou", "--reward_weights", "1", "0.5")
+    assert trained[4][3][:3] == ("--reward", "stvg_rewards.scaled_tiou_reward", "mviou")
+    assert list(json.loads((tmp_path / "reward-study.json").read_text())["rewards"]) == names
+    assert "| greedy | tiou_mviou-1-0.5 |" in capsys.readouterr().out
+
+
+def test_settings_of_every_run_are_in_the_names(tmp_path, trained):
+    words = ["--format_weight", "0.1"]
+    main(RewardStudyArguments(tracks="t", run=str(tmp_path), seeds=[0, 1], jobs=1, rewards=["viou"], grpo_words=words))
+    assert trained[0][1] == "grpo-viou+format-0.1-s0"
+
+
 def test_a_curve_over_seeds_of_different_length(tmp_path):
     log(tmp_path / "a", [0.1, 0.3, 0.5])
     log(tmp_path / "b", [0.3, 0.5])
@@ -79,7 +97,13 @@ def test_nothing_was_logged(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"rewards": ["iou"]}, "reward 'iou' is unknown"), ({"seeds": [1, 1]}, "expected at least 2")],
+    [
+        ({"rewards": ["iou"]}, "reward 'iou' is unknown"),
+        ({"rewards": ["viou --reward_weights 1 2"]}, "reward viou has 1 functions"),
+        ({"rewards": ["viou --reward_weights many"]}, "invalid float value: 'many'"),
+        ({"rewards": ["viou", "stvg_rewards.viou_reward"]}, "two arms are the variant viou; name it once"),
+        ({"seeds": [1, 1]}, "expected at least 2"),
+    ],
 )
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):

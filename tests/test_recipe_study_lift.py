@@ -7,18 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.stages import Stage, StageError
+from data_prep.errors import StageError
 from recipe import study_lift
 from recipe.evaluation import METRICS, Sample
-from recipe.study_lift import StudyArguments, main, parse, run_stage
+from recipe.study_lift import StudyArguments, main, parse, run_stage, variant_of_words
 from stvg_rewards import Scores
+
+
+def ended(folder, settings=None, **results):
+    """Leave the stamp of a stage that ended with these results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = {"complete": True, "fingerprint": "0", "settings": settings or {}, "results": results}
+    (folder / "stamp.json").write_text(json.dumps(stamp))
 
 
 @pytest.fixture
 def args(tmp_path, tiny_data):
     folder = tmp_path / "run"
-    Stage(folder / "sft", "sft", {"max_steps": 100}).begin()
-    Stage(folder / "sft", "sft", {"max_steps": 100})._write(complete=True, results={"cpu_seconds": 200.0})
+    ended(folder / "sft", {"max_steps": 100}, cpu_seconds=200.0)
     return StudyArguments(
         tracks=str(tiny_data / "test.jsonl"),
         run=str(folder),
@@ -90,6 +96,23 @@ def test_a_stage_that_fails_names_its_log(args, tmp_path):
     assert "No such file" in (tmp_path / "x.log").read_text()
 
 
+def test_each_run_has_a_log_of_its_own(args, tmp_path):
+    """A weight's dot was taken for a suffix: all seeds of `tiou_mviou-1-0.5` wrote into one log."""
+    args.configs = str(tmp_path / "no-configs")
+    for seed in (0, 1):
+        with pytest.raises(StageError, match=rf"viou-0\.5-s{seed}\.log"):
+            run_stage("grpo", args, tmp_path / f"grpo-viou-0.5-s{seed}", seed)
+
+
+def test_the_folder_is_named_after_the_recipes_variant(args, tmp_path):
+    (tmp_path / "grpo.yaml").write_text("reward: viou\nreward_weights: [2.0]\nlearning_rate: 1.0e-4\n")
+    args.configs = str(tmp_path)
+    assert variant_of_words(args).name == "viou-2"
+    assert variant_of_words(args, "--reward", "tiou", "--learning_rate", "1", "--dynamic_sampling", "1").name == (
+        "tiou-2+dynamic-1"
+    )
+
+
 def test_the_recipes_arms_are_settings_that_their_stages_know():
     from recipe import grpo, supervised
 
@@ -126,7 +149,7 @@ def test_a_launch_file_starts_accelerate(args, tmp_path, monkeypatch):
 
     def started(command, **options):
         asked.append(command)
-        Stage(tmp_path / "x", "grpo", {})._write(complete=True, results={})
+        ended(tmp_path / "x")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(study_lift.subprocess, "run", started)

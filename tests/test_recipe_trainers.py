@@ -11,6 +11,7 @@ from trl import GRPOConfig, SFTConfig
 from recipe.families import is_vision
 from recipe.rewards import reward_functions
 from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
+from stvg_rewards import METRIC_NAMES
 
 
 def sft_trainer(tiny_data, tiny_base, tmp_path, vision_rate, **settings):
@@ -150,3 +151,31 @@ def test_a_grpo_step_decodes_each_clip_of_its_batch_once(tiny_data, tiny_base, t
     assert len(fetched) >= 4 * 16
     assert after_step[0][1] <= 2 * 4, "this batch, and the next one that is fetched ahead"
     assert Path(tmp_path).exists()
+
+
+def constant_reward(completions, **kwargs):
+    return [float(place % 2) for place in range(len(completions))]
+
+
+@pytest.mark.parametrize("words", [["viou"], ["stvg_rewards.scaled_tiou_reward"], None])
+def test_scores_are_logged_whatever_is_rewarded(tiny_data, tiny_base, tmp_path, words):
+    """A run without them could be compared with none: the soft rewards and a user's own logged none."""
+    model, processor, _, rows = parts(tiny_data, tiny_base, False, None)
+    trainer = GroundingGRPOTrainer(
+        model=model,
+        reward_funcs=reward_functions(words) if words else [constant_reward],
+        args=GRPOConfig(
+            output_dir=str(tmp_path),
+            per_device_train_batch_size=4,
+            num_generations=2,
+            max_completion_length=8,
+            log_multimodal=False,
+            logging_steps=1,
+            **COMMON,
+        ),
+        train_dataset=rows,
+        processing_class=processor,
+    )
+    trainer.train()
+    logged = next(entry for entry in trainer.state.log_history if "reward" in entry)
+    assert set(METRIC_NAMES) <= logged.keys()

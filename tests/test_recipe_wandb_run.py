@@ -116,6 +116,34 @@ def test_groups_and_config(tmp_path, begun, environment, grpo_run):
     assert real["id"] == (grpo_run.folder / FILE).read_text().strip()
 
 
+def test_a_users_reward_is_told_apart_by_its_code(tmp_path, begun, environment):
+    """Two functions of one name, in two checkouts, were one line of the dashboard."""
+    environment.setenv("WANDB_MODE", "offline")
+    for value in (1.0, 2.0):
+        (tmp_path / f"{value}").mkdir()
+        path = tmp_path / f"{value}" / "mine.py"
+        path.write_text(f"def my_reward(completions, **kwargs):\n    return [{value}] * len(completions)\n")
+        variant = make_variant(["tiou", f"{path}:my_reward"])
+        assert variant.name == "tiou+my_reward"
+        begin_run(tmp_path, arguments(), tracks=[], variant=variant)
+    first, second = (told["config"] for told in begun.kwargs)
+    assert first["variant"] == f"tiou+my_reward@{first['reward_code'][:6]}"
+    assert first["variant"] != second["variant"]
+
+
+def test_a_long_variant_fits_a_tag_and_a_group(tmp_path, begun, environment):
+    environment.setenv("WANDB_MODE", "offline")
+    words = ["tiou_mviou", "stvg_rewards.scaled_tiou_reward", "stvg_rewards.generalised_mviou_reward"]
+    weights = [0.123456789, 0.2, 0.3, 0.4]
+    variant = make_variant(words, weights, format_weight=0.1, length_weight=0.2, dynamic_sampling=3)
+    begin_run(tmp_path, arguments(), tracks=[], variant=variant)
+    (told,) = begun.kwargs
+    assert len(variant.name) > 64
+    assert max(map(len, told["tags"])) == 64
+    assert len(told["group"]) <= 128
+    assert told["config"]["variant"] == variant.name
+
+
 def test_the_users_own_names_win(tmp_path, begun, environment):
     for name in ("WANDB_NAME", "WANDB_RUN_GROUP", "WANDB_PROJECT", "WANDB_TAGS"):
         environment.setenv(name, "mine")
