@@ -278,7 +278,8 @@ def test_an_edited_reward_is_another_run(tmp_path, tiny_data, tiny_base):
         from recipe.starting import begin
         args = grpo.parse(sys.argv[1:])
         variant = grpo.chosen_variant(args[0], args[1])
-        start = begin("grpo", *args, lambda: None, extra=lambda: {"reward code": variant.code_digest})
+        code = {"reward code": variant.code_digest}
+        start = begin("grpo", *args, preflight=lambda *args: None, extra=lambda: code)
         start.stage.finish({})
         """
     )
