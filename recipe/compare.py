@@ -135,7 +135,7 @@ def main(args: argparse.Namespace) -> None:
         + (f", {len(broken)} with a problem" if broken else "")
     )
     for line in said:
-        print(f"  {line}")
+        print(f"  not averaged: {line}")
     for one in broken:
         print(f"  {one.folder}: {one.problem}", file=sys.stderr)
 

@@ -48,12 +48,12 @@ def remarks(runs: Sequence[Run]) -> list[str]:
             seeds = f"one seed ({pair[0].seed})" if pair[0].seed == pair[1].seed else "two seeds"
             lines.append(
                 f"{pair[0].folder} and {pair[1].folder}: one variant ({variant}), {seeds}, and "
-                f"{'; '.join(_differences(*pair))}: two curves, not averaged"
+                f"{'; '.join(_differences(*pair))}"
             )
         for kept, again in (pair for curve in curves for pair in curve.repeated):
             lines.append(
-                f"{again.folder}: variant ({variant}), seed ({again.seed}) and settings are those of {kept.folder}: "
-                "a copy or a repetition, not averaged"
+                f"{again.folder} and {kept.folder}: one variant ({variant}), one seed ({again.seed}) and the same "
+                "settings: a copy or a repetition"
             )
     return lines
 

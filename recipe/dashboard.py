@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from recipe.cli import run
 from recipe.compare import folders_of
+from recipe.compare_groups import remarks
 from recipe.compare_runs import read_run
 from recipe.figures import COLOURS
 from recipe.media import CLIPS, TABLE
@@ -89,16 +91,21 @@ class Listed:
 
 
 def listed(folders: list[Path]) -> list[Listed]:
-    """The runs of these folders, as the comparison page finds them.
+    """Return the runs of these folders, as the comparison page finds them.
+
+    W&B averages all runs of a variant: those that are no seeds of one curve are named on standard error.
 
     Raises:
         StageError: no such folder, or none with runs in it.
     """
     found = []
-    for folder in folders_of(folders):
-        one, path = read_run(folder), folder / FILE
+    runs = [read_run(folder) for folder in folders_of(folders)]
+    for line in remarks(runs):
+        print(f"W&B will average these, leave one out: {line}", file=sys.stderr)
+    for one in runs:
+        path = one.folder / FILE
         run_id = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-        found.append(Listed(folder.name, one.variant, one.seed, run_id))
+        found.append(Listed(one.folder.name, one.variant, one.seed, run_id))
     return found
 
 

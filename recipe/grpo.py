@@ -27,8 +27,8 @@ from recipe.wandb_run import begin_run, end_run, keep_training
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
     """Return the settings of --config YAML files and the command line (which wins).
 
-    `$VARIANT` and `$SEED` in `output_dir` become the name of the reward variant and the seed, so that every variant
-    and seed has a folder of its own.
+    `$VARIANT` and `$SEED` in `output_dir` and `run_name` become the name of the reward variant and the seed, so that
+    every variant and seed has a folder of its own.
 
     Raises:
         ValueError: A key is unknown, or rewards and weights do not fit each other.
@@ -36,9 +36,11 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
     script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(
         args
     )
-    variant = variant_of(script_args, training_args)
-    for word, value in (("$VARIANT", variant.name), ("$SEED", str(training_args.seed))):
-        training_args.output_dir = training_args.output_dir.replace(word, value)
+    variant = variant_of(script_args, training_args).name
+    for key in ("output_dir", "run_name"):
+        if text := getattr(training_args, key):
+            filled = text.replace("$VARIANT", variant).replace("$SEED", str(training_args.seed))
+            setattr(training_args, key, filled)
     return script_args, training_args, model_args
 
 

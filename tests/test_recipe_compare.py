@@ -190,11 +190,8 @@ def test_a_copy_is_said_to_be_one_and_not_averaged(tmp_path, capsys):
     make(tmp_path / "grpo-copy", seed=0, values=(0.9, 0.9))
     names = [tmp_path / name for name in ("grpo-a", "grpo-b", "grpo-copy")]
     assert ends(*names, "--out", tmp_path / "c.html") == 0
-    said = (
-        f"{names[2]}: variant (viou), seed (0) and settings are those of {names[0]}: a copy or a repetition, "
-        "not averaged"
-    )
-    assert said in capsys.readouterr().out
+    said = f"{names[2]} and {names[0]}: one variant (viou), one seed (0) and the same settings: a copy or a repetition"
+    assert f"not averaged: {said}" in capsys.readouterr().out
     page = (tmp_path / "c.html").read_text()
     assert said in page
     assert "0.300<small>0.200 to 0.400" in page
@@ -211,8 +208,8 @@ def test_other_settings_are_another_curve(tmp_path, capsys, seed, seeds, version
     assert ends(*names, "--out", tmp_path / "c.html") == 0
     said = capsys.readouterr().out
     assert "2 runs of 1 variants" in said
-    line = f"{names[0]} and {names[1]}: one variant (viou), {seeds}, and learning_rate 0.0004 against 0.0002: "
-    assert line + "two curves, not averaged" in said
+    line = f"{names[0]} and {names[1]}: one variant (viou), {seeds}, and learning_rate 0.0004 against 0.0002"
+    assert f"not averaged: {line}" in said
     page = (tmp_path / "c.html").read_text()
     assert line in page
     for name, mean in (("viou, learning_rate 0.0004", "0.200"), ("viou, learning_rate 0.0002", "0.400")):

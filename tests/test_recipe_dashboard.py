@@ -149,6 +149,20 @@ def test_runs_are_named_and_coloured_by_variant(tmp_path, capsys):
         assert name in text, name
 
 
+def test_runs_that_are_no_seeds_of_one_curve_are_named(tmp_path, capsys):
+    for place, settings in enumerate(({"learning_rate": 1e-4}, {"learning_rate": 2e-4}, {"learning_rate": 2e-4})):
+        (tmp_path / f"grpo-{place}").mkdir()
+        stamp = {"complete": True, "fingerprint": "0", "settings": {"reward": "viou", "seed": 0} | settings}
+        (tmp_path / f"grpo-{place}" / "stamp.json").write_text(json.dumps(stamp))
+    dashboard.main(*dashboard.parse(["--dump", "--runs", str(tmp_path)]))
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)["runs"]) == 3
+    said = printed.err.splitlines()
+    assert said[0].endswith("one variant (viou), one seed (0), and learning_rate 0.0001 against 0.0002")
+    assert said[1].endswith("one seed (0) and the same settings: a copy or a repetition")
+    assert all(line.startswith("W&B will average these, leave one out: ") for line in said)
+
+
 def test_a_folder_without_runs_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run(lambda: dashboard.parse(["--dump", "--runs", str(tmp_path)]), dashboard.main)

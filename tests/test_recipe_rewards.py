@@ -260,6 +260,7 @@ def test_the_folder_is_named_after_variant_and_seed():
     folder = grpo.parse([*words, "--reward_weights", "1.0", "0.5", "--format_weight", "0.1"])[1].output_dir
     assert folder == "runs/x/grpo-tiou_mviou-1-0.5+format-0.1-s3"
     assert grpo.parse(words)[1].output_dir == "runs/x/grpo-tiou_mviou-s3"
+    assert grpo.parse([*words, "--run_name", "try $VARIANT"])[1].run_name == "try tiou_mviou"
     assert grpo.parse([*words, "--reward_weights", "1", "1"])[1].output_dir == "runs/x/grpo-tiou_mviou-s3"
 
 
