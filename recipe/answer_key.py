@@ -23,6 +23,7 @@ from data_prep.identity import checkpoint_identity, file_digest, stamp_of, text_
 from data_prep.rates import DYNAMIC, parse_policy
 from data_prep.stamps import Difference, check_ended
 from recipe.arguments import StageArguments
+from recipe.dataset import RowBuilder
 from recipe.loading import check_checkpoint
 from recipe.prompts import prompts_digest
 
@@ -119,6 +120,20 @@ def key_of(
     if tracks is not None:
         contents["tracks"] = file_digest(Path(tracks))
     return AnswerKey(model or "", json.loads(json.dumps(settings)), contents)
+
+
+def key_in_training(model: str, builder: RowBuilder, tracks: str, **decoding: Any) -> AnswerKey:
+    """Return what the answers of a model in training depend on, whose weights are no file yet.
+
+    Args:
+        model: where it is trained, and the step.
+        builder: the stage's; it says what of a video is seen.
+        tracks: the file of the records that are asked about.
+        decoding: settings that change answers, by name.
+    """
+    settings = decoding | {"max_frame_pixels": builder.max_pixels, "frame_rate": builder.rate}
+    prompts = text_digest({name: template.template for name, template in builder.prompts.items()})
+    return AnswerKey(model, settings, {"prompts": prompts, "tracks": file_digest(Path(tracks))})
 
 
 def video_stamp(path: Path) -> str | None:

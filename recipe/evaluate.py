@@ -101,7 +101,7 @@ def key_of_run(args: EvalArguments, repeat: int) -> AnswerKey:
     Raises:
         StageError: There is no such checkpoint or track file.
     """
-    sampled = {"seed": args.seed + repeat} if args.temperature > 0 else {}
+    sampled: dict[str, Any] = {"seed": args.seed + repeat} if args.temperature > 0 else {}
     return key_of(
         args.model,
         args.frames_seen(),
@@ -133,7 +133,7 @@ def check_paths(args: EvalArguments) -> None:
     check_outputs({"--out": Path(args.out), "--out's page": page}, [args.predictions, args.tracks, args.frames])
     if page.exists() and not is_page(page):
         raise StageError(
-            f"{page}: the page of --out {args.out} would replace this file, which is none; choose another"
+            f"{page}: no page of an evaluation, and that of --out {args.out} would replace it; choose another"
         )
 
 

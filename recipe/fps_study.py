@@ -79,9 +79,8 @@ def scenes_alone(tracks: str, folder: Path) -> str:
 def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
     """Scores of one training's greedy answers to scenes, the tokens that they took, and the training's CPU time."""
     values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
-    given = EvalArguments(
-        **values | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
-    )
+    values |= {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
+    given = EvalArguments(**values | {"temperature": 0.0, "repeats": 1})
     script = given.frames_seen()
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
     model, processor = load_answering(model_args, script), load_processor(model_args)

@@ -5,8 +5,8 @@
 A system is a checkpoint, a model behind an OpenAI-compatible endpoint (`api`), or a file of predictions for each
 benchmark. What is not there stays an empty cell with the reason below the table; nothing is filled in. Answers are
 kept under what they depend on (`recipe.answer_key`), so an interrupted table goes on where it stopped, and a system
-with another model, address or setting is asked anew. What each cell cost is printed and stands below the table: seconds,
-and tokens and dollars of an endpoint.
+with another model, address or setting is asked anew. What each cell cost is printed and stands below the table:
+seconds, and tokens and dollars of an endpoint.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import numpy as np
 from data_prep.stages import StageError
 from stvg_rewards import Track, box_iou, parse_tracks, tubes_score
 
-
 ScaleOf = Callable[[Mapping[str, Any]], tuple[float, float]]
 
 

@@ -66,7 +66,7 @@ def _truth_of(item: Mapping[str, Any], record: Mapping[str, Any]) -> FrameTruth:
     Raises:
         ValueError: A field is wrong, or is not what the record says.
     """
-    fps = item.get("fps")
+    fps: Any = item.get("fps")
     if type(fps) not in (int, float) or not SLOWEST <= fps <= FASTEST:
         raise ValueError(f"fps {quote(fps)}, expected frames a second from {SLOWEST:g} to {FASTEST:g}")
     if exact_fps(fps) != exact_fps(record["fps"]):
