@@ -165,7 +165,7 @@ def file_name(text: str) -> str:
     False
     """
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:LONGEST_NAME]
-    return plain if plain == text else f"{plain or 'name'}-{text_digest(text)[:6]}"
+    return plain if plain and plain == text else f"{plain or 'name'}-{text_digest(text)[:6]}"
 
 
 def check_known(key: AnswerKey, about: Mapping[str, Any] | None, path: Path) -> None:
