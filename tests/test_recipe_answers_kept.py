@@ -115,13 +115,8 @@ def test_our_own_answers_are_predictions_too(evaluated, tiny_data, tmp_path):
     of_model = json.loads((tmp_path / "out" / "m.json").read_text())
     values = {"tracks": str(tiny_data / "test.jsonl"), "predictions": str(first), "out": str(tmp_path / "p.json")}
     found, _ = evaluate(EvalArguments(**values))
-    assert found["input"] == {
-        "missing_ids": 0,
-        "unknown_ids": 0,
-        "duplicate_ids": 0,
-        "broken_lines": 0,
-        "examples": {},
-    }
+    assert found["input"].pop("examples") == {}
+    assert set(found["input"].values()) == {0}, "the first line is no broken one"
     assert found["m_vIoU"] == of_model["m_vIoU"]
 
 
@@ -206,7 +201,7 @@ def test_killed_twice_it_goes_on_with_all_answers(grounding, words, tmp_path):
 def test_a_second_process_stops_and_spoils_nothing(grounding, words, tmp_path, capsys):
     """F5, F9: it truncated the first one's file, which then held 1,845 NUL bytes; both ended with exit code 0."""
     with asking("wait", words) as first:
-        assert first.stdout.readline() == "asking\n"
+        assert "asking\n" in iter(first.stdout.readline, "")  # libraries may print while they are imported
         assert grounding() == (2, 0)
         said = capsys.readouterr().err
         assert f"o.jsonl: process {first.pid} on " in said
