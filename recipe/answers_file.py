@@ -95,8 +95,8 @@ class AnswersFile:
         aside = _free(self.out)
         self._write(aside, self.known.values())
         print(
-            f"{self.out}: {len(changed)} of {len(self.known)} answers are about videos that have changed, and are asked "
-            f"for again; the old ones are kept in {aside.name}",
+            f"{self.out}: {len(changed)} of {len(self.known)} answers are about videos that have changed, and are "
+            f"asked for again; the old ones are kept in {aside.name}",
             file=sys.stderr,
         )
         self.known = {name: line for name, line in self.known.items() if name not in changed}
