@@ -118,18 +118,13 @@ def answers_path(args: EvalArguments, repeat: int) -> Path:
     return Path(args.out).with_suffix(f".answers-{key_of_run(args, repeat).short}-{repeat}.jsonl")
 
 
-def page_path(args: EvalArguments) -> Path:
-    """Return where the page of the metrics lies."""
-    return Path(args.out).with_suffix(".md")
-
-
 def check_paths(args: EvalArguments) -> None:
     """Refuse to write over an input, or over a page that no evaluation wrote.
 
     Raises:
         StageError: Names the file.
     """
-    page = page_path(args)
+    page = Path(args.out).with_suffix(".md")
     check_outputs({"--out": Path(args.out), "--out's page": page}, [args.predictions, args.tracks, args.frames])
     if page.exists() and not is_page(page):
         raise StageError(
@@ -199,7 +194,7 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     result = summary_of(args, records, samples) | {"input": found}
     with atomic_write(args.out) as stream:
         json.dump(result, stream, indent=1)
-    with atomic_write(page_path(args)) as stream:
+    with atomic_write(Path(args.out).with_suffix(".md")) as stream:
         stream.write(markdown(result, name=args.predictions or args.model or ""))
     return result, samples
 

@@ -1,11 +1,14 @@
 """Frame truths are checked as strictly as rewards check theirs: a wrong truth would score silently (F11)."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from test_recipe_evaluate import BOX, frames_of, record, states, write
 
-from data_prep.records import RecordError
+from data_prep.__main__ import main as convert
+from data_prep.records import RecordError, read_records
 from recipe.evaluate import EvalArguments, report
 from recipe.truths import read_truths
 
@@ -157,3 +160,22 @@ def test_the_command_says_it_in_one_line(tmp_path, capsys):
     assert said.count("\n") == 1
     assert "record a: frame 10: x_max 32" in said
     assert not (tmp_path / "m.json").exists()
+
+
+@pytest.mark.skipif(not os.environ.get("STVG_SAMPLES"), reason="STVG_SAMPLES is not set")
+@pytest.mark.parametrize(
+    ("source", "part", "options"),
+    [
+        ("lasot", "lasot_toolkit", ["--size", "1280x720", "--fps", "30"]),
+        ("trackingnet", "trackingnet", ["--size", "1280x720", "--fps", "30"]),
+        ("mot", "mot15", ["--size", "1280x720", "--fps", "29.97"]),
+        ("sav", "sav", []),
+        ("davis", "davis_png", ["--fps", "24"]),
+    ],
+)
+def test_what_converters_write_of_real_annotations_passes(tmp_path, source, part, options):
+    samples = Path(os.environ["STVG_SAMPLES"]) / "samples"
+    out = tmp_path / "o.jsonl"
+    convert([source, "--annotations", str(samples / part), "--out", str(out), *options])
+    records = [one for one in read_records(out) if one["track"]]
+    assert len(read_truths(out.with_name(out.name + ".frames.jsonl"), records)) == len(records)
