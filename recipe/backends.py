@@ -17,6 +17,7 @@ from trl import ModelConfig
 
 from data_prep.rates import parse_policy
 from data_prep.stages import StageError
+from recipe.answer_key import public
 from recipe.arguments import StageArguments
 from recipe.dataset import RowBuilder
 from recipe.families import FAMILIES, frame_grid
@@ -224,7 +225,8 @@ def openai_server(
             )
         except openai.OpenAIError as error:
             kind = Refused if getattr(error, "status_code", None) in _ONE_REQUEST else StageError
-            raise kind(f"{server.base_url}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from None
+            said = " ".join(str(error).split())[:300]
+            raise kind(f"{public(server.base_url)}: {type(error).__name__}: {said}") from None
         if usage is not None and reply.usage is not None:
             usage.add(reply.usage.prompt_tokens, reply.usage.completion_tokens)
         return (reply.choices[0].message.content or "") if reply.choices else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from recipe.compare_runs import Run, is_number
 from recipe.media import ANSWERS, FOLDER
+from recipe.submission import about_of
 
 MOST_CLIPS = 4  # of the page: pictures make it heavy
 LARGEST = 2**20  # bytes of a picture or of a step's answers that are read
@@ -62,6 +63,7 @@ def newest_answers(run_folder: Path) -> tuple[Path, int, list[dict[str, Any]]] |
         try:
             text = read(folder / ANSWERS).decode("utf-8")
             rows = [row for line in text.splitlines() if isinstance(row := json.loads(line), dict)]
+            rows = [row for row in rows if about_of(row) is None]
         except (OSError, ValueError, RecursionError):
             continue
         if rows and digits.isascii() and digits.isdigit():

@@ -11,7 +11,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -22,11 +22,12 @@ from PIL.Image import Image, Resampling
 
 from data_prep.clips import clip_frames
 from data_prep.frame_store import FrameStore, clip_key
+from data_prep.identity import stamp_of
 from data_prep.rates import FRAME_BUDGET, Policy, rate_of
 from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.sizes import fit_frame
-from data_prep.video import probe
+from data_prep.video import VideoError, probe
 from recipe.families import Family
 from recipe.prompts import plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
@@ -35,10 +36,15 @@ logger = logging.getLogger(__name__)
 
 REWARD_COLUMNS = ("track", "tracks", "span", "intervals", "seconds", "duration", "box_scale")
 
+CacheKey = tuple[Any, ...]
+
 
 @dataclass
 class RowBuilder:
     """Turns a batch of stored records into rows; the transform of the datasets made here.
+
+    Decoded clips are known by what the file is (resolved path, size, time of change), never by a video's name, and
+    threads may share one builder.
 
     Attributes:
         video_root: folder that the records' `video` paths are relative to.
@@ -67,7 +73,7 @@ class RowBuilder:
     context: int | None = None
     clips_decoded: int = 0
     clock: Any = None  # a PhaseClock that the time of decoding goes to, where one is wanted
-    _cache: OrderedDict[str, list[Image]] = field(default_factory=OrderedDict, repr=False)
+    _cache: OrderedDict[CacheKey, list[Image]] = field(default_factory=OrderedDict, repr=False)
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         with self.clock.phase("decode") if self.clock else nullcontext():
@@ -84,13 +90,17 @@ class RowBuilder:
             return fit_frame(info.width, info.height, grid=self.grid, max_pixels=self.max_pixels)
         return fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.max_pixels)
 
-    def row(self, record: dict[str, Any]) -> dict[str, Any]:
-        """One record as a trainer row."""
+    def row(self, record: dict[str, Any], *, video: Path | None = None) -> dict[str, Any]:
+        """Return one record as a trainer row.
+
+        Args:
+            video: the file that the record is about; None: the one that it names below `video_root`.
+        """
         record = self.with_clip(record)
         rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
         times = frame_times(record["seconds"], rate)
         starts = [index / rate for index in range(len(times))]
-        frames = self.frames(record, times, rate)
+        frames = self.frames(record, times, rate, video=video)
         scale = self.family.box_scale(frames[0].size)
         row: dict[str, Any] = {
             "id": record["id"],
@@ -134,22 +144,40 @@ class RowBuilder:
         start, end = record["clip"]
         return clip_key(record["video"], start, end, rate) in self.store
 
-    def frames(self, record: dict[str, Any], times: list[float], rate: float) -> list[Image]:
-        """The record's frames in order, decoded (or read from the store) unless among the last `cache_clips`."""
+    def frames(
+        self, record: dict[str, Any], times: list[float], rate: float, *, video: Path | None = None
+    ) -> list[Image]:
+        """Return the record's frames in order, decoded (or read from the store) unless among the last `cache_clips`.
+
+        Raises:
+            VideoError: There is no such file, or nothing in it can be read.
+        """
         start, end = record["clip"]
-        key = clip_key(record["video"], start, end, rate)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
+        size = (self.grid, self.max_pixels, record["width"], record["height"])  # what `frame_size` decides by
+        stored = clip_key(record["video"], start, end, rate)
+        path = video or resolve_video(self.video_root, record["video"])
         if self.store is None:
-            path = resolve_video(self.video_root, record["video"])
+            try:
+                key: CacheKey = (stamp_of(path), start, end, rate, size)
+            except OSError as error:
+                raise VideoError(path, f"cannot be opened ({error.strerror})") from None
+        else:
+            key = (stored, size)
+        # No lock, which could not be copied to a worker: each of these steps is whole, and a clip that another thread
+        # has just put out is decoded once more.
+        if (known := self._cache.get(key)) is not None:
+            with suppress(KeyError):
+                self._cache.move_to_end(key)
+            return known
+        if self.store is None:
             frames = clip_frames(path, record, times, self.frame_size(record))
         else:
-            frames = self._stored(record, key)
+            frames = self._stored(record, stored)
         self.clips_decoded += 1
         self._cache[key] = frames
-        if len(self._cache) > self.cache_clips:
-            self._cache.popitem(last=False)
+        while len(self._cache) > self.cache_clips:
+            with suppress(KeyError):
+                self._cache.popitem(last=False)
         return frames
 
     def _stored(self, record: dict[str, Any], key: str) -> list[Image]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from recipe.answer_key import AnswerKey, key_of
 from recipe.backends import Decoding, Server, openai_server
 from recipe.cli import check_keys
 from recipe.evaluate import EvalArguments
@@ -59,6 +60,28 @@ def read_endpoint(where: str, settings: Any) -> Endpoint:
     return endpoint
 
 
+POLICY = Policy(smooth=False)  # the evaluation smooths where it is asked to
+
+
+def key_of_endpoint(args: EvalArguments, endpoint: Endpoint) -> AnswerKey:
+    """Return what the endpoint's answers depend on.
+
+    Raises:
+        StageError: There is no such track file.
+    """
+    return key_of(
+        endpoint.model,
+        args.frames_seen(),
+        tracks=args.tracks,
+        backend="openai",
+        base_url=endpoint.base_url,
+        family=endpoint.family,
+        temperature=args.temperature,
+        max_new_tokens=args.max_new_tokens,
+        **POLICY.settings(),
+    )
+
+
 def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
     """Write `args.predictions`: one answer a record, on from where an earlier call stopped.
 
@@ -69,6 +92,7 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
 
     Raises:
         StageError: The endpoint cannot be reached, or refuses from the start.
+        InUse: Another process asks for the same answers.
     """
     assert args.predictions is not None
     server = Server(endpoint.base_url, os.environ.get(endpoint.key, "") if endpoint.key else "", endpoint.family)
@@ -80,7 +104,8 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
             Path(args.video_root),
             out,
             lambda usage: openai_server(args.frames_seen(), endpoint.model, decoding, server, usage),
-            Policy(smooth=False),  # the evaluation smooths where it is asked to
+            POLICY,
+            key=key_of_endpoint(args, endpoint),
             workers=endpoint.workers,
             limit=args.limit,
         )

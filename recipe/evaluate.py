@@ -10,7 +10,6 @@ sampled three times and the metrics are means over the runs. docs/evaluation.md 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 import sys
@@ -21,16 +20,18 @@ from typing import Any
 
 from trl import ModelConfig
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
+from data_prep.identity import check_outputs
 from data_prep.rates import FRAME_BUDGET
 from data_prep.records import read_records
-from data_prep.stages import StageError, file_digest
+from recipe.answer_key import AnswerKey, key_of
 from recipe.arguments import StageArguments
 from recipe.breakdown import breakdown
 from recipe.cli import Parser, run
 from recipe.evaluation import Sample, mean_metrics, metrics, score_records, scored
 from recipe.loading import load_answering, load_processor, row_builder
-from recipe.metrics_page import markdown
+from recipe.metrics_page import is_page, markdown
 from recipe.predictions import predict
 from recipe.protocols import PROTOCOLS, FrameTruth
 from recipe.submission import Submission, problems, read_submission
@@ -94,21 +95,41 @@ class EvalArguments:
         )
 
 
-# What does not change the answers.
-_NOT_DECODING = {"model", "predictions", "protocol", "out", "repeats", "box_scale", "tracks", "frames", "smooth"}
+def key_of_run(args: EvalArguments, repeat: int) -> AnswerKey:
+    """Return what the answers of a repeat depend on; greedy ones do not depend on the seed.
 
-
-def settings_digest(args: EvalArguments) -> str:
-    """Eight hex digits that change with whatever changes the answers, so that old ones are never taken for new."""
-    model = Path(args.model or "")
-    inputs = [file_digest(Path(args.tracks)), file_digest(model) if model.exists() else args.model]
-    settings = {key: value for key, value in vars(args).items() if key not in _NOT_DECODING}
-    return hashlib.sha256(json.dumps([inputs, settings], sort_keys=True).encode()).hexdigest()[:8]
+    Raises:
+        StageError: There is no such checkpoint or track file.
+    """
+    sampled: dict[str, Any] = {"seed": args.seed + repeat} if args.temperature > 0 else {}
+    return key_of(
+        args.model,
+        args.frames_seen(),
+        tracks=args.tracks,
+        temperature=args.temperature,
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,  # answers of one batch are padded to one length, and sampled from one stream
+        **sampled,
+    )
 
 
 def answers_path(args: EvalArguments, repeat: int) -> Path:
-    """Where the answers of a repeat lie: beside the metrics."""
-    return Path(args.out).with_suffix(f".answers-{settings_digest(args)}-{repeat}.jsonl")
+    """Return where the answers of a repeat lie: beside the metrics, under what they depend on."""
+    return Path(args.out).with_suffix(f".answers-{key_of_run(args, repeat).short}-{repeat}.jsonl")
+
+
+def check_paths(args: EvalArguments) -> None:
+    """Refuse to write over an input, or over a page that no evaluation wrote.
+
+    Raises:
+        StageError: Names the file.
+    """
+    page = Path(args.out).with_suffix(".md")
+    check_outputs({"--out": Path(args.out), "--out's page": page}, [args.predictions, args.tracks, args.frames])
+    if page.exists() and not is_page(page):
+        raise StageError(
+            f"{page}: no page of an evaluation, and that of --out {args.out} would replace it; choose another"
+        )
 
 
 def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf]:
@@ -127,6 +148,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
                 args.tracks,
                 builder,
                 answers_path(args, repeat),
+                key=key_of_run(args, repeat),
                 temperature=args.temperature,
                 seed=args.seed + repeat,
                 max_new_tokens=args.max_new_tokens,
@@ -141,8 +163,10 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics and their page.
 
     Raises:
-        StageError: No such file of predictions, one without any of the records, or records without a true track.
+        StageError: No such file of predictions, one without any of the records, or records without a true track; an
+            output is an input.
     """
+    check_paths(args)
     if args.predictions:
         submissions = [read_submission(Path(args.predictions))]
         scale_of: ScaleOf = lambda record: (args.box_scale, args.box_scale)  # noqa: E731

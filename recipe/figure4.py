@@ -3,7 +3,8 @@
     python -m recipe.figure4 --config recipe/configs/figure4.yaml
 
 A case is a video and a sentence, with the true span where it is known. For each case and model an answer (JSON), a
-sheet (PNG) and an overlay (MP4) are written; what exists is not asked again unless --again is given.
+sheet (PNG) and an overlay (MP4) are written. Their names end in what the answer depends on (video, sentence, model and
+settings); what exists is not asked again unless --again is given.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from __future__ import annotations
 import argparse
 import html
 import json
-import re
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError
+from data_prep.identity import check_outputs, text_digest
+from data_prep.locks import locked
 from data_prep.video import VideoError
 from recipe import ground
+from recipe.answer_key import file_name, video_stamp
 from recipe.cli import check_keys, read_settings, run
 
+PAGE = "figure4.html"
 KEYS = {"out", "models", "cases", "arguments"}
 CASE_KEYS = {"name", "video", "query", "true_span", "note"}
 
@@ -34,39 +38,46 @@ def read_config(path: Path) -> dict[str, Any]:
     config = read_settings(path, KEYS, ("models", "cases"))
     for case in config["cases"]:
         check_keys(f"{path}: case {case.get('name')!r}", case, CASE_KEYS, ("name", "video", "query"))
-    names = [file_name(case["name"]) for case in config["cases"]]
+    names = [case["name"] for case in config["cases"]]
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: two cases have one name, expected one for each")
     return config
 
 
-def file_name(text: str) -> str:
-    """A name that is one part of a path.
+def answer(config: dict[str, Any], case: dict[str, Any], name: str) -> tuple[dict[str, Any], Path]:
+    """Return what a model answers to a case, and the path of its files without their endings.
 
-    >>> file_name("../the person: committing crime")
-    'the-person-committing-crime'
+    Args:
+        name: of the model in the settings.
+
+    Raises:
+        StageError, VideoError: The model or the video is not there, or cannot be used.
     """
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "case"
-
-
-def answer(config: dict[str, Any], case: dict[str, Any], model: str, stem: Path) -> dict[str, Any]:
-    """One case by one model: its files beside `stem`, and what stands in the JSON."""
-    out = stem.with_suffix(".json")
+    words = [case["video"], case["query"], "--model", config["models"][name]]
+    if case.get("true_span"):  # drawn into the pictures
+        words += ["--true-span", *map(str, case["true_span"])]
+    words += [str(word) for word in config.get("arguments") or []]
+    (asked,) = ground.parse(words)
+    key = text_digest(
+        ground.key_of_answers(asked).describe(), video_stamp(asked.video), asked.query, asked.true_span, asked.frames
+    )
+    stem = Path(config["out"]) / f"{file_name(case['name'])}-{file_name(name)}-{key[:8]}"
+    out = _beside(stem, ".json")
     if not out.is_file() or config.get("again"):
-        words = [case["video"], case["query"], "--model", model, "--out", str(out)]
-        words += ["--overlay", str(stem.with_suffix(".mp4")), "--sheet", str(stem.with_suffix(".png"))]
-        if case.get("true_span"):
-            words += ["--true-span", *map(str, case["true_span"])]
-        words += [str(word) for word in config.get("arguments") or []]
+        words += ["--out", str(out), "--overlay", str(_beside(stem, ".mp4")), "--sheet", str(_beside(stem, ".png"))]
         ground.main(*ground.parse(words))
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    return found
+    return found, stem
 
 
-def part(name: str, found: dict[str, Any] | str, stem: Path) -> str:
+def _beside(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)  # a name may hold a dot
+
+
+def part(name: str, found: dict[str, Any] | str, stem: Path | None) -> str:
     """A model's answer as HTML; every text of a model or a user is escaped."""
-    if isinstance(found, str):
-        return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(found)}</p>"
+    if isinstance(found, str) or stem is None:
+        return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(str(found))}</p>"
     span = found["span"]
     said = f"seconds {span[0]} to {span[1]}" if span else "no second named"
     reasoning = found["reasoning"] if isinstance(found["reasoning"], str) else " / ".join(found["reasoning"])
@@ -78,8 +89,28 @@ def part(name: str, found: dict[str, Any] | str, stem: Path) -> str:
 
 
 def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Answer every case with every model, write the page; what cannot be answered is said there."""
-    out = Path(config["out"])
+    """Answer every case with every model, write the page; what cannot be answered is said there.
+
+    Raises:
+        InUse: Another process makes the same figure.
+    """
+    page = Path(config["out"]) / PAGE
+    with locked(page):
+        results, body = _answers(config)
+        style = "body{font-family:sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}img{max-width:100%}"
+        with atomic_write(page) as stream:
+            stream.write(
+                '<!doctype html><html lang="en"><meta charset="utf-8">'
+                '<meta name="viewport" content="width=device-width">'
+                f"<meta name='color-scheme' content='light dark'><title>Cases</title><style>{style}</style>"
+                f"<h1>Cases</h1>{''.join(body)}</html>\n"
+            )
+    print(f"page: {page}")
+    return results
+
+
+def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return case -> model -> its answer, or why there is none; and the page's parts."""
     results: dict[str, dict[str, Any]] = {}
     body = []
     for case in config["cases"]:
@@ -88,36 +119,35 @@ def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
         body.append(f" True span: seconds {true[0]} to {true[1]}.</p>" if true else "</p>")
         if case.get("note"):
             body.append(f"<p>{html.escape(case['note'])}</p>")
-        for name, model in config["models"].items():
-            stem = out / f"{file_name(case['name'])}-{file_name(name)}"
+        for name in config["models"]:
             found: dict[str, Any] | str
+            stem: Path | None = None
             try:
-                found = answer(config, case, model, stem)
+                found, stem = answer(config, case, name)
             except (StageError, VideoError) as error:
                 found = str(error)
                 print(f"{case['name']}, {name}: {error}")
             results.setdefault(case["name"], {})[name] = found
             body.append(part(name, found, stem))
-    style = "body{font-family:sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}img{max-width:100%}"
-    with atomic_write(out / "figure4.html") as stream:
-        stream.write(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<meta name='color-scheme' content='light dark'><title>Cases</title><style>{style}</style>"
-            f"<h1>Cases</h1>{''.join(body)}</html>\n"
-        )
-    print(f"page: {out / 'figure4.html'}")
-    return results
+    return results, body
 
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """The settings of --config; --out and --again come on top."""
+    """Return the settings of --config; --out and --again come on top.
+
+    Raises:
+        StageError: The page would take the place of a file that it is made from.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure4.yaml"))
     parser.add_argument("--out", help="folder of the cases")
     parser.add_argument("--again", action="store_true", help="ask again what was answered before")
     args = parser.parse_args(words)
     config = read_config(args.config)
-    return (config | {"out": args.out or config.get("out") or "runs/figure4", "again": args.again},)
+    config |= {"out": args.out or config.get("out") or "runs/figure4", "again": args.again}
+    videos = [case["video"] for case in config["cases"]]
+    check_outputs({f"--out's {PAGE}": Path(config["out"]) / PAGE}, [args.config, *videos])
+    return (config,)
 
 
 if __name__ == "__main__":

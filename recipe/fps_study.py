@@ -11,6 +11,7 @@ and `tracks` and another recipe's folder as `configs`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from data_prep.rates import parse_policy
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
 from recipe.cli import Parser, run
-from recipe.evaluate import EvalArguments, answers_path
+from recipe.evaluate import EvalArguments, answers_path, key_of_run
 from recipe.figures import COLOURS, GREY
 from recipe.loading import load_answering, load_processor, row_builder
 from recipe.predictions import predict
@@ -78,9 +79,8 @@ def scenes_alone(tracks: str, folder: Path) -> str:
 def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
     """Scores of one training's greedy answers to scenes, the tokens that they took, and the training's CPU time."""
     values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
-    given = EvalArguments(
-        **values | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
-    )
+    values |= {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
+    given = EvalArguments(**values | {"temperature": 0.0, "repeats": 1})
     script = given.frames_seen()
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
     model, processor = load_answering(model_args, script), load_processor(model_args)
@@ -92,12 +92,16 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         args.tracks,
         builder,
         answers_path(given, 0),
+        key=key_of_run(given, 0),
         max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size,
         limit=args.limit,
     )
-    scale = builder.family.box_scale(builder.frame_size(records[0]))
-    scores = score_scenes(records, answers, scale)
+
+    def scale_of(record: Mapping[str, Any]) -> tuple[float, float]:
+        return builder.family.box_scale(builder.frame_size(dict(record)))  # pixels differ from picture to picture
+
+    scores = score_scenes(records, answers, scale_of)
     rows = [builder.row(record) for record in records]
     prompts = [prompt_tokens(processor, row) for row in rows]
     completions = [len(processor.tokenizer(answers[record["id"]])["input_ids"]) for record in records]
@@ -107,7 +111,7 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         "prompt_tokens": sum(prompts) / len(prompts),
         "answer_tokens": sum(completions) / len(completions),
         "training_cpu_seconds": cpu,
-        "vIoU_by_scene": matched_vious(records, answers, scale),  # for differences paired by scene
+        "vIoU_by_scene": matched_vious(records, answers, scale_of),  # for differences paired by scene
     }
 
 

@@ -15,10 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
+from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
-from data_prep.stages import StageError, read_stamp
+from data_prep.stamps import setting_of
 from data_prep.video import sample_frames
+from recipe.answer_key import AnswerKey, key_of
 from recipe.arguments import StageArguments
 from recipe.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
 from recipe.cli import run
@@ -31,7 +34,7 @@ from recipe.sheet import contact_sheet, write_sheet
 from recipe.smoothing import MOST_FILLED
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
-_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate")
+_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate", "frame_budget")
 
 
 def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
@@ -78,8 +81,8 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 def settings_of(args: argparse.Namespace) -> StageArguments:
     """Prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
-    known = (read_stamp(Path(args.model)) or {}).get("settings", {})
-    values = {name: known[name] for name in _OF_THE_CHECKPOINT if name in known}
+    known = {name: setting_of(Path(args.model), name) for name in _OF_THE_CHECKPOINT}
+    values = {name: value for name, value in known.items() if value is not None}
     given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels}
     return StageArguments(dataset_name=None, **values | {name: v for name, v in given.items() if v is not None})
 
@@ -100,8 +103,28 @@ def policy_of(args: argparse.Namespace) -> Policy:
     return Policy(args.window, args.overlap, args.smooth == "on", args.most_filled, args.most_seconds)
 
 
+def key_of_answers(args: argparse.Namespace) -> AnswerKey:
+    """Return what the answers depend on besides the video and the query, or the videos.
+
+    Raises:
+        StageError: There is no such checkpoint or track file.
+    """
+    return key_of(
+        args.model,
+        settings_of(args),
+        tracks=args.tracks,
+        backend=args.backend,
+        base_url=args.base_url,
+        family=args.family,
+        temperature=args.temperature,
+        max_new_tokens=args.max_new_tokens,
+        guided=args.guided,
+        **policy_of(args).settings(),
+    )
+
+
 def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[str, Any]:
-    """What an answer depends on besides the video, the query and the model."""
+    """Return the settings as a result states them."""
     names = ("backend", "guided", "smooth", "most_filled", "temperature", "max_new_tokens", "window", "overlap")
     return {name: getattr(args, name) for name in names} | {
         "prompts": args.prompts or settings_of(args).prompts,
@@ -122,11 +145,12 @@ def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, 
 
 def ground_one(args: argparse.Namespace) -> None:
     """One video: print the answer, write what was asked for."""
+    key = key_of_answers(args)
     builder, answerer = backend_of(args)
     video: Path = args.video
     found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
-    result |= {"model": args.model, "settings": settings_in_result(args, builder)}
+    result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
     frames: dict[int, Any] = {}
     true_span = (args.true_span[0], args.true_span[1]) if args.true_span else None
     if args.frames == "native" or args.overlay:
@@ -166,14 +190,22 @@ def sentence(found: Grounding) -> str:
 
 def ground_all(args: argparse.Namespace) -> None:
     """Every record of a track file: one JSON a line; goes on where it stopped; what fails is listed."""
-    count, failed = ground_file(args.tracks, args.videos, args.out, lambda usage: backend_of(args), policy_of(args))
+    key = key_of_answers(args)
+    backend, policy = (lambda usage: backend_of(args)), policy_of(args)
+    count, failed = ground_file(args.tracks, args.videos, args.out, backend, policy, key=key)
     print(f"{args.out}: {count - len(failed)} of {count} records answered")
     for line in failed[:10]:
         print(f"not answered: {line}", file=sys.stderr)
 
 
 def main(args: argparse.Namespace) -> None:
-    """Ground one video, or a file of records."""
+    """Ground one video, or a file of records.
+
+    Raises:
+        StageError: An output is an input, or see `recipe.ground_file`.
+    """
+    outputs = {"--out": args.out, "--overlay": args.overlay, "--sheet": args.sheet}
+    check_outputs(outputs, [args.video, args.tracks, args.model if args.backend != "openai" else None])
     if args.tracks is not None:
         ground_all(args)
     else:

@@ -1,9 +1,7 @@
-"""Every record of a track file through a backend: one JSON a line, in file order or as answers come, resumable."""
+"""Every record of a track file through a backend: one JSON a line, in the order of the records, resumable."""
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,9 +10,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_prep.errors import StageError
 from data_prep.records import RecordError, read_records, resolve_video
-from data_prep.stages import StageError
 from data_prep.video import VideoError
+from recipe.answer_key import AnswerKey, video_stamp
+from recipe.answers_file import AnswersFile, read_lines
 from recipe.backends import Answerer, Refused, Usage
 from recipe.dataset import RowBuilder
 from recipe.grounding import Policy, QueryError, ground
@@ -31,6 +31,7 @@ def ground_file(
     backend: Backend,
     policy: Policy,
     *,
+    key: AnswerKey,
     workers: int = 1,
     limit: int | None = None,
 ) -> tuple[int, list[str]]:
@@ -38,44 +39,49 @@ def ground_file(
 
     Args:
         backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
-        workers: requests at a time; above 1 for servers alone, since lines then come as answers do.
+        key: what the answers depend on; `out` holds no others.
+        workers: requests at a time; above 1 for servers only.
         limit: only the first records.
 
     Returns:
         Number of records, and what was not answered: "id: reason" each. Those are asked again by the next call.
 
     Raises:
-        StageError: The backend cannot work at all: no checkpoint, a server that cannot be reached or refuses the first
-            `MOST_REFUSED` requests.
+        StageError: `out` was made under another key; or the backend cannot work at all: no checkpoint, a server that
+            cannot be reached or refuses the first `MOST_REFUSED` requests.
+        InUse: Another process is at work on `out`.
     """
-    partial = out.with_name(out.name + ".part")
-    done = whole_lines(out if out.exists() else partial)
     records = [record for record in read_records(tracks) if record["kind"] not in ("caption", "qa")][:limit]
-    left = [record for record in records if record["id"] not in done]
+    stamps = {record["id"]: _stamp(videos, record) for record in records}
     failed: list[str] = []
-    refused, answered = 0, len(done)
-    if left:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in done.values())
+    with AnswersFile(out, key) as file:
+        file.outdated(stamps)
+        left = [record for record in records if record["id"] not in file.known]
+        if left:
             asked = _asked(left, _Asker(videos, backend, policy), workers)
+            refused = 0
             for record, found in tqdm(asked, total=len(left), unit="record", desc=out.stem):
                 if isinstance(found, Exception):
                     failed.append(f"{record['id']}: {found}")
                     refused += isinstance(found, Refused)
-                    if refused == MOST_REFUSED and refused == len(failed) and not answered:
+                    if refused == MOST_REFUSED and refused == len(failed) and not file.known:
                         raise StageError(f"the first {refused} requests were refused, the last one: {found}")
                     continue
-                answered += 1
-                stream.write(json.dumps({"id": record["id"]} | found, ensure_ascii=False) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-        partial.replace(out)
+                file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
+        file.finish(record["id"] for record in records)
     return len(records), failed
 
 
+def _stamp(videos: Path, record: Record) -> str | None:
+    """Return the stamp of a record's video; None where it is missing or may not be opened, as asking will say."""
+    try:
+        return video_stamp(resolve_video(videos, record["video"]))
+    except RecordError:
+        return None
+
+
 class _Asker:
-    """Grounds one record; each thread has a backend of its own, since a row builder holds the video's folder."""
+    """Grounds one record; each thread has a backend of its own, which counts the tokens of the record under way."""
 
     def __init__(self, videos: Path, backend: Backend, policy: Policy) -> None:
         self.videos, self.backend, self.policy = videos, backend, policy
@@ -122,24 +128,10 @@ def _asked(
         pool.shutdown(cancel_futures=True)
 
 
-def whole_lines(path: Path) -> dict[str, dict[str, Any]]:
-    """id -> result of the lines that were written whole."""
-    found: dict[str, dict[str, Any]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                try:
-                    item = json.loads(line)
-                    found[item["id"]] = item
-                except (ValueError, KeyError, TypeError):
-                    continue
-    return found
-
-
 def tokens_of(path: Path) -> Usage:
-    """What all answers of a file took, those of earlier calls too."""
+    """Return what all answers of a file took, those of earlier calls too."""
     total = Usage()
-    for item in whole_lines(path).values():
+    for item in read_lines(path).values():
         spent = item.get("usage")
         if isinstance(spent, dict):
             total.add(spent.get("prompt_tokens"), spent.get("completion_tokens"))

@@ -44,6 +44,11 @@ class Policy:
     most_filled: int = MOST_FILLED
     most_seconds: int = 6 * 3600
 
+    def settings(self) -> dict[str, Any]:
+        """Return what of it changes an answer, by the names of the command line's options."""
+        smooth = "on" if self.smooth else "off"
+        return {"window": self.window_s, "overlap": self.overlap_s, "smooth": smooth, "most_filled": self.most_filled}
+
 
 @dataclass
 class Grounding:
@@ -100,7 +105,10 @@ def check_query(query: str) -> str:
 
 
 def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds: int) -> dict[str, Any]:
-    """The record of one window of a video, as the row builder takes it; its clock starts at the window."""
+    """Return the record of one window of a video, as the row builder takes it; its clock starts at the window.
+
+    It names the video for people only: the row builder is given the file itself.
+    """
     return {
         "id": video.name,
         "kind": "declarative",
@@ -127,7 +135,7 @@ def ground(
 
     Args:
         video: the file; only it is opened.
-        builder, answerer: from `recipe.backends`; the builder's video root is set to the file's folder.
+        builder, answerer: from `recipe.backends`; threads may share the builder.
         clip: (start in seconds, number of seconds) of the part that is asked about, whose clock the answer has; None:
             the whole file.
         progress: called with (windows done, windows in all).
@@ -149,11 +157,10 @@ def ground(
         raise StageError(
             f"{video}: {seconds} s, at most {policy.most_seconds} s are taken; cut it or raise --most-seconds"
         )
-    builder.video_root = real.parent
     windows, texts, answers = [], [], []
     parts = parts_of(seconds, builder, info, policy)
     for first, end in parts:
-        row = builder.row(record_of(real, info, query, start_s + first, end - first))
+        row = builder.row(record_of(real, info, query, start_s + first, end - first), video=real)
         (text,) = answerer([row])
         answer = parse_answer(text, seconds=end - first, scale=row["box_scale"])
         windows.append(on_the_videos_clock(answer, first, end))

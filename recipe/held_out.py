@@ -9,6 +9,7 @@ from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from data_prep.records import read_records
+from recipe.answer_key import key_in_training
 from recipe.dataset import RowBuilder
 from recipe.evaluation import metrics, score_records, scored
 from recipe.generation import generate
@@ -44,6 +45,7 @@ class HeldOut(TrainerCallback):
     ) -> None:
         self.trainer, self.builder, self.processor = trainer, builder, processor
         self.every, self.longest, self.media_clips = every, longest, media_clips
+        self.tracks = tracks
         self.records = scored(read_records(tracks))[:clips]
         self.answers: dict[str, str] = {}
 
@@ -80,6 +82,8 @@ class HeldOut(TrainerCallback):
         Trainer.log(trainer, dict(logged))
         trainer.control.should_log = due
         if shown and trainer.accelerator.is_main_process:
-            to_wandb = "wandb" in trainer.args.report_to
-            write_media(Path(trainer.args.output_dir), trainer.state.global_step, shown, to_wandb=to_wandb)
+            folder, step = Path(trainer.args.output_dir), trainer.state.global_step
+            named = f"{folder} at step {step}"
+            key = key_in_training(named, self.builder, self.tracks, temperature=0.0, max_new_tokens=self.longest)
+            write_media(folder, step, shown, key.describe(), to_wandb="wandb" in trainer.args.report_to)
         return logged

@@ -79,10 +79,13 @@ def row(clip: Shown) -> dict[str, Any]:
     return {"id": record["id"], "query": record.get("query", "")} | texts | numbers
 
 
-def write_media(run_folder: Path, step: int, clips: Sequence[Shown], *, to_wandb: bool) -> None:
+def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict[str, Any], *, to_wandb: bool) -> None:
     """Write a step's pictures and answers; what cannot be written is said and never ends training.
 
     The answers come last: a step without them is one that was not written whole.
+
+    Args:
+        about: model and settings of the answers (`recipe.answer_key`), the first line of their file.
     """
     folder = run_folder / FOLDER / f"step-{step:06d}"
     rows = [row(clip) for clip in clips]
@@ -91,7 +94,7 @@ def write_media(run_folder: Path, step: int, clips: Sequence[Shown], *, to_wandb
         for number, drawn in enumerate(pictures):
             write_sheet(folder / f"clip-{number}.png", drawn)
         with atomic_write(folder / ANSWERS) as out:
-            out.writelines(json.dumps(line) + "\n" for line in rows)
+            out.writelines(json.dumps(line) + "\n" for line in ({"about": about}, *rows))
     except OSError as error:
         print(f"media: step {step} is not written: {error}", file=sys.stderr)
     if to_wandb:

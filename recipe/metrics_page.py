@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from recipe.breakdown import NAMES
@@ -21,6 +22,18 @@ _GROUP_TITLES = {
 }
 
 
+TITLE = "# Evaluation of "
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is the page of an evaluation, which may be replaced by that of another."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return stream.readline().startswith(TITLE)
+    except OSError:
+        return False
+
+
 def markdown(result: dict[str, Any], *, name: str = "") -> str:
     """The page of one evaluation; fractions are shown as percent.
 
@@ -30,7 +43,7 @@ def markdown(result: dict[str, Any], *, name: str = "") -> str:
     """
     runs = f", mean of {result['repeats']} runs" if result["repeats"] > 1 else ""
     lines = [
-        f"# Evaluation of {name}",
+        f"{TITLE}{name}",
         "",
         f"Protocol `{result['protocol']}`, smoothing {result['smooth']}, n = {result['n']}{runs}. In percent; "
         "brackets: bootstrap 95 % interval over samples; ceiling: the best that one box a second can score here.",

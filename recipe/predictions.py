@@ -1,4 +1,4 @@
-"""Answers of a model for a track file, as JSONL: one `{"id", "answer"}` a line, resumable, never half-written."""
+"""Answers of a model for a track file: one `{"id", "answer"}` a line, resumable, never half-written."""
 
 from __future__ import annotations
 
@@ -10,23 +10,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from data_prep.records import resolve_video
+from recipe.answer_key import AnswerKey, video_stamp
+from recipe.answers_file import AnswersFile, Line, read_lines
 from recipe.dataset import RowBuilder, load_mixture
 from recipe.generation import generate
 
 
 def read_answers(path: Path) -> dict[str, str]:
-    """id -> raw answer; a line cut short by a kill is left out."""
-    answers: dict[str, str] = {}
-    if not path.is_file():
-        return answers
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            try:
-                item = json.loads(line)
-                answers[item["id"]] = item["answer"]
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-    return answers
+    """Return id -> raw answer; a line cut short by a kill is left out."""
+    return {name: line["answer"] for name, line in read_lines(path).items() if isinstance(line.get("answer"), str)}
 
 
 def predict(
@@ -36,6 +29,7 @@ def predict(
     builder: RowBuilder,
     out: Path,
     *,
+    key: AnswerKey,
     temperature: float = 0.0,
     seed: int = 0,
     max_new_tokens: int = 512,
@@ -44,31 +38,46 @@ def predict(
 ) -> dict[str, str]:
     """Answer every record of a track file; what `out` already holds is not asked again.
 
-    Sampling is seeded by batch, so an interrupted run ends with the same answers.
+    Sampling is seeded by batch, and a batch that is not whole is asked for as a whole, so that an interrupted run ends
+    with the same answers. A record whose video has changed since is asked again.
+
+    Args:
+        key: what the answers depend on; `out` holds no others.
 
     Returns:
         id -> raw answer.
+
+    Raises:
+        StageError: `out` was made under another key.
+        InUse: Another process is at work on it.
     """
     rows = load_mixture([tracks], builder, limit=limit)
-    partial = out.with_name(out.name + ".part")
-    answers = read_answers(out) if out.exists() else read_answers(partial)
-    ids = [json.loads(text)["id"] for text in rows.with_format(None)["record"]]
-    if out.exists() and answers.keys() >= set(ids):
-        return answers
-    out.parent.mkdir(parents=True, exist_ok=True)
+    records = [json.loads(text) for text in rows.with_format(None)["record"]]
+    ids = [record["id"] for record in records]
+    stamps = {record["id"]: _stamp(builder, record) for record in records}
+    file = AnswersFile(out, key)
+    finished = file.whole()
+    if all(name in finished and finished[name].get("video_stamp") == stamps[name] for name in ids):
+        return {name: finished[name]["answer"] for name in ids}
     progress = tqdm(total=len(ids), initial=0, desc=out.stem, unit="answer", file=sys.stderr, mininterval=1.0)
-    with partial.open("w", encoding="utf-8") as stream:
+    with file, progress:
+        file.outdated(stamps)
         for index, begin in enumerate(range(0, len(ids), batch_size)):
             wanted = ids[begin : begin + batch_size]
-            if not all(name in answers for name in wanted):
+            if not all(name in file.known for name in wanted):
                 torch.manual_seed(seed * 1_000_003 + index)
                 batch = [rows[position] for position in range(begin, begin + len(wanted))]
                 texts = generate(model, processor, batch, temperature=temperature, max_new_tokens=max_new_tokens)
-                answers.update(zip(wanted, texts, strict=True))
-            for name in wanted:
-                stream.write(json.dumps({"id": name, "answer": answers[name]}) + "\n")
-            stream.flush()
+                file.add(_line(name, text, stamps[name]) for name, text in zip(wanted, texts, strict=True))
             progress.update(len(wanted))
-    progress.close()
-    partial.replace(out)
-    return {name: answers[name] for name in ids}
+        file.finish(ids)
+        return {name: file.known[name]["answer"] for name in ids}
+
+
+def _stamp(builder: RowBuilder, record: dict[str, Any]) -> str | None:
+    """Return the stamp of a record's video; None where its frames come from shards."""
+    return None if builder.store else video_stamp(resolve_video(builder.video_root, record["video"]))
+
+
+def _line(name: str, text: str, stamp: str | None) -> Line:
+    return {"id": name, "answer": text} | ({"video_stamp": stamp} if stamp else {})

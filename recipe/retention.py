@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
+from data_prep.identity import check_outputs
 from data_prep.records import read_records
-from data_prep.stages import StageError
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_of_model
 
@@ -90,6 +91,7 @@ def main(args: EvalArguments) -> dict[str, float]:
     """Answer, score, write, print."""
     if not args.model:
         raise StageError("--model is missing: the checkpoint that answers")
+    check_outputs({"--out": Path(args.out)}, [args.tracks, args.model])
     found = accuracy(questions_of(args.tracks, args.limit), answer(args, Path(args.model)))
     with atomic_write(args.out) as stream:
         json.dump(found, stream, indent=1)

@@ -2,7 +2,8 @@
 
 A track may come with its `span`, as `recipe.ground` writes it; where a line has track and answer, the track counts.
 
-What cannot be read is counted and named, never silent; a record without a usable line scores 0.
+A first line `{"about": {...}}`, which says how our own answers were made, is no prediction. What cannot be read is
+counted and named, never silent; a record without a usable line scores 0.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def read_submission(path: Path) -> Submission:
             if not line.strip():
                 continue
             item, problem = _read_line(line)
+            if number == 1 and about_of(item) is not None:
+                continue
             if problem:
                 found.broken.append(f"line {number}: {problem}")
             elif item["id"] in found.predictions:
@@ -55,6 +58,17 @@ def read_submission(path: Path) -> Submission:
     return found
 
 
+def about_of(line: Any) -> dict[str, Any] | None:
+    """Return what a line of a file of answers says about all of them; None if it is an answer or something else.
+
+    >>> about_of({"about": {"model": "m"}}), about_of({"id": "a", "about": {}, "answer": ""})
+    ({'model': 'm'}, None)
+    """
+    if isinstance(line, dict) and isinstance(line.get("about"), dict) and "id" not in line:
+        return dict(line["about"])
+    return None
+
+
 def _read_line(line: str) -> tuple[dict[str, Any], str]:
     """(the line's object, what is wrong with it or an empty string)."""
     try:
@@ -62,7 +76,7 @@ def _read_line(line: str) -> tuple[dict[str, Any], str]:
     except (ValueError, RecursionError):
         return {}, "no JSON" if line.endswith("\n") else "no JSON, the file ends in it"
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        return {}, "no object with an id that is a text"
+        return item if isinstance(item, dict) else {}, "no object with an id that is a text"
     if "track" in item:
         if not isinstance(item["track"], list):
             return item, "its track is no list"

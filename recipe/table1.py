@@ -4,7 +4,8 @@
 
 A system is a checkpoint, a model behind an OpenAI-compatible endpoint (`api`), or a file of predictions for each
 benchmark. What is not there stays an empty cell with the reason below the table; nothing is filled in. Answers are
-kept, so an interrupted table goes on where it stopped. What each cell cost is printed and stands below the table:
+kept under what they depend on (`recipe.answer_key`), so an interrupted table goes on where it stopped, and a system
+with another model, address or setting is asked anew. What each cell cost is printed and stands below the table:
 seconds, and tokens and dollars of an endpoint.
 """
 
@@ -12,18 +13,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError
+from data_prep.identity import check_outputs
+from data_prep.locks import locked
+from recipe.answer_key import file_name
 from recipe.cli import check_keys, read_settings, run
-from recipe.endpoint import Endpoint, ask, cost, read_endpoint
+from recipe.endpoint import Endpoint, ask, cost, key_of_endpoint, read_endpoint
 from recipe.evaluate import EvalArguments, evaluate
 
+FILES = ("table1.json", "table1.md")
 SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 KEYS = {"out", "protocol", "smooth", "evaluation", "benchmarks", "systems", "published"}
 SYSTEM_KEYS = {"name", "model", "predictions", "api", "repeats", "temperature", "box_scale"}
@@ -33,7 +37,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The table's settings.
 
     Raises:
-        ValueError: A key that is unknown, or a part that is missing.
+        ValueError: A key that is unknown, a part that is missing, or two systems of one name.
     """
     config = read_settings(path, KEYS, ("benchmarks", "systems"))
     for name, benchmark in config["benchmarks"].items():
@@ -42,37 +46,41 @@ def read_config(path: Path) -> dict[str, Any]:
         check_keys(f"{path}: system {system.get('name')!r}", system, SYSTEM_KEYS)
         if system.get("api"):
             read_endpoint(f"{path}: system {system.get('name')!r}", system["api"])
+    names = [system.get("name") for system in config["systems"]]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{path}: two systems have the name {twice[0]!r}, expected one for each")
     check_keys(f"{path}: evaluation", config.get("evaluation") or {}, set(EvalArguments.__dataclass_fields__))
     return config
 
 
 def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
-    """How one cell is evaluated, or why it cannot be."""
+    """Return how one cell is evaluated, or why it cannot be."""
     data = config["benchmarks"][benchmark]
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{benchmark}-{system['name']}")
     predictions: str | None = (system.get("predictions") or {}).get(benchmark)
     if not Path(data["tracks"]).is_file():
         return f"no {data['tracks']}"
-    if system.get("api"):
-        predictions = str(Path(config["out"]) / f"{name}.predictions.jsonl")
-        if not Path(predictions).is_file() and (why := Endpoint(**system["api"]).unusable()):
-            return why
-    elif predictions:
-        if not Path(predictions).is_file():
-            return f"no {predictions}"
-    elif not system.get("model"):
-        return "neither a model nor predictions"
-    elif system["model"].startswith((".", "/", "runs/")) and not Path(system["model"]).exists():
-        return f"no {system['model']}"
     settings = dict(config.get("evaluation") or {})
     settings |= {key: system[key] for key in ("repeats", "temperature", "box_scale") if key in system}
-    if predictions:
-        settings |= {"repeats": 1, "predictions": predictions}
-    else:
-        settings |= {"model": system["model"]}
     settings |= {"protocol": config.get("protocol", "second"), "smooth": config.get("smooth", "off")}
     settings |= {key: data[key] for key in ("tracks", "frames", "video_root") if data.get(key)}
-    return EvalArguments(**settings, out=str(Path(config["out"]) / f"{name}.json"))
+    out = Path(config["out"]) / file_name(f"{benchmark}-{system['name']}")
+    settings |= {"out": f"{out}.json"}
+    if system.get("api"):
+        endpoint = Endpoint(**system["api"])
+        arguments = EvalArguments(**settings | {"repeats": 1})
+        arguments.predictions = f"{out}.predictions-{key_of_endpoint(arguments, endpoint).short}.jsonl"
+        if not Path(arguments.predictions).is_file() and (why := endpoint.unusable()):
+            return why
+        return arguments
+    if predictions:
+        if not Path(predictions).is_file():
+            return f"no {predictions}"
+        return EvalArguments(**settings | {"repeats": 1, "predictions": predictions})
+    if not system.get("model"):
+        return "neither a model nor predictions"
+    if system["model"].startswith((".", "/", "runs/")) and not Path(system["model"]).exists():
+        return f"no {system['model']}"
+    return EvalArguments(**settings | {"model": system["model"]})
 
 
 def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -129,25 +137,37 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
 
 
 def main(config: dict[str, Any]) -> None:
-    """Evaluate, write, print."""
+    """Evaluate, write, print.
+
+    Raises:
+        InUse: Another process makes the same table.
+    """
     out = Path(config["out"])
-    results = evaluate_all(config)
-    with atomic_write(out / "table1.json") as stream:
-        json.dump(results, stream, indent=1)
-    page = table(config, results)
-    with atomic_write(out / "table1.md") as stream:
-        stream.write(page)
+    with locked(out / "table1.json"):
+        results = evaluate_all(config)
+        with atomic_write(out / "table1.json") as stream:
+            json.dump(results, stream, indent=1)
+        page = table(config, results)
+        with atomic_write(out / "table1.md") as stream:
+            stream.write(page)
     print(page)
 
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """The settings of --config; --out beats the file's."""
+    """Return the settings of --config; --out beats the file's.
+
+    Raises:
+        StageError: A file of the table would take the place of one that it is made from.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/table1.yaml"))
     parser.add_argument("--out", help="folder of the table")
     args = parser.parse_args(words)
     config = read_config(args.config)
     config["out"] = args.out or config.get("out", "runs/table1")
+    read = [path for data in config["benchmarks"].values() for path in (data.get("tracks"), data.get("frames"))]
+    read += [path for system in config["systems"] for path in (system.get("predictions") or {}).values()]
+    check_outputs({f"--out's {name}": Path(config["out"]) / name for name in FILES}, [args.config, *read])
     return (config,)
 
 

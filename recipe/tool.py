@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -88,16 +89,25 @@ def allowed(root: Path, video: str) -> Path:
 
 
 def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
-    """The tool as a function (video, query) -> result; the model is loaded at the first call."""
+    """Return the tool as a function (video, query) -> result, which several threads may call at once.
+
+    The model is loaded at the first call, and only once. One call at a time asks it, unless a server does the work.
+    """
+    loading, asking = threading.Lock(), threading.Lock()
     loaded: list[tuple[RowBuilder, Answerer]] = []
+
+    def backend() -> tuple[RowBuilder, Answerer]:
+        with loading:
+            if not loaded:
+                builder, answerer = command.backend_of(settings)
+                loaded.append((builder, answerer if settings.backend == "openai" else in_turn(answerer, asking)))
+            return loaded[0]
 
     def call(video: str, query: str) -> dict[str, Any]:
         path = allowed(root, video)
         if not path.is_file():
             raise VideoError(video, "no such file")
-        if not loaded:
-            loaded.append(command.backend_of(settings))
-        builder, answerer = loaded[0]
+        builder, answerer = backend()
         found = ground(path, query, builder, answerer, command.policy_of(settings))
         result = {"video": video} | found.to_json()
         if found.span is not None:
@@ -105,6 +115,16 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
         return result
 
     return call
+
+
+def in_turn(answerer: Answerer, lock: threading.Lock) -> Answerer:
+    """Return an answerer that one thread at a time asks."""
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        with lock:
+            return answerer(rows)
+
+    return answer
 
 
 def server_of(tool: Tool) -> Any:

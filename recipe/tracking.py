@@ -6,13 +6,20 @@ as TrackEval combines them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from data_prep.stages import StageError
 from stvg_rewards import Track, box_iou, parse_tracks, tubes_score
+
+ScaleOf = Callable[[Mapping[str, Any]], tuple[float, float]]
+
+
+def thousandths(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the scale of models that write boxes in thousandths of the picture, whatever its size."""
+    return (1000.0, 1000.0)
 
 
 def true_tubes(record: Mapping[str, Any]) -> list[Track]:
@@ -48,10 +55,10 @@ def sequence(predicted: Sequence[Track], true: Sequence[Track], seconds: int) ->
 
 
 def matched_vious(
-    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale: tuple[float, float] = (1000, 1000)
+    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> list[float]:
     """The matched vIoU of each scene, 0 to 1; a scene without an answer is one without tubes."""
-    return [tubes_score(predicted_tubes(record, answers, scale), true_tubes(record)) for record in records]
+    return [tubes_score(predicted_tubes(record, answers, scale_of(record)), true_tubes(record)) for record in records]
 
 
 def predicted_tubes(record: Mapping[str, Any], answers: Mapping[str, str], scale: tuple[float, float]) -> list[Track]:
@@ -60,13 +67,14 @@ def predicted_tubes(record: Mapping[str, Any], answers: Mapping[str, str], scale
 
 
 def score_scenes(
-    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale: tuple[float, float] = (1000, 1000)
+    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> dict[str, float]:
     """m_vIoU (mean of the matched vIoU a scene), HOTA, IDF1, AssA and DetA, each 0 to 1, and n.
 
     Args:
         records: scene records.
         answers: id -> raw model text; a scene without one is one without tubes.
+        scale_of: what the coordinates in the answer to a record are divided by.
 
     Raises:
         StageError: TrackEval is not installed.
@@ -78,10 +86,10 @@ def score_scenes(
     hota, identity = HOTA(), Identity({"PRINT_CONFIG": False})
     by_scene: dict[str, dict[str, Any]] = {"hota": {}, "identity": {}}
     for record in records:
-        data = sequence(predicted_tubes(record, answers, scale), true_tubes(record), record["seconds"])
+        data = sequence(predicted_tubes(record, answers, scale_of(record)), true_tubes(record), record["seconds"])
         by_scene["hota"][record["id"]] = hota.eval_sequence(data)
         by_scene["identity"][record["id"]] = identity.eval_sequence(data)
-    matched = matched_vious(records, answers, scale)
+    matched = matched_vious(records, answers, scale_of)
     all_hota = hota.combine_sequences(by_scene["hota"])
     all_identity = identity.combine_sequences(by_scene["identity"])
     return {

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from data_prep.stages import StageError
+from data_prep.identity import check_outputs
 from recipe.cli import run
 from recipe.lmms_eval_log import is_log, read_log
 from recipe.submission import problems, read_submission
@@ -180,7 +181,12 @@ def score_file(questions: Path, predictions: Path) -> dict[str, Any]:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Score, print and write."""
+    """Score, print and write.
+
+    Raises:
+        StageError: `--out` is one of the files that are read, or see `score_file`.
+    """
+    check_outputs({"--out": args.out}, [args.questions, args.predictions])
     result = score_file(args.questions, args.predictions)
     with atomic_write(args.out) as stream:
         json.dump(result, stream, indent=1)

@@ -37,6 +37,20 @@ def index_of(image):
     return sum((picture[row, int((bit + 0.5) * block)] > 127) << bit for bit in range(BITS))
 
 
+def make_plain_video(path, colour, seconds=3, *, rate=10, size=(64, 48)):
+    """Write a film of one colour, (red, green, blue) from 0 to 255."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=rate, options=X264)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        picture = np.full((size[1], size[0], 3), colour, np.uint8)
+        for _ in range(seconds * rate):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
 def make_video(
     path,
     num_frames=60,

@@ -5,8 +5,10 @@ import logging
 
 import numpy as np
 import pytest
+from films import make_plain_video
 
 from data_prep.records import RecordError, read_records
+from data_prep.video import VideoError
 from recipe.dataset import REWARD_COLUMNS, RowBuilder, completion_text, load_mixture
 from recipe.families import FAMILIES
 from recipe.prompts import load_prompts
@@ -90,6 +92,34 @@ def test_each_clip_is_decoded_once(tiny_data):
         for text in others.values():
             small({"record": [text]})
     assert small.clips_decoded == 2 * len(others), "one clip is kept, so none is found again"
+
+
+def test_a_clip_is_known_by_its_file_and_not_by_its_name(tiny_data, tmp_path):
+    """F1: a second root, a replaced file and another size of frames gave the first one's pictures."""
+    record = records_of(tiny_data)[0] | {"video": "clip.mp4", "clip": [0.0, 3.0], "seconds": 3}
+    for name, colour in ("a", (255, 0, 0)), ("b", (0, 0, 255)):
+        make_plain_video(tmp_path / name / "clip.mp4", colour)
+    builder = builder_of(tiny_data)
+
+    def brightest(**others):
+        pixel = builder.row(record, **others)["images"][0].getpixel((5, 5))
+        return "rgb"[pixel.index(max(pixel))]
+
+    builder.video_root = tmp_path / "a"
+    assert brightest() == "r"
+    assert brightest(video=tmp_path / "b" / "clip.mp4") == "b"
+    builder.video_root = tmp_path / "b"
+    assert brightest() == "b"
+    assert builder.clips_decoded == 2, "the same file is decoded once, whichever way it was named"
+    make_plain_video(tmp_path / "b" / "clip.mp4", (0, 255, 0))
+    assert brightest() == "g"
+    sides = [builder.row(record)["images"][0].size]
+    builder.max_pixels = 24 * 24
+    sides.append(builder.row(record)["images"][0].size)
+    assert sides[1] == (24, 24) != sides[0]
+    (tmp_path / "b" / "clip.mp4").unlink()
+    with pytest.raises(VideoError, match=r"clip\.mp4: cannot be opened"):
+        builder.row(record)
 
 
 def test_the_completion_is_what_the_reward_reads(tiny_data):

@@ -170,10 +170,10 @@ def test_frame_annotations_that_are_missing_or_broken(tmp_path):
     with pytest.raises(StageError, match=r"f.jsonl: 1 \(a\) of .*t.jsonl without frame annotations"):
         run(tmp_path, [record()], prediction, **settings)
     write(tmp_path / "f.jsonl", [frames_of(record(), 5, 5)])
-    with pytest.raises(RecordError, match=r"f.jsonl:1: ValueError: fps 10, frames \[5, 5\)"):
+    with pytest.raises(RecordError, match=r"f.jsonl:1: record a: begin 5, end 5: expected begin < end"):
         run(tmp_path, [record()], prediction, **settings)
     (tmp_path / "f.jsonl").write_text("{")
-    with pytest.raises(RecordError, match="f.jsonl:1: JSONDecodeError"):
+    with pytest.raises(RecordError, match="f.jsonl:1: no JSON "):
         run(tmp_path, [record()], prediction, **settings)
 
 

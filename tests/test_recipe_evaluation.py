@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe.evaluate import EvalArguments, evaluate, settings_digest
+from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation import mean_metrics, metrics, paired_gain, per_sample, score_records
 
 BOX = [0.0, 0.0, 0.5, 0.5]
@@ -161,18 +161,3 @@ def test_records_without_tracks_are_an_error(tiny_data, tmp_path):
     (tmp_path / "one.jsonl").write_text(json.dumps({"id": questions[0]["id"], "answer": "red"}) + "\n")
     with pytest.raises(StageError, match="none of its 6 records has a true track"):
         evaluate(EvalArguments(tracks=str(tmp_path / "qa.jsonl"), predictions=str(tmp_path / "one.jsonl")))
-
-
-def test_old_answers_are_never_taken_for_new(tiny_data, tmp_path):
-    """The digest in their name changes with whatever changes them, and with nothing else."""
-    tracks = tmp_path / "tracks.jsonl"
-    tracks.write_bytes((tiny_data / "test.jsonl").read_bytes())
-    base = {"tracks": str(tracks), "model": "a/model", "prompts": None}
-    digest = settings_digest(EvalArguments(**base))
-    for change in ({"temperature": 1.0}, {"max_new_tokens": 9}, {"prompts": "tiny"}, {"seed": 3}, {"limit": 2}):
-        assert settings_digest(EvalArguments(**base | change)) != digest, change
-    for change in ({"out": "x.json"}, {"temperature": 0.0, "repeats": 1}):
-        assert settings_digest(EvalArguments(**base | change)) == digest, change
-    assert settings_digest(EvalArguments(**base | {"model": "another/model"})) != digest
-    tracks.write_text("")
-    assert settings_digest(EvalArguments(**base)) != digest

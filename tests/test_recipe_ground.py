@@ -80,6 +80,7 @@ def test_the_result(video, answering, tmp_path, capsys):
     assert result["reasoning"] == "first it moves"
     assert result["discarded_states"] == 1
     assert result["model"] == "m"
+    assert len(result["key"]) == 8
     assert result["settings"] == {
         "backend": "hf",
         "guided": False,
@@ -249,11 +250,15 @@ def test_every_record_of_a_file_and_on_from_where_it_stopped(tiny_data, answerin
     tracks = tmp_path / "tracks.jsonl"
     tracks.write_text("".join(json.dumps(record) + "\n" for record in [*records, gone]))
     kept = {"id": records[0]["id"], "kept": True}
-    (tmp_path / "answers.jsonl.part").write_text(json.dumps(kept) + '\n{"id": "' + records[1]["id"] + '", "ans')
-    seen = answering(ANSWER)
     words = ["--tracks", tracks, "--videos", tiny_data / "videos", "--model", "m", "--out", out]
+    key = command.key_of_answers(*command.parse([str(word) for word in words]))
+    torn = '{"id": "' + records[1]["id"] + '", "ans'
+    (tmp_path / "answers.jsonl.part").write_text(key.first_line() + json.dumps(kept) + "\n" + torn)
+    seen = answering(ANSWER)
     assert ends(*words) == 0
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    about, *lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert about["about"]["model"] == "m"
+    assert about["about"]["settings"]["temperature"] == 0.0
     assert [line["id"] for line in lines] == [record["id"] for record in records]
     assert lines[0] == kept, "not asked again"
     assert len(seen) == len(records) - 1, "the cut one is asked again"

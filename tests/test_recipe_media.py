@@ -80,17 +80,18 @@ def test_the_tables_row():
 
 
 def test_the_run_holds_a_steps_pictures_and_answers(tmp_path):
-    write_media(tmp_path, 50, [shown(answer(1, 2)), shown("no")], to_wandb=False)
+    write_media(tmp_path, 50, [shown(answer(1, 2)), shown("no")], {"model": "m"}, to_wandb=False)
     folder = tmp_path / "media" / "step-000050"
     assert sorted(path.name for path in folder.iterdir()) == [ANSWERS, "clip-0.png", "clip-1.png"]
     lines = [json.loads(line) for line in (folder / ANSWERS).read_text().splitlines()]
+    assert lines.pop(0) == {"about": {"model": "m"}}
     assert [line["id"] for line in lines] == ["a/../<b>"] * 2
     assert Image.open(folder / "clip-1.png").size == picture(shown("no")).size
 
 
 def test_a_disk_that_cannot_be_written_ends_nothing(tmp_path, capsys):
     (tmp_path / "media").write_text("in the way")
-    write_media(tmp_path, 50, [shown("no")], to_wandb=False)
+    write_media(tmp_path, 50, [shown("no")], {"model": "m"}, to_wandb=False)
     assert "media: step 50 is not written" in capsys.readouterr().err
 
 
@@ -98,7 +99,9 @@ def test_the_stage_keeps_them_and_sends_them(grpo_run):
     for step in (0, 1, 2):
         folder = grpo_run.folder / "media" / f"step-{step:06d}"
         assert len(list(folder.glob("clip-*.png"))) == 2, "media_clips of the held_out_clips"
-        assert len((folder / ANSWERS).read_text().splitlines()) == 2
+        about, *lines = map(json.loads, (folder / ANSWERS).read_text().splitlines())
+        assert len(lines) == 2
+        assert about["about"]["model"] == f"{grpo_run.folder} at step {step}"
     assert {"media/clips", "media/answers"} <= grpo_run.logged
     files = {path.suffix for path in Path(grpo_run.begun[0]["dir"]).rglob("*")}
     assert {".png", ".json"} <= files

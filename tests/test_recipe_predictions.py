@@ -7,6 +7,7 @@ from trl import ModelConfig
 
 from data_prep.records import read_records
 from recipe import predictions
+from recipe.answer_key import AnswerKey
 from recipe.arguments import StageArguments
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.predictions import predict, read_answers
@@ -20,8 +21,11 @@ def parts(tiny_data, tiny_base):
     return model, processor, str(tiny_data / "test.jsonl"), row_builder(script, model, processor, completions=False)
 
 
+KEY = AnswerKey("base", {"temperature": 1.0}, {"model": "0" * 64})
+
+
 def answer(parts, out, **settings):
-    return predict(*parts, out, **{"temperature": 1.0, "max_new_tokens": 10, "batch_size": 2} | settings)
+    return predict(*parts, out, **{"key": KEY, "temperature": 1.0, "max_new_tokens": 10, "batch_size": 2} | settings)
 
 
 @pytest.fixture
@@ -43,7 +47,8 @@ def test_every_record_is_answered_in_order(parts, tmp_path, asked):
     ids = [record["id"] for record in read_records(parts[2])]
     assert list(found) == ids == [name for batch in asked for name in batch]
     assert read_answers(tmp_path / "a.jsonl") == found
-    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"], "no .part is left"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"], "neither .part nor lock is left"
+    assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0]) == {"about": KEY.describe()}
 
 
 def test_what_is_there_is_not_asked_again(parts, tmp_path, asked):
@@ -66,8 +71,8 @@ def test_what_is_there_is_not_asked_again(parts, tmp_path, asked):
 )
 def test_a_run_that_was_cut_short_ends_with_the_same_answers(parts, tmp_path, asked, lines, rest, batches_left):
     whole = answer(parts, tmp_path / "whole.jsonl")
-    kept = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)[:lines]
-    (tmp_path / "cut.jsonl.part").write_text("".join(kept) + rest, encoding="latin-1")
+    kept = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)[: 1 + lines]
+    (tmp_path / "cut.jsonl.part").write_bytes("".join(kept).encode() + rest.encode("latin-1"))
     del asked[:]
     assert answer(parts, tmp_path / "cut.jsonl") == whole
     assert (tmp_path / "cut.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

@@ -1,12 +1,15 @@
 """Table 1 from files: measured cells, published ones, and those that are missing, which stay empty."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from served_model import serving
 
+from data_prep.locks import InUse, locked
 from data_prep.records import read_records
+from data_prep.stages import StageError
 from recipe.table1 import cell_arguments, main, parse
 
 PUBLISHED = {"A": {"Perfect": [90.1, "80.0", "TBD"], "Elsewhere": [1, 2, 3]}}
@@ -63,12 +66,13 @@ def test_the_table(tmp_path, config, capsys):
 def test_settings_reach_the_evaluation(tmp_path, config):
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
     config |= {"protocol": "frame", "smooth": "on", "evaluation": {"batch_size": 3}}
     config["benchmarks"]["A"]["frames"] = "f.jsonl"
     system = {"name": "Ours / RL", "model": str(checkpoint), "repeats": 3, "temperature": 1.0}
     arguments = cell_arguments(config, "A", system)
     assert (arguments.protocol, arguments.smooth, arguments.batch_size, arguments.repeats) == ("frame", "on", 3, 3)
-    assert arguments.out.endswith("A-Ours-RL.json")
+    assert Path(arguments.out).name.startswith("A-Ours-RL-")
 
 
 @pytest.mark.parametrize(
@@ -165,13 +169,82 @@ def test_a_server_that_refuses_everything_is_an_empty_cell(tmp_path, served, ser
 
 def test_a_table_that_was_cut_goes_on(tmp_path, served, server):
     main(write(tmp_path, served))
-    whole = tmp_path / "out/A-Served.predictions.jsonl"
+    (whole,) = (tmp_path / "out").glob("A-Served.predictions-????????.jsonl")
     lines = whole.read_text().splitlines(keepends=True)
     whole.unlink()
-    (tmp_path / "out/A-Served.predictions.jsonl.part").write_text("".join(lines[:2]) + lines[2][:20])
+    whole.with_name(whole.name + ".part").write_text("".join(lines[:3]) + lines[3][:20])
     server.requests.clear()
     main(write(tmp_path, served))
     assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"api": {"model": "other"}},
+        {"api": {"family": "qwen2_5_vl"}},
+        {"temperature": 1.0},
+        {"evaluation": {"frame_rate": "2"}},
+        {"evaluation": {"max_new_tokens": 98}},
+    ],
+    ids=str,
+)
+def test_a_system_that_keeps_its_name_and_changes_is_asked_anew(tmp_path, served, server, change):
+    """F4: 0 requests, and the old scores under the new settings."""
+    main(write(tmp_path, served))
+    before = dict(served["systems"][0]), dict(served["evaluation"])
+    served["systems"][0] |= change.get("api", {}) and {"api": before[0]["api"] | change["api"]}
+    served["systems"][0] |= {name: value for name, value in change.items() if name == "temperature"}
+    served["evaluation"] |= change.get("evaluation", {})
+    server.requests.clear()
+    main(write(tmp_path, served))
+    assert len(server.requests) == 5
+    assert len(list((tmp_path / "out").glob("A-Served.predictions-*.jsonl"))) == 2, "the old answers are kept"
+    served["systems"][0], served["evaluation"] = before
+    server.requests.clear()
+    main(write(tmp_path, served))
+    assert not server.requests, "what was asked before is there"
+
+
+def test_another_address_is_asked_and_no_password_is_kept(tmp_path, served, server):
+    main(write(tmp_path, served))
+    with serving() as other:
+        served["systems"][0]["api"]["base_url"] = other.url.replace("http://", "http://me:secret@")
+        main(write(tmp_path, served))
+        assert len(other.requests) == 5
+    for path in (tmp_path / "out").iterdir():
+        assert "secret" not in path.read_text()
+
+
+def test_systems_whose_names_look_alike_share_nothing(tmp_path, served, server):
+    """F4: two systems with Chinese names shared a file, so the second one's address did not have to exist."""
+    endpoint = served["systems"][0]["api"]
+    names = ["模型甲", "模型乙", "GPT 5", "GPT-5"]
+    nowhere = endpoint | {"base_url": "http://127.0.0.1:9/v1", "model": "n"}
+    served["systems"] = [
+        {"name": name, "api": nowhere if name == "模型乙" else endpoint | {"model": name}} for name in names
+    ]
+    main(write(tmp_path, served))
+    results = json.loads((tmp_path / "out/table1.json").read_text())["A"]
+    assert "127.0.0.1:9" in results["模型乙"]["missing"]
+    assert [results[name]["n"] for name in names if name != "模型乙"] == [5, 5, 5]
+    assert len(server.requests) == 15, "each is asked for itself"
+    assert len(list((tmp_path / "out").glob("A-*.md"))) == 3, "and has a page of its own"
+    served["systems"] = [{"name": "x"}, {"name": "x"}]
+    with pytest.raises(ValueError, match="two systems have the name 'x'"):
+        write(tmp_path, served)
+
+
+def test_two_tables_in_one_folder(tmp_path, config):
+    with locked(tmp_path / "out" / "table1.json"), pytest.raises(InUse, match=r"table1\.json: .* is at work there"):
+        main(write(tmp_path, config))
+
+
+def test_a_table_replaces_nothing_that_it_is_made_from(tmp_path, config):
+    config["out"] = str(tmp_path)
+    config["systems"][0]["predictions"]["A"] = str(tmp_path / "table1.json")
+    with pytest.raises(StageError, match=r"table1\.json: one of the inputs"):
+        write(tmp_path, config)
 
 
 def test_without_a_key_nothing_is_asked(tmp_path, served, server, monkeypatch):

@@ -4,13 +4,21 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from films import make_plain_video
 
 from data_prep.records import RecordError
 from data_prep.stages import StageError
 from recipe import tool
+from recipe.dataset import RowBuilder
+from recipe.families import FAMILIES
+from recipe.prompts import load_prompts
 
 mcp = pytest.importorskip("mcp")
 
@@ -74,6 +82,47 @@ def test_a_link_out_of_the_root_is_refused(tmp_path):
     (tmp_path / "root" / "a.mp4").symlink_to(tmp_path / "secret.mp4")
     with pytest.raises(RecordError, match="link"):
         tool.allowed(tmp_path / "root", "a.mp4")
+
+
+def test_parallel_calls_share_one_model_and_see_their_own_videos(tmp_path, monkeypatch):
+    """F1: 39 of 40 calls failed, the model was loaded 8 times, and calls were answered about another call's video."""
+    colours = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
+    for place, colour in enumerate(colours.values()):
+        make_plain_video(tmp_path / "root" / f"cam{place}" / "0001.mp4", colour, 4)
+        make_plain_video(tmp_path / "root" / f"cam{place}" / f"{place}.mp4", colour, 4)
+    loaded, inside = [], []
+
+    def backend_of(settings):
+        time.sleep(0.2)  # loading takes a while
+        loaded.append(settings)
+        builder = RowBuilder(Path("none"), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder.cache_clips = 2  # clips are put out while other threads look
+
+        def answer(rows):
+            inside.append(1)
+            assert len(inside) == 1, "one call at a time asks the model"
+            pixel = rows[0]["images"][0].getpixel((5, 5))
+            inside.pop()
+            name = list(colours)[max(range(3), key=lambda n: np.dot(pixel, list(colours.values())[n]))]
+            return [json.dumps({"0": [{"label": name, "bbox_2d": [0, 0, 500, 500]}]})]
+
+        return builder, answer
+
+    monkeypatch.setattr(tool.command, "backend_of", backend_of)
+    (args,) = tool.parse(["--root", str(tmp_path / "root"), "--model", "m", "--window", "2", "--overlap", "0"])
+    ask = tool.grounding_tool(args.root, args.settings)
+
+    def call(number):
+        place = number % 3
+        name = f"cam{place}/0001.mp4" if number % 2 else f"cam{place}/{place}.mp4"
+        return ask(name, "q")["label"] == list(colours)[place]
+
+    with ThreadPoolExecutor(8) as pool:
+        right = list(pool.map(call, range(40)))
+    assert right == [True] * 40
+    assert len(loaded) == 1
+    make_plain_video(tmp_path / "root" / "cam0" / "0001.mp4", colours["blue"], 4)
+    assert ask("cam0/0001.mp4", "q")["label"] == "blue", "the file was replaced"
 
 
 def test_a_missing_root_is_named():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from recipe import fps_study
+from recipe.families import FAMILIES
 from recipe.tracking import score_scenes, sequence, true_tubes
 from stvg_rewards import Track, format_tracks
 
@@ -63,6 +64,48 @@ def test_swapped_identities_cost_association_and_not_detection():
     assert found["DetA"] == pytest.approx(1.0)
     assert found["AssA"] < 0.7
     assert found["IDF1"] < 0.7
+
+
+def test_the_study_reads_each_answer_in_the_pixels_of_its_own_pictures(tmp_path, monkeypatch):
+    """It took the first record's scale for all, which is another picture's where a model writes pixels."""
+    sizes = {"small": (64, 48), "large": (640, 480)}
+    records = [SCENE | {"id": name, "kind": "scene", "width": w, "height": h} for name, (w, h) in sizes.items()]
+    tubes = [Track("a", A), Track("b", B)]
+    answers = {name: format_tracks(tubes, scale=size) for name, size in sizes.items()}
+
+    class Builder:
+        family = FAMILIES["qwen2_5_vl"]
+
+        def frame_size(self, record):
+            return record["width"], record["height"]
+
+        def row(self, record):
+            return {"images": []}
+
+    scales = []
+
+    def score(records, answers, scale_of):
+        scales.extend(map(scale_of, records))
+        return {}
+
+    for name, value in {
+        "load_answering": lambda *args: None, "load_processor": lambda *args: Processor(),
+        "row_builder": lambda *args, **options: Builder(), "read_records": lambda path: records,
+        "predict": lambda *args, **options: answers, "prompt_tokens": lambda *args: 1, "score_scenes": score,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(fps_study, name, value)
+    monkeypatch.setattr(fps_study.FpsStudyArguments, "__post_init__", lambda self: None)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "t.jsonl").write_text("")
+    args = fps_study.FpsStudyArguments(tracks=str(tmp_path / "t.jsonl"), temperature=1.0)
+    found = fps_study.evaluate_rate(args, "1", tmp_path)
+    assert scales == [(64, 48), (640, 480)]
+    assert found["vIoU_by_scene"] == pytest.approx([1.0, 1.0], abs=0.1), "pixels are whole numbers"
+
+
+class Processor:
+    def tokenizer(self, text):
+        return {"input_ids": [1]}
 
 
 def test_the_studys_yaml_and_what_it_needs():
