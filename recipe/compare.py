@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.compare_clips import clips
 from recipe.compare_figures import panel
 from recipe.compare_runs import Run, grouped, last, read_run, steps_to
@@ -36,7 +36,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     Raises:
         StageError: no run is named.
     """
-    parser = argparse.ArgumentParser(prog="python -m recipe.compare", description=(__doc__ or "").splitlines()[0])
+    parser = OneLineParser(prog="python -m recipe.compare", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, help="folders of GRPO runs, or folders that hold some")
     parser.add_argument("--out", type=Path, default=Path("runs/compare.html"), help="the page")
     parser.add_argument("--metric", default="vIoU", help="the score that `steps to` is about")

@@ -19,7 +19,7 @@ from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from data_prep.video import VideoError
 from recipe import ground
-from recipe.cli import check_keys, read_settings, run
+from recipe.cli import OneLineParser, check_keys, read_settings, run
 
 KEYS = {"out", "models", "cases", "arguments"}
 CASE_KEYS = {"name", "video", "query", "true_span", "note"}
@@ -111,7 +111,7 @@ def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     """The settings of --config; --out and --again come on top."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure4.yaml"))
     parser.add_argument("--out", help="folder of the cases")
     parser.add_argument("--again", action="store_true", help="ask again what was answered before")

@@ -19,14 +19,22 @@ from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.lora import peft_config, save_whole
 from recipe.rewards import Reward, weighted_rewards
+from recipe.run_folder import fill
 from recipe.starting import begin
 from recipe.trainers import GroundingGRPOTrainer
 from recipe.wandb_run import begin_run, end_run, keep_training
 
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+    """Return the settings from --config YAML and the command line (which wins); an unknown key is an error.
+
+    `$VARIANT` and `$SEED` in `output_dir` and `run_name` are the run's own.
+    """
+    script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+    names = {"VARIANT": script_args.reward, "SEED": str(training_args.seed)}
+    for key in ("output_dir", "run_name"):
+        setattr(training_args, key, fill(getattr(training_args, key), names, where=key))
+    return script_args, training_args, model_args
 
 
 def check_enough(records: int, training_args: GRPOConfig) -> None:

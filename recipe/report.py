@@ -54,7 +54,7 @@ GRPO = [
 class ReportArguments(EvalArguments):
     """EvalArguments and the run that the page shows."""
 
-    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
     grpo: str = field(default="grpo-tiou_mviou-s0", metadata={"help": "name of the GRPO stage's folder in it"})
     picture: str | None = field(default=None, metadata={"help": "also write a PNG of a few clips here"})
 

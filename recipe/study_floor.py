@@ -20,6 +20,7 @@ import numpy as np
 from data_prep.aggregate import aggregate_frames
 from data_prep.seconds import seconds_of, span_of_frames
 from recipe.breakdown import NAMES, breakdown
+from recipe.cli import OneLineParser, run
 from recipe.evaluation import metrics, score_records
 from recipe.protocols import PROTOCOLS, FrameTruth
 
@@ -155,12 +156,12 @@ def main(args: argparse.Namespace) -> None:
         print(f"LaSOT, clips of 20 s:\n\n{table(dict(lasot(tracks)))}")
 
 
-def parse(words: list[str] | None = None) -> argparse.Namespace:
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, required=True, help="folder that holds vidstg/ and lasot_toolkit/")
-    return parser.parse_args(words)
+    return (parser.parse_args(words),)
 
 
 if __name__ == "__main__":
-    main(parse())
+    run(parse, main)

@@ -31,8 +31,10 @@ class StudyArguments(EvalArguments):
     `other_grpo` and `continued_sft` are command-line words for the stage, on top of its YAML.
     """
 
-    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
-    configs: str = field(default="recipe/configs/tiny", metadata={"help": "folder of the stages' YAML files"})
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
+    configs: str = field(
+        default="recipe/configs/tiny", metadata={"help": "folder of the stages' YAML files; default: --config's own"}
+    )
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     jobs: int = field(default=2, metadata={"help": "trainings at a time"})
     launch: str | None = field(

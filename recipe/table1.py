@@ -20,7 +20,7 @@ from typing import Any
 
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
-from recipe.cli import check_keys, read_settings, run
+from recipe.cli import OneLineParser, check_keys, read_settings, run
 from recipe.endpoint import Endpoint, ask, cost, read_endpoint
 from recipe.evaluate import EvalArguments, evaluate
 
@@ -142,7 +142,7 @@ def main(config: dict[str, Any]) -> None:
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     """The settings of --config; --out beats the file's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/table1.yaml"))
     parser.add_argument("--out", help="folder of the table")
     args = parser.parse_args(words)
