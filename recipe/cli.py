@@ -41,7 +41,7 @@ class Parser(TrlParser):
         super().__init__(dataclass_types, **{"allow_abbrev": False} | options)
         self._files: list[str] = []
 
-    def parse_args_and_config(self, args: Iterable[str] | None = None) -> tuple[Any, ...]:  # type: ignore[override]
+    def parse_args_and_config(self, args: Iterable[str] | None = None) -> tuple[Any, ...]:
         words = list(sys.argv[1:] if args is None else args)
         self._files = []
         while "--config" in words:
@@ -74,7 +74,7 @@ class Parser(TrlParser):
         return list(super().set_defaults_with_config(**config))
 
     def _fill_defaults(self) -> None:
-        """Fill `$RUN` in the defaults of fields; a study's `configs` is the folder of the recipe that it is read from."""
+        """Fill `$RUN` in the defaults of fields; a study's `configs` is the folder of the recipe that it is of."""
         run, folder = run_folder(self._files), recipe_folder(self._files)
         for action in self._actions:
             if action.dest == "configs" and folder is not None:
@@ -87,7 +87,7 @@ class Parser(TrlParser):
 
 
 def read_settings(path: Path, known: set[str], needed: Iterable[str] = ()) -> dict[str, Any]:
-    """Return a YAML file's settings by name that no stage's parser reads: a table's or a figure's; `$RUN` is filled in.
+    """Return the settings by name of a YAML file that no stage's parser reads: a table's or a figure's.
 
     Raises:
         ValueError: No mapping, an unknown `$NAME`, or see `check_keys`.

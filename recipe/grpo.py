@@ -30,7 +30,9 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
 
     `$VARIANT` and `$SEED` in `output_dir` and `run_name` are the run's own.
     """
-    script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(args)
+    script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(
+        args
+    )
     names = {"VARIANT": script_args.reward, "SEED": str(training_args.seed)}
     for key in ("output_dir", "run_name"):
         setattr(training_args, key, fill(getattr(training_args, key), names, where=key))

@@ -1,4 +1,4 @@
-"""Which folder a recipe's run is: `$RUN` in its YAML files, so that none names the folder and a copied recipe is another.
+"""Which folder a recipe's run is: `$RUN` in its YAML files, which name none, so that a copied recipe is another.
 
 `$RUN` is the environment variable RUN, which make sets, else `runs/<recipe>`, where the recipe is the name of the
 folder of the first `--config` file.

@@ -10,6 +10,7 @@ For each seed, from one SFT checkpoint: GRPO with the recipe's settings; GRPO wi
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -58,8 +59,9 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
         start = [str(Path(sys.executable).with_name("accelerate")), "launch", "--config_file", args.launch]
     command = [*start, "-m", f"recipe.{stage}", "--config", f"{args.configs}/{stage}.yaml"]
     command += ["--output_dir", str(out), "--seed", str(seed), "--disable_tqdm", "true", *words]
+    own = os.environ | {"RUN": args.run}  # what $RUN in the stage's YAML is, whichever way the study was told
     with log.open("w") as stream:
-        code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, env=own).returncode
     stamp = read_stamp(out)
     if code != 0 or stamp is None or not stamp["complete"]:
         raise StageError(f"{' '.join(command)} ended with {code}; its output is in {log}")
