@@ -144,8 +144,7 @@ def read_data_prep(words: list[str]) -> tuple[Any]:
 
 
 def check_settings(read: tuple[Any, ...]) -> None:
-    """Check what a parser leaves to the stage and that needs neither data nor checkpoint: templates and rewards."""
-    from recipe import grpo
+    """Check what a parser leaves to the stage and what needs neither data nor checkpoint: templates and rollouts."""
     from recipe.arguments import GRPOArguments, StageArguments
     from recipe.checkpoints import check_whole_rollouts
     from recipe.prompts import load_prompts
@@ -154,7 +153,6 @@ def check_settings(read: tuple[Any, ...]) -> None:
         load_prompts(read[0].prompts)
     if isinstance(read[0], GRPOArguments):
         check_whole_rollouts(read[1])
-        grpo.chosen_rewards(read[0], read[1])
 
 
 def check_chain(steps: list[Step]) -> None:
