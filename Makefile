@@ -20,6 +20,7 @@ PYTHON ?= python3
 CONFIGS := recipe/configs/$(RECIPE)
 HOME_RUN := runs/$(RECIPE)
 RUN ?= $(HOME_RUN)$(if $(PEFT),-lora)
+# The GRPO run that `ground` and `serve` take where MODEL names none.
 GRPO := grpo-$(REWARD)-s$(SEED)
 # Overrides of a stage whichever target runs it; `make demo` shortens with them.
 DATA_ARGS ?=
@@ -53,38 +54,56 @@ export TOKENIZERS_PARALLELISM := false
 # A tiny model gains little from more threads, and threads that wait for each other crawl on a shared machine.
 export OMP_NUM_THREADS ?= 1
 
-# A run elsewhere than the recipe's own folder reads and writes there; the YAML files state the recipe's own paths.
-ifneq ($(RUN),$(HOME_RUN))
-ifeq ($(MAKES_DATA),)
-CPT_PATHS := --output_dir $(RUN)/cpt
-SFT_PATHS := --model_name_or_path $(RUN)/cpt --output_dir $(RUN)/sft
-GRPO_PATHS := --model_name_or_path $(RUN)/sft
-else
-VIDEOS := --video_root $(RUN)/data/videos
-BASE_PATHS := --tracks $(RUN)/data/cpt.jsonl $(RUN)/data/sft.jsonl --out $(RUN)/base
-CPT_PATHS := --model_name_or_path $(RUN)/base --tracks $(RUN)/data/cpt.jsonl \
-	--validation_tracks $(RUN)/data/val_general.jsonl $(VIDEOS) --output_dir $(RUN)/cpt
-TRACES_PATHS := --tracks $(RUN)/traces/traces.jsonl --out $(RUN)/traces/rows $(VIDEOS)
-SFT_PATHS := --model_name_or_path $(RUN)/cpt --tracks $(RUN)/traces/traces.jsonl \
-	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS) --output_dir $(RUN)/sft
-GRPO_PATHS := --model_name_or_path $(RUN)/sft --tracks $(RUN)/data/grpo.jsonl \
-	--validation_tracks $(RUN)/data/val.jsonl $(VIDEOS)
-EVAL_PATHS := --tracks $(RUN)/data/test.jsonl $(VIDEOS)
-FPS_PATHS := --tracks $(RUN)/scenes/test.jsonl --train $(RUN)/scenes/train.jsonl --video_root $(RUN)/scenes/videos \
-	--run $(RUN) --start $(RUN)/cpt --study_out $(RUN)
-STUDY_PATHS := $(EVAL_PATHS) --run $(RUN)
-MINI_PATHS := $(STUDY_PATHS) --study_out $(RUN)/paper-mini
-QUESTION_PATHS := $(MINI_PATHS) --questions $(RUN)/questions/questions.jsonl --question_videos $(RUN)/questions/videos \
-	--sft_tracks $(RUN)/traces/traces.jsonl --more_from $(RUN)/data/cpt.jsonl
-MINI_PAGE_PATHS := $(MINI_PATHS) --fps_study $(RUN)/fps-study.json --annotations $(RUN)/data/annotations/test.jsonl \
-	--page $(RUN)/paper-mini.md
-endif
-endif
+# The YAML files name no run folder: $RUN in them is this one.
+export RUN
+
+# The words of each command, said once: `plan` reads them all before the first stage begins, then the stages get them.
+DATA_WORDS = synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_ARGS)
+SCENES_WORDS = synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS)
+ASKED_WORDS = synthetic --config $(CONFIGS)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
+BASE_WORDS = --config $(CONFIGS)/model.yaml
+TRACES_WORDS = traces --tracks $(RUN)/data/sft.jsonl --video-root $(RUN)/data/videos --out $(RUN)/traces \
+  --prompts traces-tiny $(TRACES_ARGS)
+CPT_WORDS = --config $(CONFIGS)/cpt.yaml $(SUPERVISED_PEFT) $(CPT_ARGS)
+SFT_WORDS = --config $(CONFIGS)/sft.yaml $(SUPERVISED_PEFT) $(SFT_ARGS)
+GRPO_WORDS = --config $(CONFIGS)/grpo.yaml $(GRPO_PEFT) --reward $(REWARD) --seed $(SEED) \
+  $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS)
+EVAL_WORDS = --config $(CONFIGS)/eval.yaml $(EVAL_ARGS)
+GREEDY_WORDS = --config $(CONFIGS)/eval.yaml --model $(RUN)/sft --out $(RUN)/sft/eval/greedy.json $(EVAL_ARGS)
+SAMPLED_WORDS = --config $(CONFIGS)/eval.yaml --model $(RUN)/sft --out $(RUN)/sft/eval/sampled.json \
+  --temperature 1 --repeats 3 $(EVAL_ARGS)
+LIFT_WORDS = --config $(CONFIGS)/study.yaml
+RATES_WORDS = --config $(CONFIGS)/fps-study.yaml $(FPS_ARGS)
+REWARDS_WORDS = --config $(CONFIGS)/paper-mini-rewards.yaml $(MINI_GPU) $(REWARDS_ARGS)
+KEPT_WORDS = --config $(CONFIGS)/retention-study.yaml $(QUESTIONS_GPU) $(QUESTIONS_ARGS)
+# The page of the recipe's own run is the documented one; others lie in their run's folder.
+PAGE_WORDS = --config $(CONFIGS)/paper-mini.yaml $(MINI_PAGE_GPU) $(EVAL_ARGS) \
+  $(if $(filter runs/tiny,$(RUN)),--page docs/paper-mini$(if $(GPU),-gpu).md)
+
+# What runs for a target, for `python -m recipe.plan`.
+PLAN_DATA = $(if $(MAKES_DATA),then data_prep $(DATA_WORDS))
+PLAN_TRACES = $(if $(wildcard $(CONFIGS)/traces.yaml),then data_prep $(TRACES_WORDS))
+PLAN_CPT = $(PLAN_DATA) $(if $(wildcard $(CONFIGS)/model.yaml),then recipe.tiny $(BASE_WORDS)) then recipe.cpt $(CPT_WORDS)
+PLAN_SFT = $(PLAN_CPT) $(PLAN_TRACES) then recipe.sft $(SFT_WORDS)
+PLAN_GRPO = $(PLAN_SFT) then recipe.grpo $(GRPO_WORDS)
+PLAN_TABLE = then recipe.before_after $(EVAL_WORDS) -- $(GRPO_WORDS)
+PLAN_RATES = $(if $(wildcard $(CONFIGS)/scenes.yaml),then data_prep $(SCENES_WORDS)) then recipe.fps_study $(RATES_WORDS)
+
+# Arguments: what runs. Everything named on the command line is read before the first stage begins; once, by the target
+# that was asked for, and not again by the targets that it comes after.
+define plan
+$(if $(PLANNED),,@$(PY) -m recipe.plan --recipe '$(RECIPE)' $(1))
+endef
+
+# Arguments: a target that comes first, without the ARGS of the one that was asked for.
+define first
++@$(MAKE) $(1) ARGS= PLANNED=1
+endef
 
 .PHONY: help
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  settings: RECIPE=$(RECIPE) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= LAUNCH= ARGS="
+	@echo "  settings: RECIPE=$(RECIPE) RUN=$(RUN) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= LAUNCH= ARGS="
 
 # --- environments -----------------------------------------------------------------------------------------------
 
@@ -136,53 +155,57 @@ define run_stage
 $(if $(LAUNCH),$(1) -m recipe.preflight --stage $(2) --launch $(LAUNCH) $(3)
 $(dir $(1))accelerate launch --config_file $(LAUNCH) $(LAUNCH_ARGS) -m recipe.$(2) $(3),$(1) -m recipe.$(2) $(3))
 endef
+LAUNCHED := $(if $(LAUNCH),--launch $(LAUNCH))
 
 .PHONY: data base traces cpt sft grpo eval
 data: install  ## make the recipe's data (tiny: synthetic clips)
-	@if [ -f $(CONFIGS)/data.yaml ]; then \
-	  $(PY) -m data_prep synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(ARGS); fi
+	$(call plan,$(PLAN_DATA) $(ARGS))
+	$(if $(MAKES_DATA),@$(PY) -m data_prep $(DATA_WORDS) $(ARGS))
 
 base:
-	@$(MAKE) data ARGS=
-	@if [ -f $(CONFIGS)/model.yaml ]; then \
-	  $(PY) -m recipe.tiny --config $(CONFIGS)/model.yaml $(BASE_PATHS); fi
+	$(call first,data)
+	@if [ -f $(CONFIGS)/model.yaml ]; then $(PY) -m recipe.tiny $(BASE_WORDS); fi
 
 # What SFT reads; a recipe without traces.yaml has its reasoning, or none, in its own track file.
 define write_traces
-@if [ -f $(CONFIGS)/traces.yaml ]; then \
-  $(PY) -m data_prep traces --tracks $(RUN)/data/sft.jsonl --video-root $(RUN)/data/videos --out $(RUN)/traces \
-    --prompts traces-tiny $(TRACES_ARGS) $(1); fi
+@if [ -f $(CONFIGS)/traces.yaml ]; then $(PY) -m data_prep $(TRACES_WORDS) $(1); fi
 endef
 
-traces:  ## reasoning for SFT from the template teacher, a review page, and the rows as files
-	@$(MAKE) data ARGS=
+traces: install  ## reasoning for SFT from the template teacher, a review page, and the rows as files
+	$(call plan,$(PLAN_DATA) $(PLAN_TRACES) $(ARGS) then recipe.sft_rows --config $(CONFIGS)/traces.yaml)
+	$(call first,data)
 	$(call write_traces,$(ARGS))
-	$(PY) -m recipe.sft_rows --config $(CONFIGS)/traces.yaml $(TRACES_PATHS)
+	$(PY) -m recipe.sft_rows --config $(CONFIGS)/traces.yaml
 
-cpt:  ## continued pre-training on tracking and questions
-	@$(MAKE) base
-	$(call run_stage,$(PY),cpt,--config $(CONFIGS)/cpt.yaml $(SUPERVISED_PEFT) $(CPT_PATHS) $(CPT_ARGS) $(ARGS))
+cpt: install  ## continued pre-training on tracking and questions
+	$(call plan,$(LAUNCHED) $(PLAN_CPT) $(ARGS))
+	$(call first,base)
+	$(call run_stage,$(PY),cpt,$(CPT_WORDS) $(ARGS))
 
-sft:  ## supervised fine-tuning with reasoning, after cpt
-	@$(MAKE) cpt ARGS=
+sft: install  ## supervised fine-tuning with reasoning, after cpt
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) $(ARGS))
+	$(call first,cpt)
 	$(call write_traces,)
-	$(call run_stage,$(PY),sft,--config $(CONFIGS)/sft.yaml $(SUPERVISED_PEFT) $(SFT_PATHS) $(SFT_ARGS) $(ARGS))
+	$(call run_stage,$(PY),sft,$(SFT_WORDS) $(ARGS))
 
-eval:  ## evaluate the SFT checkpoint, greedy and sampled
-	@$(MAKE) sft ARGS=
-	$(PY) -m recipe.evaluate --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --model $(RUN)/sft --out $(RUN)/sft/eval/greedy.json $(EVAL_ARGS) $(ARGS)
-	$(PY) -m recipe.evaluate --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --model $(RUN)/sft --out $(RUN)/sft/eval/sampled.json --temperature 1 --repeats 3 $(EVAL_ARGS) $(ARGS)
+eval: install  ## evaluate the SFT checkpoint, greedy and sampled
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) then recipe.evaluate $(GREEDY_WORDS) $(ARGS) then recipe.evaluate $(SAMPLED_WORDS) $(ARGS))
+	$(call first,sft)
+	$(PY) -m recipe.evaluate $(GREEDY_WORDS) $(ARGS)
+	$(PY) -m recipe.evaluate $(SAMPLED_WORDS) $(ARGS)
 
-grpo:  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evaluation, table and report
-	@$(MAKE) sft ARGS=
+# GRPO's own words say which folder it writes and where it began: that folder is evaluated and reported.
+grpo: install  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evaluation, table and report
+	$(call plan,$(LAUNCHED) $(PLAN_GRPO) $(ARGS) $(PLAN_TABLE) $(ARGS))
+	$(call first,sft)
 	$(if $(VLLM),@$(MAKE) install-vllm)
-	$(call run_stage,$(PY_GRPO),grpo,--config $(CONFIGS)/grpo.yaml $(GRPO_PEFT) $(GRPO_PATHS) --reward $(REWARD) --seed $(SEED) \
-	  --output_dir $(RUN)/$(GRPO) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(ARGS))
-	$(PY) -m recipe.before_after --config $(CONFIGS)/eval.yaml $(EVAL_PATHS) --run $(RUN) --grpo $(GRPO) $(EVAL_ARGS)
+	$(call run_stage,$(PY_GRPO),grpo,$(GRPO_WORDS) $(ARGS))
+	$(PY) -m recipe.before_after $(EVAL_WORDS) -- $(GRPO_WORDS) $(ARGS)
 
 .PHONY: ground
 ground: install  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square"; ARGS="--overlay o.mp4 --out o.json"
 	@test -n "$(VIDEO)" -a -n "$(QUERY)" || { echo 'error: make ground VIDEO=a.mp4 QUERY="the person in red" [MODEL=runs/...]'; exit 2; }
+	$(call plan,)
 	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(or $(MODEL),$(RUN)/$(GRPO)) $(ARGS)
 
 .PHONY: serve
@@ -190,28 +213,34 @@ serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny
 	$(PY_VLLM) -m recipe.serve $(or $(MODEL),$(RUN)/$(GRPO)) --port $(or $(PORT),8000) $(ARGS)
 
 .PHONY: study-lift
-study-lift:  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
-	@$(MAKE) grpo ARGS=
-	$(PY) -m recipe.study_lift --config $(CONFIGS)/study.yaml $(STUDY_PATHS) $(ARGS)
+study-lift: install  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
+	$(call plan,$(LAUNCHED) $(PLAN_GRPO) $(PLAN_TABLE) then recipe.study_lift $(LIFT_WORDS) $(ARGS))
+	$(call first,grpo)
+	$(PY) -m recipe.study_lift $(LIFT_WORDS) $(ARGS)
 
 .PHONY: table1 reward-study
 table1: install  ## the systems of recipe/configs/table1.yaml on VidSTG and HC-STVG; what is missing stays empty
+	$(call plan,)
 	$(PY) -m recipe.table1 --config recipe/configs/table1.yaml $(ARGS)
 
-reward-study:  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
-	@$(MAKE) sft ARGS=
-	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(STUDY_PATHS) $(ARGS)
+reward-study: install  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) then recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS))
+	$(call first,sft)
+	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
 
 .PHONY: figure3 figure4
 figure3: install  ## Video-MME-v2 head-to-head, frame rates and rewards in one picture, from what was measured
+	$(call plan,)
 	$(PY) -m recipe.figure3 --config recipe/configs/figure3.yaml --fps_study $(RUN)/fps-study.json \
 	  --reward_study $(or $(wildcard $(RUN)/reward-study.json),$(RUN)/paper-mini/reward-study.json) $(ARGS)
 
 figure4: install  ## chosen cases as contact sheets and overlay videos, model by model, on one page
+	$(call plan,)
 	$(PY) -m recipe.figure4 --config $(or $(wildcard $(CONFIGS)/figure4.yaml),recipe/configs/figure4.yaml) $(ARGS)
 
 .PHONY: compare dashboard
 compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
+	$(call plan,)
 	@$(PY) -m recipe.compare $(RUNS) $(ARGS)
 
 dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=--dump: as JSON, without an account
@@ -222,20 +251,22 @@ dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=-
 install-studies: install  ## add TrackEval for the frame-rate study
 	@$(PY) -c 'import trackeval' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[studies]'
 
-fps-study:  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes
-	@$(MAKE) cpt ARGS=
-	@$(MAKE) install-studies
-	@if [ -f $(CONFIGS)/scenes.yaml ]; then \
-	  $(PY) -m data_prep synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS); fi
-	$(PY) -m recipe.fps_study --config $(CONFIGS)/fps-study.yaml $(FPS_PATHS) $(FPS_ARGS) $(ARGS)
+fps-study: install  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes
+	$(call plan,$(LAUNCHED) $(PLAN_CPT) $(PLAN_RATES) $(ARGS))
+	$(call first,cpt)
+	$(call first,install-studies)
+	@if [ -f $(CONFIGS)/scenes.yaml ]; then $(PY) -m data_prep $(SCENES_WORDS); fi
+	$(PY) -m recipe.fps_study $(RATES_WORDS) $(ARGS)
 
-paper-mini:  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half
-	@$(MAKE) sft ARGS=
-	@$(MAKE) fps-study ARGS=
-	$(PY) -m data_prep synthetic --config $(CONFIGS)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
-	$(PY) -m recipe.reward_study --config $(CONFIGS)/paper-mini-rewards.yaml $(MINI_GPU) $(MINI_PATHS) $(REWARDS_ARGS)
-	$(PY) -m recipe.retention_study --config $(CONFIGS)/retention-study.yaml $(QUESTIONS_GPU) $(QUESTION_PATHS) $(QUESTIONS_ARGS)
-	$(PY) -m recipe.paper_mini --config $(CONFIGS)/paper-mini.yaml $(MINI_PAGE_GPU) $(MINI_PAGE_PATHS) $(EVAL_ARGS) $(ARGS)
+paper-mini: install  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) $(PLAN_RATES) then data_prep $(ASKED_WORDS) then recipe.reward_study $(REWARDS_WORDS) \
+	  then recipe.retention_study $(KEPT_WORDS) then recipe.paper_mini $(PAGE_WORDS) $(ARGS))
+	$(call first,sft)
+	$(call first,fps-study)
+	$(PY) -m data_prep $(ASKED_WORDS)
+	$(PY) -m recipe.reward_study $(REWARDS_WORDS)
+	$(PY) -m recipe.retention_study $(KEPT_WORDS)
+	$(PY) -m recipe.paper_mini $(PAGE_WORDS) $(ARGS)
 
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little
@@ -245,7 +276,7 @@ demo:  ## every stage shortened, in five minutes: shows the path, learns little
 
 # --- tests and packaging ----------------------------------------------------------------------------------------
 
-.PHONY: test style wheel-check bench clean
+.PHONY: test style wheel-check bench clean clean-runs
 test: install  ## the fast tests
 	HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -m "not slow and not vllm" $(ARGS)
 
@@ -270,5 +301,15 @@ bench: install  ## speed, each figure against a peer in the same run (that of ro
 	  printf '\n== %s\n' "$$script"; "$$python" -m "bench.$$name" || exit 1; \
 	done
 
-clean:  ## remove runs/, build/ and caches (not the environments)
-	rm -rf runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing
+	@if [ ! -d runs ]; then echo "clean-runs: there is no runs/"; exit 0; fi; \
+	du -h -d 1 runs; \
+	if [ "$(YES)" != 1 ]; then \
+	  [ -t 0 ] || { echo "error: clean-runs asks before it removes, and there is no terminal; YES=1 asks nothing" >&2; exit 2; }; \
+	  read -r -p "Remove runs/ with every checkpoint and report in it? [y/N] " answer || answer=; \
+	  [ "$$answer" = y ] || { echo "nothing was removed"; exit 0; }; \
+	fi; \
+	rm -rf runs

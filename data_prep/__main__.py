@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
 import yaml
 
 from data_prep import check_trace, frames, mix, traces
+from data_prep.command_line import OneLineParser
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
@@ -48,15 +48,20 @@ COMMANDS: dict[str, Any] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns its exit code; 2, with one line on stderr, where the input is at fault."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
+def parser() -> OneLineParser:
+    """Return the parser of all commands."""
+    parser = OneLineParser(prog="python -m data_prep", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         summary = (module.__doc__ or "").splitlines()[0]
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns its exit code; 2, with one line on stderr, where the input is at fault."""
     try:
+        args = parser().parse_args(arguments)
         return COMMANDS[args.command].run(args) or 0
     except (RecordError, StageError, OSError, ValueError, yaml.YAMLError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

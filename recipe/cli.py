@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import sys
 import tempfile
@@ -14,9 +13,12 @@ from typing import Any, NoReturn
 import yaml
 from trl import TrlParser
 
+from data_prep.command_line import OneLineParser as OneLineParser
+from data_prep.command_line import did_you_mean, unknown_words
+from data_prep.errors import StageError
 from data_prep.records import RecordError
-from data_prep.stages import StageError
 from data_prep.video import VideoError
+from recipe.run_folder import fill, recipe_folder, run_folder
 
 
 class Parser(TrlParser):
@@ -31,44 +33,71 @@ class Parser(TrlParser):
     >>> Parser((Settings,)).set_defaults_with_config(learning_rat=1)
     Traceback (most recent call last):
     ValueError: unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?
+
+    `$RUN` in a file's values is replaced by the run's folder (see `recipe.run_folder`); options are not abbreviated.
     """
 
-    def parse_args_and_config(self, args: Iterable[str] | None = None, *rest: Any, **options: Any) -> tuple[Any, ...]:
+    def __init__(self, dataclass_types: Any, **options: Any) -> None:
+        super().__init__(dataclass_types, **{"allow_abbrev": False} | options)
+        self._files: list[str] = []
+
+    def parse_args_and_config(self, args: Iterable[str] | None = None) -> tuple[Any, ...]:
         words = list(sys.argv[1:] if args is None else args)
-        files = []
+        self._files = []
         while "--config" in words:
             place = words.index("--config")
             if place + 1 == len(words):
                 raise ValueError("--config: no file named after it")
-            files.append(words[place + 1])
+            self._files.append(words[place + 1])
             del words[place : place + 2]
-        with merged(files) as config, whatever_the_machine():
-            return tuple(super().parse_args_and_config([*config, *words], *rest, **options))
+        self._fill_defaults()
+        with merged(self._files) as config, whatever_the_machine():
+            *found, others = super().parse_args_and_config([*config, *words], return_remaining_strings=True)
+        if others:
+            raise ValueError(unknown_words(others, self._option_string_actions))
+        for name, value in ((name, value) for part in found for name, value in vars(part).items()):
+            if isinstance(value, str) and value.startswith("$RUN"):
+                raise ValueError(f"--{name} is missing: name it, or set the environment variable RUN=runs/<recipe>")
+        return tuple(found)
 
     def set_defaults_with_config(self, **config: Any) -> list[str]:
         known = [action.dest for action in self._actions]
-        for key in config:
+        where = ", ".join(self._files) or "the YAML file"
+        names = {"RUN": run_folder(self._files)}
+        # What a run's folder is called after is known when the command line is read (recipe.grpo).
+        later = ("VARIANT", "SEED") if "reward" in known else ()
+        for key, value in config.items():
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else "; --help lists the known ones"
+                hint = did_you_mean(str(key), known) or "; --help lists the known ones"
                 raise ValueError(f"unknown key {key!r} in the YAML file{hint}")
+            config[key] = fill(value, names, where=f"{where}: {key}", later=later)
         return list(super().set_defaults_with_config(**config))
+
+    def _fill_defaults(self) -> None:
+        """Fill `$RUN` in the defaults of fields; a study's `configs` is the folder of the recipe that it is of."""
+        run, folder = run_folder(self._files), recipe_folder(self._files)
+        for action in self._actions:
+            if action.dest == "configs" and folder is not None:
+                action.default = str(folder)
+            elif run is not None and isinstance(action.default, str) and action.default.startswith("$RUN"):
+                action.default = run + action.default[len("$RUN") :]
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
 
 def read_settings(path: Path, known: set[str], needed: Iterable[str] = ()) -> dict[str, Any]:
-    """A YAML file of settings by name that no stage's parser reads: a table's or a figure's.
+    """Return the settings by name of a YAML file that no stage's parser reads: a table's or a figure's.
 
     Raises:
-        ValueError: No mapping, or see `check_keys`.
+        ValueError: No mapping, an unknown `$NAME`, or see `check_keys`.
     """
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError(f"{path}: expected settings by name")
     check_keys(str(path), settings, known, needed)
-    return settings
+    names = {"RUN": run_folder([path])}
+    return {key: fill(value, names, where=f"{path}: {key}") for key, value in settings.items()}
 
 
 def check_keys(where: str, settings: Mapping[str, Any], known: set[str], needed: Iterable[str] = ()) -> None:
@@ -79,7 +108,8 @@ def check_keys(where: str, settings: Mapping[str, Any], known: set[str], needed:
     """
     unknown = sorted(settings.keys() - known)
     if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
+        hint = did_you_mean(str(unknown[0]), known) or f", expected some of {', '.join(sorted(known))}"
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}{hint}")
     for name in needed:
         if not settings.get(name):
             raise ValueError(f"{where}: {name} is missing")

@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.stamps import STAMP, read_stamp
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.compare_clips import clips
 from recipe.compare_figures import panel
 from recipe.compare_groups import grouped, remarks
@@ -40,7 +40,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     Raises:
         StageError: no run is named.
     """
-    parser = argparse.ArgumentParser(prog="python -m recipe.compare", description=(__doc__ or "").splitlines()[0])
+    parser = OneLineParser(prog="python -m recipe.compare", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, help="folders of GRPO runs, or folders that hold some")
     parser.add_argument("--out", type=Path, default=Path("runs/compare.html"), help="the page")
     parser.add_argument("--metric", default="vIoU", help="the score that `steps to` is about")

@@ -22,7 +22,7 @@ from typing import Any
 
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.compare import folders_of
 from recipe.compare_groups import remarks
 from recipe.compare_runs import read_run
@@ -57,7 +57,7 @@ TEXTS = {
 
 def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     """The command line's settings."""
-    parser = argparse.ArgumentParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
+    parser = OneLineParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="W&B user or team")
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT", PROJECT), help="W&B project of the runs")
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs to colour by variant")

@@ -18,7 +18,7 @@ from typing import Any
 
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
-from recipe.cli import read_settings, run
+from recipe.cli import OneLineParser, read_settings, run
 from recipe.figures import COLOURS, GREY
 from recipe.videomme import score_file
 
@@ -195,7 +195,7 @@ def main(config: dict[str, Any]) -> dict[str, Panel]:
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     """The settings of --config; what is given on the command line beats the file's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure3.yaml"))
     for name, text in (
         ("out", "folder of the figure"),

@@ -22,7 +22,7 @@ from data_prep.locks import locked
 from data_prep.video import VideoError
 from recipe import ground
 from recipe.answer_key import file_name, video_stamp
-from recipe.cli import check_keys, read_settings, run
+from recipe.cli import OneLineParser, check_keys, read_settings, run
 
 PAGE = "figure4.html"
 KEYS = {"out", "models", "cases", "arguments"}
@@ -138,7 +138,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     Raises:
         StageError: The page would take the place of a file that it is made from.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure4.yaml"))
     parser.add_argument("--out", help="folder of the cases")
     parser.add_argument("--again", action="store_true", help="ask again what was answered before")

@@ -41,8 +41,8 @@ class FpsStudyArguments(StudyArguments):
 
     rates: list[str] = field(default_factory=lambda: ["0.5", "1", "2", "4", "dynamic"])
     train: list[str] = field(default_factory=list, metadata={"help": "track files with scenes to train on"})
-    start: str = field(default="runs/tiny/cpt", metadata={"help": "checkpoint that every training starts from"})
-    study_out: str = field(default="runs/tiny", metadata={"help": "folder of trainings and results"})
+    start: str = field(default="$RUN/cpt", metadata={"help": "checkpoint that every training starts from"})
+    study_out: str = field(default="$RUN", metadata={"help": "folder of trainings and results"})
     sft_words: list[str] = field(default_factory=list, metadata={"help": "SFT settings on top of its YAML"})
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from data_prep.video import sample_frames
 from recipe.answer_key import AnswerKey, key_of
 from recipe.arguments import StageArguments
 from recipe.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.dataset import RowBuilder
 from recipe.expand import expand_boxes
 from recipe.ground_file import ground_file
@@ -43,7 +43,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     Raises:
         StageError: neither a video with a query nor --tracks, or settings that exclude each other.
     """
-    parser = argparse.ArgumentParser(prog="python -m recipe.ground", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="python -m recipe.ground", description=__doc__.splitlines()[0])
     parser.add_argument("video", nargs="?", type=Path, help="video file")
     parser.add_argument("query", nargs="?", help="sentence or question that names the target")
     parser.add_argument("--model", required=True, help="checkpoint folder, or the served model's name (openai)")

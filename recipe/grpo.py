@@ -19,6 +19,7 @@ from recipe.held_out import HeldOut
 from recipe.loading import load_model, load_processor, row_builder
 from recipe.lora import peft_config, save_whole
 from recipe.rewards import Variant, variant_of
+from recipe.run_folder import fill
 from recipe.starting import begin
 from recipe.trainers import GroundingGRPOTrainer
 from recipe.wandb_run import begin_run, end_run, keep_training
@@ -36,11 +37,9 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
     script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(
         args
     )
-    variant = variant_of(script_args, training_args).name
+    names = {"VARIANT": variant_of(script_args, training_args).name, "SEED": str(training_args.seed)}
     for key in ("output_dir", "run_name"):
-        if text := getattr(training_args, key):
-            filled = text.replace("$VARIANT", variant).replace("$SEED", str(training_args.seed))
-            setattr(training_args, key, filled)
+        setattr(training_args, key, fill(getattr(training_args, key), names, where=key))
     return script_args, training_args, model_args
 
 

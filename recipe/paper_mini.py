@@ -40,12 +40,12 @@ EARLY = slice(None, ENTRIES)
 class PaperMiniArguments(EvalArguments):
     """EvalArguments and where the studies lie."""
 
-    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
-    study_out: str = field(default="runs/tiny/paper-mini", metadata={"help": "folder of the reward study"})
-    fps_study: str = field(default="runs/tiny/fps-study.json", metadata={"help": "result of the frame-rate study"})
-    annotations: str = field(default="runs/tiny/data/annotations/test.jsonl", metadata={"help": "frame annotations"})
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
+    study_out: str = field(default="$RUN/paper-mini", metadata={"help": "folder of the reward study"})
+    fps_study: str = field(default="$RUN/fps-study.json", metadata={"help": "result of the frame-rate study"})
+    annotations: str = field(default="$RUN/data/annotations/test.jsonl", metadata={"help": "frame annotations"})
     cost_clips: int = field(default=100, metadata={"help": "clips whose cost is counted"})
-    page: str = field(default="docs/paper-mini.md", metadata={"help": "the page; figures go to images/ beside it"})
+    page: str = field(default="$RUN/paper-mini.md", metadata={"help": "the page; figures go to images/ beside it"})
     command: str = field(default="make paper-mini", metadata={"help": "what the page says that it was made by"})
 
 

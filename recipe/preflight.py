@@ -9,37 +9,29 @@ The checks themselves are functions of plain values in `recipe/checks_*.py`; thi
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
+from recipe import grpo, supervised
 from recipe.arguments import GRPOArguments, StageArguments
 from recipe.checks_machine import memory_parts
 from recipe.checks_stage import check, disk_of, report
-from recipe.cli import Parser, run
+from recipe.cli import OneLineParser, run
 from recipe.launches import Launch, launch_of
-
-
-class _OwnWords(argparse.ArgumentParser):
-    """Whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     """The stage's own settings, and which stage (else by its keys) and launch file they are for."""
-    own = _OwnWords(add_help=False, allow_abbrev=False)
+    own = OneLineParser(add_help=False)
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
     chosen, words = own.parse_known_args(args)
-    grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(words) & _grpo_keys())
-    types = (GRPOArguments, GRPOConfig, ModelConfig) if grpo else (StageArguments, SFTConfig, ModelConfig)
-    settings = Parser(types).parse_args_and_config(words)
+    of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(words) & _grpo_keys())
+    settings = (grpo.parse if of_grpo else supervised.parse)(words)
     return (*settings, launch_of(chosen.launch))
 
 

@@ -2,7 +2,7 @@
 
     python -m recipe.report --config recipe/configs/tiny/eval.yaml --run runs/tiny --grpo grpo-tiou_mviou-s0
 
-makes it again from what lies in the run's folder. The page needs no network; text of a model is shown as text.
+makes it again from what lies in the GRPO run's folder. The page needs no network; text of a model is shown as text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from PIL import Image
 from transformers import AutoConfig
@@ -25,13 +24,15 @@ from data_prep.records import read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
 from data_prep.video import VideoError, sample_frames
+from recipe.arguments import StageArguments
 from recipe.cli import Parser, run
 from recipe.drawing import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
-from recipe.evaluate import EvalArguments, answers_path
+from recipe.evaluate import EvalArguments
 from recipe.evaluation import METRICS, true_track
 from recipe.families import family_of, fit_frame, frame_grid
 from recipe.figures import curves, read_history
 from recipe.predictions import read_answers
+from recipe.report_places import greedy_answers, grpo_folder, kept_answers, page_templates
 from stvg_rewards import Answer, parse_answer, score_answer
 
 CLIPS = 6
@@ -54,8 +55,11 @@ GRPO = [
 class ReportArguments(EvalArguments):
     """EvalArguments and the run that the page shows."""
 
-    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
-    grpo: str = field(default="grpo-tiou_mviou-s0", metadata={"help": "name of the GRPO stage's folder in it"})
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
+    grpo: str = field(
+        default="grpo-tiou_mviou-s0", metadata={"help": "GRPO stage's folder: a name in the run's folder, or a path"}
+    )
+    sft: str | None = field(default=None, metadata={"help": "what GRPO began from; default: sft in the run's folder"})
     picture: str | None = field(default=None, metadata={"help": "also write a PNG of a few clips here"})
 
 
@@ -85,7 +89,7 @@ def box_scale(checkpoint: Path, record: dict[str, Any]) -> tuple[float, float]:
     config = AutoConfig.from_pretrained(checkpoint)
     settings = (read_stamp(checkpoint) or {}).get("settings", {})
     size = record["width"], record["height"]
-    most = settings.get("max_frame_pixels", size[0] * size[1])
+    most = settings.get("max_frame_pixels", StageArguments.max_frame_pixels)  # a stamp leaves out what is as ever
     return family_of(config).box_scale(fit_frame(*size, grid=frame_grid(config), max_pixels=most))
 
 
@@ -202,7 +206,7 @@ def checks(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def write_report(
-    run: Path,
+    folder: Path,
     *,
     summary: dict[str, Any],
     tracks: Path,
@@ -210,10 +214,10 @@ def write_report(
     stages: dict[str, Path],
     answers: dict[str, Path],
 ) -> Path:
-    """Write `report.html` into the run's folder.
+    """Write `report.html` into the GRPO run's folder.
 
     Args:
-        run: the run's folder.
+        folder: the GRPO run's.
         summary: what `recipe.before_after.summarise` returns.
         tracks, video_root: the held-out records and where their videos lie.
         stages: "cpt", "sft" and "grpo" -> the stage's folder.
@@ -234,47 +238,46 @@ def write_report(
         for title, name, panels in (("CPT", "cpt", LOSS), ("SFT", "sft", LOSS), ("GRPO", "grpo", GRPO))
         if name in stages
     ]
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-    page = environment.get_template("report.html").render(
-        title="SFT against RL on held-out clips",
-        n=summary["sft"]["greedy"]["n"],
-        rows=table_rows(summary),
-        checks=checks(summary),
-        # The figures are ours; everything else in the page is escaped.
-        curves=[(title, [Markup(svg) for svg in svgs]) for title, svgs in drawn],  # noqa: S704
-        rule=RULE,
-        looks=(TRUE, SFT, RL),
-        clips=sections,
-        no_clips=problem,
+    page = (
+        page_templates()
+        .get_template("report.html")
+        .render(
+            title=f"SFT against RL on held-out clips: {summary.get('reward')}, seed {summary.get('seed')}",
+            n=summary["sft"]["greedy"]["n"],
+            rows=table_rows(summary),
+            checks=checks(summary),
+            # The figures are ours; everything else in the page is escaped.
+            curves=[(title, [Markup(svg) for svg in svgs]) for title, svgs in drawn],  # noqa: S704
+            rule=RULE,
+            looks=(TRUE, SFT, RL),
+            clips=sections,
+            no_clips=problem,
+        )
     )
-    path = run / "report.html"
+    path = folder / "report.html"
     with atomic_write(path) as out:
         out.write(page)
     return path
 
 
 def main(args: ReportArguments) -> None:
-    """Make the page again from `summary.json` and the answers of the run."""
+    """Make the page again from `summary.json` and the answers of the GRPO run."""
     from recipe.picture import write_picture
 
-    run = Path(args.run)
-    summary_file = run / "summary.json"
+    run, grpo = Path(args.run), grpo_folder(args.run, args.grpo)
+    sft = Path(args.sft or run / "sft")
+    summary_file = grpo / "summary.json"
     if not summary_file.is_file():
         raise StageError(f"{summary_file}: no such file; `make grpo` makes it")
     base = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
-    stages = {"cpt": run / "cpt", "sft": run / "sft", "grpo": run / args.grpo}
-    answers = {name: greedy_answers(base, folder) for name, folder in (("sft", run / "sft"), ("rl", stages["grpo"]))}
+    stages = {"cpt": run / "cpt", "sft": sft, "grpo": grpo}
+    kept = kept_answers(sft, grpo)
+    answers = {"sft": greedy_answers(base, sft, kept), "rl": greedy_answers(base, grpo, grpo / "eval")}
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     tracks, video_root = Path(args.tracks), Path(args.video_root)
-    print(write_report(run, summary=summary, tracks=tracks, video_root=video_root, stages=stages, answers=answers))
+    print(write_report(grpo, summary=summary, tracks=tracks, video_root=video_root, stages=stages, answers=answers))
     if args.picture:
         print(write_picture(Path(args.picture), read_clips(tracks, answers, stages["grpo"]), video_root))
-
-
-def greedy_answers(args: EvalArguments, checkpoint: Path) -> Path:
-    """Where `recipe.before_after` leaves the greedy answers of a checkpoint."""
-    values = vars(args) | {"model": str(checkpoint), "out": str(checkpoint / "eval" / "greedy.json")}
-    return answers_path(EvalArguments(**values), 0)
 
 
 def parse(args: list[str] | None = None) -> tuple[ReportArguments, ...]:

@@ -31,12 +31,12 @@ PLAIN, MIXED = "grounding alone", "with questions"
 class RetentionArguments(StudyArguments):
     """StudyArguments (its arms are not used here), the questions, and what is trained with them."""
 
-    study_out: str = field(default="runs/tiny/paper-mini", metadata={"help": "folder of trainings and results"})
-    questions: str = field(default="runs/tiny/questions/questions.jsonl", metadata={"help": "held-out questions"})
-    question_videos: str = field(default="runs/tiny/questions/videos", metadata={"help": "their video root"})
-    sft_tracks: str = field(default="runs/tiny/traces/traces.jsonl", metadata={"help": "the recipe's SFT data"})
+    study_out: str = field(default="$RUN/paper-mini", metadata={"help": "folder of trainings and results"})
+    questions: str = field(default="$RUN/questions/questions.jsonl", metadata={"help": "held-out questions"})
+    question_videos: str = field(default="$RUN/questions/videos", metadata={"help": "their video root"})
+    sft_tracks: str = field(default="$RUN/traces/traces.jsonl", metadata={"help": "the recipe's SFT data"})
     more_from: str = field(
-        default="runs/tiny/data/cpt.jsonl", metadata={"help": "file whose first questions are added to them"}
+        default="$RUN/data/cpt.jsonl", metadata={"help": "file whose first questions are added to them"}
     )
     more: int = field(default=400, metadata={"help": "how many questions are added"})
     sft_words: list[str] = field(default_factory=list, metadata={"help": "SFT settings on top of its YAML"})

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from data_prep.aggregate import aggregate_frames
+from data_prep.errors import StageError
 from data_prep.seconds import seconds_of, span_of_frames
 from recipe.breakdown import NAMES, breakdown
+from recipe.cli import OneLineParser, run
 from recipe.evaluation import metrics, score_records
 from recipe.protocols import PROTOCOLS, FrameTruth
 
@@ -142,25 +144,29 @@ def _row(protocol: str, name: str, values: dict[str, float]) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the tables of what is there."""
+    """Print the tables of what is there.
+
+    Raises:
+        StageError: None of the annotations is there.
+    """
     annotations, tracks = (
         args.samples / "vidstg/annotations/test_annotations.json",
         args.samples / "lasot_toolkit/annos",
     )
     if not annotations.is_file() and not tracks.is_dir():
-        raise SystemExit(f"error: neither {annotations} nor {tracks}: --samples names the folder that holds them")
+        raise StageError(f"neither {annotations} nor {tracks}: --samples names the folder that holds them")
     if annotations.is_file():
         print(f"VidSTG test, time alone:\n\n{table(dict(vidstg(annotations)), boxes_are_right=True)}\n")
     if tracks.is_dir():
         print(f"LaSOT, clips of 20 s:\n\n{table(dict(lasot(tracks)))}")
 
 
-def parse(words: list[str] | None = None) -> argparse.Namespace:
+def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, required=True, help="folder that holds vidstg/ and lasot_toolkit/")
-    return parser.parse_args(words)
+    return (parser.parse_args(words),)
 
 
 if __name__ == "__main__":
-    main(parse())
+    run(parse, main)

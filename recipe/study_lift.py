@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -37,8 +38,10 @@ class StudyArguments(EvalArguments):
     `other_grpo` and `continued_sft` are command-line words for the stage, on top of its YAML.
     """
 
-    run: str = field(default="runs/tiny", metadata={"help": "folder of the recipe's stages"})
-    configs: str = field(default="recipe/configs/tiny", metadata={"help": "folder of the stages' YAML files"})
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
+    configs: str = field(
+        default="recipe/configs/tiny", metadata={"help": "folder of the stages' YAML files; default: --config's own"}
+    )
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     jobs: int = field(default=2, metadata={"help": "trainings at a time"})
     launch: str | None = field(
@@ -62,8 +65,9 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
         start = [str(Path(sys.executable).with_name("accelerate")), "launch", "--config_file", args.launch]
     command = [*start, "-m", f"recipe.{stage}", "--config", f"{args.configs}/{stage}.yaml"]
     command += ["--output_dir", str(out), "--seed", str(seed), "--disable_tqdm", "true", *words]
+    own = os.environ | {"RUN": args.run}  # what $RUN in the stage's YAML is, whichever way the study was told
     with log.open("w") as stream:
-        code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, env=own).returncode
     stamp = read_stamp(out)
     if code != 0 or stamp is None or not stamp["complete"]:
         raise StageError(f"{' '.join(command)} ended with {code}; its output is in {log}")

@@ -23,7 +23,7 @@ from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
 from recipe.answer_key import file_name
-from recipe.cli import check_keys, read_settings, run
+from recipe.cli import OneLineParser, check_keys, read_settings, run
 from recipe.endpoint import Endpoint, ask, cost, key_of_endpoint, read_endpoint
 from recipe.evaluate import EvalArguments, evaluate
 
@@ -159,7 +159,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     Raises:
         StageError: A file of the table would take the place of one that it is made from.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/table1.yaml"))
     parser.add_argument("--out", help="folder of the table")
     args = parser.parse_args(words)

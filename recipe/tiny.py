@@ -76,7 +76,7 @@ class TinyArguments:
     """
 
     tracks: list[str] = field(default_factory=list, metadata={"help": "track files whose texts train the tokenizer"})
-    out: str = field(default="runs/tiny/base", metadata={"help": "folder of the checkpoint"})
+    out: str = field(default="$RUN/base", metadata={"help": "folder of the checkpoint"})
     prompts: str = field(default="tiny", metadata={"help": "folder of prompt templates"})
     frame_side: int = field(default=48, metadata={"help": "side of a square frame, pixels"})
     patch_size: int = 12

@@ -24,7 +24,7 @@ from data_prep.video import VideoError
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
     from recipe import ground as command
     from recipe.backends import Answerer
-    from recipe.cli import run
+    from recipe.cli import OneLineParser, run
     from recipe.dataset import RowBuilder
     from recipe.grounding import ground
     from recipe.overlay import clock
@@ -61,7 +61,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     Raises:
         StageError: no folder at --root, or no --model.
     """
-    parser = argparse.ArgumentParser(prog="python -m recipe.tool", description=(__doc__ or "").splitlines()[0])
+    parser = OneLineParser(prog="python -m recipe.tool", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, help="folder whose videos may be opened")
     parser.add_argument("--schema", action="store_true", help="print the OpenAI function schema and end")
     args, others = parser.parse_known_args(words)

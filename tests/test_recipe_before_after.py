@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from data_prep.stages import Stage
-from recipe.before_after import CompareArguments, main, mean_logged, parse, table
+from recipe.before_after import CompareArguments, main, mean_logged, parse, summarise, table
 from recipe.evaluate import evaluate
 from recipe.evaluation import METRICS
+from recipe.report_places import grpo_folder
 from stvg_rewards import Track, format_answer
 
 # The contract of summary.json; fields may be added, these stay.
@@ -35,7 +37,8 @@ def run(tiny_data, tiny_base, tmp_path_factory):
         (folder / name / "stamp.json").unlink()
         (folder / name / "trainer_state.json").write_text(json.dumps({"log_history": history}))
         stage = Stage(folder / name, name, {"seed": 7, "reward": "tiou"})
-        stage._write(complete=True, results={"wrong_image_loss_ratio": {"cpt": 1.4, "sft": 1.6}.get(name)})
+        results = {"wrong_image_loss_ratio": {"cpt": 1.4, "sft": 1.6}.get(name)}
+        stage._write(complete=True, results=results, history=[], files={})
     return folder
 
 
@@ -96,8 +99,49 @@ def test_gains_are_differences_of_the_means(summary):
     assert summary["rl"]["greedy"]["m_vIoU"] > 0.9  # thousandths round
 
 
-def test_the_report_lies_beside_it(run, summary):
-    assert "<html" in (run / "report.html").read_text()[:500].lower()
+def test_summary_and_report_lie_in_the_folder_of_the_grpo_run(run, summary):
+    own = run / "grpo-tiou-s7"
+    assert json.loads((own / "summary.json").read_text()) == summary
+    page = (own / "report.html").read_text()
+    assert "<html" in page[:500].lower()
+    assert "<h1>SFT against RL on held-out clips: tiou, seed 7</h1>" in page
+
+
+def test_the_runs_page_names_and_links_the_newest_report(run, summary):
+    page = (run / "report.html").read_text()
+    assert '<a href="grpo-tiou-s7/report.html">grpo-tiou-s7/report.html</a> (reward tiou, seed 7)' in page
+
+
+def test_another_rewards_report_overwrites_none(run, summary, tiny_data, monkeypatch):
+    """The run's summary is the newest one's; each GRPO run keeps its own, and the page lists both."""
+    first = {name: (run / "grpo-tiou-s7" / name).read_bytes() for name in ("summary.json", "report.html")}
+    other = run / "grpo-a+b-s1"
+    shutil.copytree(run / "grpo-tiou-s7", other, ignore=shutil.ignore_patterns("eval", "summary.json", "report.html"))
+    stage = Stage(other, "grpo", {"seed": 1, "reward": "mviou"})
+    stage._write(complete=True, results={}, history=[], files={})
+    monkeypatch.setattr("recipe.predictions.generate", answers_for)
+    args = arguments(run, tiny_data)
+    args.grpo = str(other)  # a path, as GRPO's own words name it
+    main(args)
+    assert {name: (run / "grpo-tiou-s7" / name).read_bytes() for name in first} == first
+    newest = json.loads((run / "summary.json").read_text())
+    assert (newest["reward"], newest["seed"]) == ("mviou", 1)
+    page = (run / "report.html").read_text()
+    assert 'Newest: <a href="grpo-a%2Bb-s1/report.html">grpo-a+b-s1/report.html</a>' in page
+    assert '<li><a href="grpo-tiou-s7/report.html">grpo-tiou-s7/report.html</a></li>' in page
+    shutil.rmtree(other)
+
+
+def test_a_stamp_that_leaves_out_defaults_still_names_reward_and_seed(run, summary, tmp_path):
+    for name in ("cpt", "sft", "grpo"):
+        shutil.copytree(run / "grpo-tiou-s7", tmp_path / name)
+    Stage(tmp_path / "grpo", "grpo", {})._write(complete=True, results={}, history=[], files={})
+    both = {decoding: (values(mvIoU=0.2), []) for decoding in ("sampled", "greedy")}
+    stages = {name: tmp_path / name for name in ("cpt", "sft", "grpo")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recipe.before_after.gains", lambda before, after: {})
+        found = summarise(stages, both, both)
+    assert (found["reward"], found["seed"]) == ("tiou_mviou", 42)  # the classes' own
 
 
 def test_answers_are_kept_and_not_asked_again(run, summary, tiny_data, monkeypatch, capsys):
@@ -148,3 +192,31 @@ def test_what_was_not_logged_has_no_mean(run):
 def test_the_yaml_of_the_recipe_is_taken_and_the_run_is_named():
     (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--run", "runs/x", "--grpo", "grpo-viou-s1"])
     assert (args.run, args.grpo, args.prompts) == ("runs/x", "grpo-viou-s1", "tiny")
+
+
+GRPO = ["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "tiou_mviou", "--seed", "0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "folder", "sft"),
+    [
+        ([], "runs/tiny/grpo-tiou_mviou-s0", "runs/tiny/sft"),
+        (["--reward", "mviou", "--seed", "1"], "runs/tiny/grpo-mviou-s1", "runs/tiny/sft"),
+        (
+            ["--output_dir", "runs/tiny/grpo-lr2e-4", "--learning_rate", "2e-4"],
+            "runs/tiny/grpo-lr2e-4",
+            "runs/tiny/sft",
+        ),
+        (["--output_dir", "mine"], "mine", "runs/tiny/sft"),
+        (["--model_name_or_path", "runs/other/sft"], "runs/tiny/grpo-tiou_mviou-s0", "runs/other/sft"),
+    ],
+)
+def test_what_grpo_was_told_says_what_is_compared(words, folder, sft):
+    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--limit", "3", "--", *GRPO, *words])
+    assert grpo_folder(args.run, args.grpo) == Path(folder)
+    assert (args.sft, args.run, args.limit) == (sft, "runs/tiny", 3)
+
+
+def test_a_typo_in_grpos_words_is_named():
+    with pytest.raises(ValueError, match="unknown option '--rewrad'; did you mean '--reward'"):
+        parse(["--config", "recipe/configs/tiny/eval.yaml", "--", *GRPO, "--rewrad", "mviou"])

@@ -1,5 +1,6 @@
 """Every YAML of the tree parses with the parser of its stage; a typo is named."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,52 @@ def test_the_tree_holds_them():
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_it_parses_and_opens_with_its_story(path):
+def test_it_parses_and_opens_with_its_story(path, monkeypatch):
+    if path.parent == CONFIGS:
+        monkeypatch.setenv("RUN", "runs/x")  # of no recipe; make says which run
     text = path.read_text()
     assert text.startswith("# ")
     assert "make " in text or "python -m" in text
     for parse in PARSERS[path.stem]:
         assert parse(["--config", str(path)])
+
+
+def test_no_recipes_yaml_names_a_run_folder():
+    for path in FILES:
+        if path.parent != CONFIGS:
+            stated = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+            assert not [line for line in stated if "runs/" in line.partition(" #")[0]], path
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "glm-4.1v-9b"])
+def test_a_copied_recipe_is_a_recipe_of_its_own(recipe, tmp_path, monkeypatch):
+    """cp -r recipe/configs/tiny recipe/configs/mine: its data, its stages and its studies are none of the first's."""
+    shutil.copytree(CONFIGS / recipe, tmp_path / "mine")
+    found = 0
+    for path in sorted((tmp_path / "mine").glob("*.yaml")):
+        for parse in PARSERS.get(path.stem, []):
+            values = [
+                str(vars(part) if hasattr(part, "__dict__") else part) for part in parse(["--config", str(path)])
+            ]
+            assert f"runs/{recipe}" not in " ".join(values), path
+            assert f"recipe/configs/{recipe}" not in " ".join(values), path
+            found += "runs/mine" in " ".join(values)
+    assert found >= 3
+    _, training, model = supervised.parse(["--config", str(tmp_path / "mine/sft.yaml")])
+    assert (model.model_name_or_path, training.output_dir) == ("runs/mine/cpt", "runs/mine/sft")
+    if recipe == "tiny":
+        (study,) = reward_study.parse(["--config", str(tmp_path / "mine/reward-study.yaml")])
+        assert (study.run, study.configs) == ("runs/mine", str(tmp_path / "mine"))
+    monkeypatch.setenv("RUN", "elsewhere/run")
+    assert (
+        grpo.parse(["--config", str(tmp_path / "mine/grpo.yaml")])[1].output_dir == "elsewhere/run/grpo-tiou_mviou-s0"
+    )
+
+
+def test_a_grpo_run_is_called_after_its_reward_and_seed():
+    words = ["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "viou", "--seed", "3"]
+    assert grpo.parse(words)[1].output_dir == "runs/tiny/grpo-viou-s3"
+    assert grpo.parse([*words, "--output_dir", "runs/x"])[1].output_dir == "runs/x"
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

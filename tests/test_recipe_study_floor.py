@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from data_prep.errors import StageError
 from recipe.study_floor import lasot, main, parse, record_of, table, vidstg
 
 
@@ -49,9 +50,9 @@ def test_the_table_by_hand(samples):
 
 
 def test_the_command(samples, capsys, tmp_path):
-    main(parse(["--samples", str(samples)]))
+    main(*parse(["--samples", str(samples)]))
     said = capsys.readouterr().out
     assert "predictor (n = 2)" in said
     assert "predictor (n = 1)" in said
-    with pytest.raises(SystemExit, match="error: neither"):
-        main(parse(["--samples", str(tmp_path / "nowhere")]))
+    with pytest.raises(StageError, match="neither"):
+        main(*parse(["--samples", str(tmp_path / "nowhere")]))
