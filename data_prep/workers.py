@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 
 from data_prep.errors import StageError
 
 
-def leave_interrupts_to_the_parent() -> None:
-    """Ignore Ctrl-C in a worker: the terminal sends it to all, and the parent drops what has not begun."""
+def _begin() -> None:
+    """Ignore Ctrl-C, which the terminal sends to all and the parent acts on, and end when the parent is killed.
+
+    A worker of a killed parent would wait for work for ever, and until then write files that a new run writes too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager
@@ -31,7 +45,7 @@ def worker_processes(count: int, method: str | None = None) -> Iterator[ProcessP
         StageError: A worker died.
     """
     context = multiprocessing.get_context(method)
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
     try:
         yield pool
     except BrokenProcessPool:
