@@ -10,7 +10,7 @@ import argparse
 import gc
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,10 +19,13 @@ from tqdm import tqdm
 from data_prep.aggregate import METHODS
 from data_prep.audit import Audit
 from data_prep.building import FASTEST, SLOWEST, Drop, frame_line, scene_record, target_record, text_record
-from data_prep.files import atomic_write
+from data_prep.files import atomic_write, remove_leftovers
+from data_prep.identity import check_outputs
 from data_prep.items import Dropped, Item, Scene, Target, Text
+from data_prep.locks import locked
 from data_prep.reasons import Reason
 from data_prep.records import RecordError, RecordWriter
+from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
 __all__ = ["Dropped", "Item", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
@@ -30,7 +33,7 @@ Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of every source."""
+    """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
     parser.add_argument("--videos", type=Path, help="video root: check that each video is there")
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
@@ -66,14 +69,16 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
         has_frames: whether this is a grounding source, which has boxes on frames.
 
     Raises:
-        RecordError: under --strict at the first drop; always where nothing at all was read.
+        RecordError: under --strict at the first drop; always where no record could be written. Records that were
+            there stay; where there were none, the report says what was dropped.
+        StageError: an output is an input, or another process writes there.
         OSError: a file cannot be read or written.
     """
-    if not args.annotations.exists():
-        raise RecordError(f"--annotations {args.annotations}: no such file or folder")
+    frames_path, report_path = (args.out.with_name(args.out.name + end) for end in (".frames.jsonl", ".report.json"))
+    check_paths(args, {"--out": args.out, "--out, boxes": frames_path, "--out, report": report_path})
     audit = Audit(name, strict=args.strict)
-    frames_path = args.out.with_name(args.out.name + ".frames.jsonl")
-    with ExitStack() as stack:
+    with locked(args.out), ExitStack() as stack:
+        remove_leftovers(args.out, frames_path, report_path)
         stack.enter_context(_no_collector())
         records = stack.enter_context(RecordWriter(args.out))
         frames = stack.enter_context(atomic_write(frames_path, "wb")) if has_frames else None
@@ -101,9 +106,44 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
                 audit.written += 1
         if not audit.read:
             raise RecordError(f"--annotations {args.annotations}: no record of {name} found there")
-    audit.write(args.out.with_name(args.out.name + ".report.json"))
+        if not audit.written:
+            if not args.out.exists():  # the report of an earlier conversion stays beside its records
+                audit.write(report_path)
+            raise RecordError(f"{_why_nothing(audit)}; nothing was written to {args.out}")
+        stack.close()
+        audit.write(report_path)
     print(audit.table())
     return audit
+
+
+def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:
+    """Look at every path that a source was given, before any is opened.
+
+    Raises:
+        RecordError: an input is not there.
+        StageError: an output is an input, or is a file of an input folder that no conversion wrote.
+    """
+    inputs = {name: path for name, path in vars(args).items() if isinstance(path, Path) and name != "out"}
+    check_outputs(outputs, inputs.values())
+    for name, path in inputs.items():
+        if not path.exists():
+            raise RecordError(f"--{name.replace('_', '-')} {path}: no such file or folder")
+    ours = all(path.exists() for flag, path in outputs.items() if flag != "--out, boxes")
+    for flag, path in outputs.items():
+        for name, folder in inputs.items():
+            if path.is_file() and not ours and path.resolve().is_relative_to(folder.resolve()):
+                raise StageError(
+                    f"{flag} {path}: a file of --{name.replace('_', '-')}, which no conversion wrote and which would "
+                    "be overwritten; choose another"
+                )
+
+
+def _why_nothing(audit: Audit) -> str:
+    """Say in one line why no record was written: the most frequent reason with an example, which names what misses."""
+    reason, count = max(audit.dropped.items(), key=lambda item: item[1])
+    return (
+        f"{audit.source}: all {audit.read} records dropped, {count} as {reason}, such as {audit.examples[reason][0]}"
+    )
 
 
 @contextmanager

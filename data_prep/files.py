@@ -1,6 +1,8 @@
 """Write files so that a reader sees the whole file or none of it."""
 
+import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     """Open a new file beside `path`; when the block ends well, it takes the place of `path` in one step.
 
     A crash, a full disk, Ctrl-C or kill -9 at any moment leaves what was at `path` before (killing the process
-    may also leave a hidden `.NAME.*.part` file, which nothing reads). Missing folders are made.
+    may also leave a hidden `.NAME.*.part` file, which nothing reads; see `remove_leftovers`). Missing folders are
+    made.
 
     Args:
         path: the file to write.
@@ -36,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is one step only inside one file system.
-    aside = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.part"
+    aside = path.parent / f".{_short(path.name)}.{secrets.token_hex(6)}.part"
     text = {} if mode == "wb" else {"encoding": "utf-8", "newline": ""}
     try:
         with open(aside, mode.replace("w", "x"), **text) as file:  # type: ignore[call-overload]
@@ -48,6 +51,34 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
         aside.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_leftovers(*paths: str | os.PathLike[str]) -> None:
+    """Delete the hidden files that killed `atomic_write`s of these paths left; nothing else is touched.
+
+    The caller holds the lock of each path, or of its folder: another process may be writing there otherwise.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     left = Path(folder) / ".a.txt.0123456789ab.part"
+        ...     _ = left.write_text("half")
+        ...     remove_leftovers(Path(folder) / "a.txt")
+        ...     left.exists()
+        False
+    """
+    for path in map(Path, paths):
+        ours = re.compile(re.escape(f".{_short(path.name)}.") + r"[0-9a-f]{12}\.part")
+        if path.parent.is_dir():
+            for found in [entry for entry in path.parent.iterdir() if ours.fullmatch(entry.name)]:
+                found.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for what is added to it, and that no other name is shortened to."""
+    if len(name) <= 40:
+        return name
+    return f"{name[:27]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,7 +25,8 @@ import yaml
 from tqdm import tqdm
 
 from data_prep.draw import filled, rank_of, shares, span_bin
-from data_prep.files import atomic_write
+from data_prep.files import atomic_write, remove_leftovers
+from data_prep.locks import locked
 from data_prep.mix_recipe import MixRecipe, read_recipe
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
@@ -37,24 +38,32 @@ EXAMPLES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("recipe", type=Path, help="YAML of the mixture")
     parser.add_argument("--out", type=Path, help="track file to write; default: the YAML's `out`")
     parser.add_argument("--seed", type=int, help="default: the YAML's `seed`")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw the mixture and write it with its manifest."""
+    """Draw the mixture and write it with its manifest.
+
+    Raises:
+        StageError: the recipe is at fault, nothing is drawn, or another process writes there. What was there stays.
+        RecordError, OSError: a track file cannot be read.
+    """
     recipe = read_recipe(args.recipe, out=args.out, seed=args.seed)
+    manifest_path = Path(f"{recipe.out}.manifest.json")
     mixture = Mixture(recipe)
-    mixture.look()
-    chosen = mixture.draw()
-    if not chosen:
-        raise StageError(f"{args.recipe}: nothing to write: {dict(mixture.left_out) or 'the inputs are empty'}")
-    written = mixture.write(chosen)
-    manifest = mixture.manifest(written, file_digest(Path(recipe.out)))
-    with atomic_write(f"{recipe.out}.manifest.json") as out:
-        json.dump(manifest, out, indent=1, ensure_ascii=False, sort_keys=True)
+    with locked(Path(recipe.out)):
+        remove_leftovers(recipe.out, manifest_path)
+        mixture.look()
+        chosen = mixture.draw()
+        if not chosen:
+            raise StageError(f"{args.recipe}: nothing to write: {dict(mixture.left_out) or 'the inputs are empty'}")
+        written = mixture.write(chosen)
+        manifest = mixture.manifest(written, file_digest(Path(recipe.out)))
+        with atomic_write(manifest_path) as out:
+            json.dump(manifest, out, indent=1, ensure_ascii=False, sort_keys=True)
     print(table(manifest))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from data_prep.identity import check_outputs
 from data_prep.rates import FRAME_BUDGET
 from data_prep.stages import StageError
 from data_prep.validation import KINDS
@@ -156,6 +157,6 @@ def _check(recipe: MixRecipe, where: str) -> None:
         expect(not (weight is not None and recipe.balance), f"input {place} weight", weight, "none beside balance")
     paths = [Path(item.tracks).resolve() for item in recipe.inputs]
     expect(len(set(paths)) == len(paths), "inputs", [item.tracks for item in recipe.inputs], "each track file once")
-    read = {*paths, *(Path(name).resolve() for name in (*recipe.evaluation, *recipe.evaluation_videos, where))}
-    for out in (recipe.out, f"{recipe.out}.manifest.json"):
-        expect(Path(out).resolve() not in read, "out", recipe.out, "another file than those that are read")
+    outputs: dict[str, Path | None] = {f"{where}: out": Path(recipe.out)}
+    outputs[f"{where}: out, manifest"] = Path(f"{recipe.out}.manifest.json")
+    check_outputs(outputs, [*paths, *recipe.evaluation, *recipe.evaluation_videos, where])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.identity import file_digest, stamp_of
+from data_prep.records import resolve_video
 from data_prep.trace_client import Client, RequestFailed
 from data_prep.trace_frames import data_uri, frames_of
 from data_prep.trace_journal import Question
@@ -52,9 +55,10 @@ class Asker:
         async def content() -> list[dict[str, Any]]:
             return await asyncio.to_thread(self._content, record)
 
+        video = await asyncio.to_thread(content_of, self.video_root, record["video"])
         trace, claimed, unread = "", None, ""
         for step in ("trace", "trace-2"):
-            envelope = await self.client.ask(self._question(record, step), content)
+            envelope = await self.client.ask(self._question(record, video, step), content)
             if envelope.content is not None:
                 trace, claimed = read_reply(envelope.content)
             unread = envelope.problem
@@ -73,7 +77,7 @@ class Asker:
         async def again() -> str:
             return self.prompts.second_request(record, trace, told)
 
-        envelope = await self.client.ask(self._question(record, "rewrite"), again)
+        envelope = await self.client.ask(self._question(record, video, "rewrite"), again)
         if envelope.content is None:
             return Outcome(REJECTED, trace, f"{first_reason}; rewriting: {envelope.problem}", claimed)
         second, _ = read_reply(envelope.content)
@@ -82,8 +86,8 @@ class Asker:
             return Outcome(REJECTED, second or trace, _reason(problems), claimed)
         return Outcome(REWRITTEN, second, first_reason, claimed)
 
-    def _question(self, record: dict[str, Any], step: str) -> Question:
-        return Question(record_key(record), self.prompts.version, self.client.model, step)
+    def _question(self, record: dict[str, Any], video: str | None, step: str) -> Question:
+        return Question(record_key(record), video, self.prompts.version, self.client.model, step)
 
     def _content(self, record: dict[str, Any]) -> list[dict[str, Any]]:
         """Each frame's second and picture, then the request."""
@@ -93,6 +97,21 @@ class Asker:
             parts.append({"type": "image_url", "image_url": {"url": data_uri(picture)}})
         parts.append({"type": "text", "text": self.prompts.first_request(record)})
         return parts
+
+
+def content_of(video_root: Path, video: str) -> str | None:
+    """Return what the teacher is shown of: a digest of the video's content, 16 hex digits; None where it is gone."""
+    try:
+        path = resolve_video(video_root, video)
+        return _digest(stamp_of(path), path) if path.is_file() else None
+    except (RecordError, OSError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _digest(stamp: str, path: Path) -> str:
+    """Return the digest; many records of one video read it once, as long as its size and time of change stay."""
+    return file_digest(path)[:16]
 
 
 def _reason(problems: list[tuple[str, str]]) -> str:

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from data_prep.trace_journal import Journal, Question
 from data_prep.trace_replies import Envelope, read_envelope
 
-BUDGET, CEILING = "budget", "error ceiling"
+BUDGET, CEILING, JOURNAL = "budget", "error ceiling", "journal"
 _REFUSED = (401, 403, 404)  # the key, the model or the address is wrong: the next record's request would be too
 
 
@@ -46,7 +46,7 @@ class Limits:
 
 
 class Stopped(Exception):
-    """Nothing more is asked: the budget or the error ceiling is reached."""
+    """Nothing more is asked: the budget or the error ceiling is reached, or no answer can be kept."""
 
 
 class RequestFailed(Exception):
@@ -54,7 +54,7 @@ class RequestFailed(Exception):
 
 
 class Client:
-    """Asks questions; each answer is in the journal before it is returned."""
+    """Asks questions; each answer is in the journal before it is returned, or the journal has a `problem`."""
 
     def __init__(
         self, client: openai.AsyncOpenAI, model: str, journal: Journal, limits: Limits, options: dict[str, Any]
@@ -64,7 +64,7 @@ class Client:
         self.journal = journal
         self.limits = limits
         self.options = options  # temperature, max_tokens
-        self.stopped: tuple[str, str] | None = None  # (BUDGET or CEILING, why)
+        self.stopped: tuple[str, str] | None = None  # (BUDGET, CEILING or JOURNAL, why)
         self.errors = 0
         self.answers = 0
         self._under_way = 0
@@ -116,8 +116,11 @@ class Client:
 
     async def _once(self, question: Question, message: dict[str, Any]) -> Envelope:
         await self._admit()
-        number = self.journal.sending(question)
         try:
+            number = self.journal.sending(question)
+            if number is None:  # nothing is asked whose answer could not be kept
+                self.stop(JOURNAL, self.journal.problem)
+                raise Stopped(self.journal.problem)
             call = self.client.chat.completions.with_raw_response.create(
                 model=self.model,
                 messages=[message],  # type: ignore[list-item]
@@ -132,7 +135,8 @@ class Client:
             self.answers += 1
             return envelope
         except (openai.OpenAIError, TimeoutError) as error:
-            self.journal.failed(number, f"{type(error).__name__}: {error}")
+            if number is not None:
+                self.journal.failed(number, f"{type(error).__name__}: {error}")
             raise
         finally:
             async with self._changed:
@@ -148,6 +152,8 @@ class Client:
         limits, journal = self.limits, self.journal
         async with self._changed:
             while True:
+                if self.stopped is None and journal.problem:
+                    self.stop(JOURNAL, journal.problem)
                 if (
                     self.stopped is None
                     and limits.max_requests is not None

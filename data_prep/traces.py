@@ -6,7 +6,7 @@
 
 writes to the folder `--out`: `traces.jsonl` (the records with their `reasoning`, a track file that recipe.sft
 takes), `rejected.jsonl`, `report.json` and `review.html`; with a served teacher also `journal.sqlite`, which holds
-every answer that was paid for. The same command goes on from it.
+every answer that was paid for. The same command goes on from it. Neither teacher writes over the other's traces.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from tqdm import tqdm
 from data_prep.files import atomic_write
 from data_prep.leaks import TOLERANCE_S
 from data_prep.records import RecordWriter, read_records
-from data_prep.stages import Stage, StageError
+from data_prep.stages import Stage
 from data_prep.trace_correction import corrected
+from data_prep.trace_folder import FILES, check_paths, stage_of, take_folder
 from data_prep.trace_judge import problems_of
 from data_prep.trace_outcome import ACCEPTED, REJECTED, Outcome
-from data_prep.trace_prompts import DEFAULT, Prompts
+from data_prep.trace_prompts import DEFAULT
 from data_prep.trace_report import report, table
 from data_prep.trace_review import write_review
+from data_prep.trace_served import from_server
 from data_prep.trace_template import Wordings, compose
 from data_prep.validation import GROUNDING_KINDS
 
@@ -38,7 +40,7 @@ EXIT_CODES = {"budget": 3, "error ceiling": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("--tracks", type=Path, required=True, help="track file (JSONL), such as mix's SFT sample")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--video-root", type=Path, help="folder of the videos; a served teacher needs it")
@@ -48,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="only the first records")
     parser.add_argument("--seed", type=int, default=0, help="draws wordings and the rows of the review page")
     parser.add_argument("--review", type=int, default=24, metavar="N", help="rows of review.html")
+    parser.add_argument(
+        "--overwrite_output_dir",
+        "--overwrite-output-dir",
+        action="store_true",
+        help="move what --out holds aside (to OUT.old-N), a journal too, and make it anew",
+    )
     served = parser.add_argument_group("served teacher")
     served.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL"), help="else OPENAI_BASE_URL")
     served.add_argument("--model", default=os.environ.get("OPENAI_MODEL"), help="else OPENAI_MODEL")
@@ -74,12 +82,29 @@ def run(args: argparse.Namespace) -> int:
     """Make traces. Returns 0, 3 where the budget stopped it, 4 where the error ceiling did.
 
     Raises:
-        RecordError, OSError, ValueError, StageError: input that is at fault.
+        RecordError, OSError, ValueError: input that is at fault.
+        StageError: the folder holds other traces, another process writes there, or the disk is full.
     """
     check(args)
-    stage = template_stage(args) if args.teacher == "template" else None
-    if stage is not None and (args.out / "traces.jsonl").is_file() and stage.is_complete():
+    check_paths(args)
+    stage = stage_of(args)
+    whole = args.teacher == "template" and (args.out / "traces.jsonl").is_file()
+    if whole and not args.overwrite_output_dir and stage.is_complete():
         return 0
+    records, skipped = asked_of(args)
+    try:
+        take_folder(stage, args)
+        return make(args, records, skipped, stage)
+    finally:
+        stage.release()
+
+
+def asked_of(args: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
+    """Return the records that get a trace, and how many others there are.
+
+    Raises:
+        ValueError: there is none, or two have one id.
+    """
     records: list[dict[str, Any]] = []
     skipped = 0
     for record in read_records(args.tracks):
@@ -93,7 +118,15 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.tracks}: none of its {skipped} records has one track and a span")
     if len({record["id"] for record in records}) < len(records):
         raise ValueError(f"{args.tracks}: two records have one id, so their answers could not be told apart")
-    args.out.mkdir(parents=True, exist_ok=True)
+    return records, skipped
+
+
+def make(args: argparse.Namespace, records: list[dict[str, Any]], skipped: int, stage: Stage) -> int:
+    """Write the folder's files from a teacher's traces, each whole or not at all; the stage ends last.
+
+    Returns:
+        The exit code (see `run`).
+    """
     if args.teacher == "template":
         outcomes, stopped = from_template(records, args), None
         about = {"teacher": "template", "seed": args.seed}
@@ -126,22 +159,8 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         print(f"stopped by the {stopped[0]}: {stopped[1]}; the same command goes on from the journal", file=sys.stderr)
         return EXIT_CODES[stopped[0]]
-    if stage is not None:
-        stage.finish({"verdicts": result["verdicts"]})
+    stage.finish({"verdicts": result["verdicts"]}, files=FILES)
     return 0
-
-
-def template_stage(args: argparse.Namespace) -> Stage:
-    """What the template teacher's output depends on, so that the same is not made again.
-
-    A served teacher has its journal instead, and nothing in its folder is ever deleted.
-    """
-    names = ("teacher", "tolerance", "limit", "seed", "review", "video_root")
-    wordings = Wordings.read(args.prompts)
-    texts = {part: [template.template for template in found] for part, found in wordings.parts.items()}
-    settings = {name: getattr(args, name) for name in names}
-    settings |= {"wordings": texts, "attributes": sorted(wordings.attributes)}
-    return Stage(args.out, "traces", settings, [args.tracks])
 
 
 def check(args: argparse.Namespace) -> None:
@@ -174,80 +193,6 @@ def from_template(records: list[dict[str, Any]], args: argparse.Namespace) -> li
         reason = ": ".join(problems[0]) if problems else ""
         outcomes.append(Outcome(REJECTED if problems else ACCEPTED, trace, reason))
     return outcomes
-
-
-async def from_server(
-    records: list[dict[str, Any]], args: argparse.Namespace
-) -> tuple[list[Outcome | None], tuple[str, str] | None, dict[str, Any], dict[str, Any]]:
-    """Traces of a served teacher: (outcome by record, None where it was not asked; why it stopped; about; spent)."""
-    try:
-        import openai
-
-        from data_prep.trace_asker import Asker
-        from data_prep.trace_client import Client, Limits, Stopped
-        from data_prep.trace_journal import Journal
-    except ImportError as error:
-        raise StageError(f"--teacher openai needs a library: pip install {error.name}") from None
-
-    frames = f"1 a second, at most {args.max_frames}, longer side {args.frame_side}"
-    prompts = Prompts.read(args.prompts, frames)
-    journal = Journal(args.out / "journal.sqlite")
-    limits = Limits(
-        concurrency=args.concurrency,
-        per_minute=args.requests_per_minute,
-        attempts=args.attempts,
-        timeout_s=args.timeout,
-        first_wait_s=args.backoff,
-        max_requests=args.max_requests,
-        max_tokens=args.max_tokens,
-        max_errors=args.max_errors,
-    )
-    key = args.api_key or os.environ.get("OPENAI_API_KEY") or "none"
-    outcomes: list[Outcome | None] = [None] * len(records)
-    waiting = iter(range(len(records)))
-    async with openai.AsyncOpenAI(
-        base_url=args.base_url, api_key=key, timeout=args.timeout, max_retries=0
-    ) as endpoint:
-        options = {"temperature": args.temperature, "max_tokens": args.answer_tokens}
-        client = Client(endpoint, args.model, journal, limits, options)
-        asker = Asker(
-            client, prompts, args.video_root, args.frame_side, args.max_frames, args.tolerance, not args.no_rewrite
-        )
-        progress = tqdm(total=len(records), desc="traces", unit="record", mininterval=0.5, file=sys.stderr)
-        counts = {"accepted": 0, "rejected": 0, "failed": 0}
-
-        async def work() -> None:
-            for place in waiting:
-                try:
-                    outcome = await asker.outcome(records[place])
-                except Stopped:
-                    return
-                outcomes[place] = outcome
-                counts["accepted" if outcome.kept else outcome.verdict] += 1
-                progress.set_postfix(counts | {"cost": cost_of(journal, args.price)}, refresh=False)
-                progress.update()
-
-        try:
-            await asyncio.gather(*(work() for _ in range(args.concurrency)))
-        finally:
-            progress.close()
-            journal_numbers = {
-                "requests": journal.requests,
-                "tokens in": journal.tokens_in,
-                "tokens out": journal.tokens_out,
-            }
-            if args.price:
-                journal_numbers["cost"] = cost_of(journal, args.price)  # type: ignore[assignment]
-            journal.close()
-    about = {"teacher": args.model, "prompts": prompts.version}
-    return outcomes, client.stopped, about, journal_numbers
-
-
-def cost_of(journal: Any, price: list[float] | None) -> str:
-    """What was paid: money where prices are known, else tokens."""
-    if price is None:
-        return f"{journal.tokens} tokens"
-    return f"{(journal.tokens_in * price[0] + journal.tokens_out * price[1]) / 1e6:.4f}"
 
 
 def write_outputs(args: argparse.Namespace, done: list[tuple[dict[str, Any], Outcome]], about: dict[str, Any]) -> None:

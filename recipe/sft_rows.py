@@ -24,9 +24,12 @@ import pyarrow.parquet
 from datasets import Dataset, Features, Image, List, Value
 from tqdm import tqdm
 
-from data_prep.files import atomic_write
+from data_prep.files import atomic_write, remove_leftovers
+from data_prep.identity import check_outputs
+from data_prep.locks import locked
 from data_prep.records import read_records, resolve_video
 from data_prep.stages import StageError
+from data_prep.video_marks import video_mark
 from recipe.cli import Parser, run
 from recipe.dataset import RowBuilder
 from recipe.families import FAMILIES
@@ -74,11 +77,11 @@ def parse(args: list[str] | None = None) -> tuple[RowsArguments]:
 
 
 def main(arguments: RowsArguments) -> None:
-    """Write the rows. Frames that are there are kept, so an interrupted run goes on.
+    """Write the rows. Frames of the same videos that are there are kept, so an interrupted run goes on.
 
     Raises:
         RecordError, VideoError, OSError: a record, video or folder is at fault.
-        StageError: no record has its video.
+        StageError: no record has its video, an output is an input, or another process writes there.
     """
     family = FAMILIES[arguments.family]
     tags = (*family.think, *family.answer, family.image_token, *CONTROL_TOKENS)
@@ -92,6 +95,21 @@ def main(arguments: RowsArguments) -> None:
         control_tokens=tags,
     )
     out = Path(arguments.out)
+    outputs = {"--out": out, "--out, rows": out / "rows.jsonl", "--out, table": out / "rows.parquet"}
+    check_outputs(outputs, [arguments.tracks, arguments.video_root])
+    with locked(out, folder=True):
+        remove_leftovers(out / "rows.jsonl", out / "rows.parquet")
+        written, missing = write_rows(out, builder, arguments)
+        write_parquet(out)
+    print(f"rows: {written} in {out / 'rows.jsonl'}" + (f", {missing} left out without a video" if missing else ""))
+
+
+def write_rows(out: Path, builder: RowBuilder, arguments: RowsArguments) -> tuple[int, int]:
+    """Write `rows.jsonl` and its frames; return how many rows were written and how many records have no video.
+
+    Raises:
+        StageError: no record has its video; what was there stays.
+    """
     written = missing = 0
     with atomic_write(out / "rows.jsonl") as stream:
         for number, record in enumerate(
@@ -99,25 +117,30 @@ def main(arguments: RowsArguments) -> None:
         ):
             if number == arguments.max_records:
                 break
-            if not resolve_video(builder.video_root, record["video"]).is_file():
+            video = resolve_video(builder.video_root, record["video"])
+            if not video.is_file():
                 missing += 1
                 continue
+            seen = [record["video"], video_mark(video), record["clip"], arguments.frame_rate]
             row = builder.row(record)
-            names = write_frames(out, record, row["images"], arguments)
+            names = write_frames(out, seen, row["images"], arguments)
             stream.write(json.dumps(row | {"images": names}, ensure_ascii=False) + "\n")
             written += 1
         if not written:
             raise StageError(
                 f"{arguments.tracks}: none of its {missing} records has its video below {builder.video_root}"
             )
-    write_parquet(out)
-    print(f"rows: {written} in {out / 'rows.jsonl'}" + (f", {missing} left out without a video" if missing else ""))
+    return written, missing
 
 
-def write_frames(out: Path, record: dict[str, Any], frames: list[Any], arguments: RowsArguments) -> list[str]:
-    """Write a clip's frames unless they are there; records of one clip share them. Returns paths relative to `out`."""
-    seen = [record["video"], record["clip"], arguments.frame_rate, list(frames[0].size), arguments.image_format]
-    digest = hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+def write_frames(out: Path, seen: list[Any], frames: list[Any], arguments: RowsArguments) -> list[str]:
+    """Write a clip's frames unless they are there; records of one clip share them. Return paths relative to `out`.
+
+    Args:
+        seen: what the frames are of: the video and what it is known by (a replaced one has other frames), clip, rate.
+    """
+    kind = [list(frames[0].size), arguments.image_format]
+    digest = hashlib.sha256(json.dumps([*seen, *kind]).encode()).hexdigest()[:16]
     names = [f"frames/{digest[:2]}/{digest}/{index:04d}.{arguments.image_format}" for index in range(len(frames))]
     for name, frame in zip(names, frames, strict=True):
         path = out / name

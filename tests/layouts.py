@@ -13,15 +13,20 @@ from data_prep.records import read_records
 SCHEMA = json.loads((Path(__file__).parent.parent / "data_prep/record.schema.json").read_text())
 
 
-def convert(source, annotations, out, *options, code=0):
-    """(records by id, report, frame lines by id) of one conversion, all checked against the schema."""
+def convert(source, annotations, out, *options):
+    """(records by id, report, frame lines by id) of one conversion, all checked against the schema.
+
+    One that drops everything is an error and writes the report alone.
+    """
     words = [source, "--annotations", str(annotations), "--out", str(out), *map(str, options)]
-    assert main(words) == code
-    records = {record["id"]: record for record in read_records(out)}
+    code = main(words)
+    report = json.loads(Path(f"{out}.report.json").read_text())
+    assert code == (0 if report["written"] else 2)
+    assert Path(out).exists() == (report["written"] > 0)
+    records = {record["id"]: record for record in read_records(out)} if code == 0 else {}
     validator = jsonschema.Draft202012Validator(SCHEMA)
     for record in records.values():
         validator.validate(record)
-    report = json.loads(Path(f"{out}.report.json").read_text())
     assert report["read"] == report["written"] + sum(report["dropped"].values())
     assert report["written"] == len(records)
     assert report["dropped"].keys() == report["examples"].keys()

@@ -95,10 +95,15 @@ def test_what_exists_is_not_made_again_and_what_misses_is(shards, tiny_data, tmp
     victim = sorted(shards.glob("clips-*"))[1]
     kept = {path.name: path.stat().st_mtime_ns for path in shards.glob("clips-*")}
     victim.unlink()
-    (shards / ".clips-x.part").write_bytes(b"half")
+    left = shards / ".clips-00001-of-00006.parquet.123-0123abcd.part"  # as a killed worker leaves it
+    other = shards / ".clips-x.part"
+    left.write_bytes(b"half")
+    other.write_bytes(b"somebody's")
     assert main(words(tiny_data, shards)) == 0
     assert digests(shards) == before, "the same bytes"
-    assert not (shards / ".clips-x.part").exists()
+    assert not left.exists()
+    assert other.exists(), "its name is not of our pattern"
+    other.unlink()
     after = {path.name: path.stat().st_mtime_ns for path in shards.glob("clips-*")}
     assert {name for name in kept if kept[name] != after[name]} == {victim.name}
 
@@ -147,12 +152,15 @@ def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
         writer.write(records[0] | {"id": "2", "video": "gone.mp4"})
     out = tmp_path / "out"
     base = ["frames", "--tracks", str(tmp_path / "t.jsonl"), "--videos", str(tmp_path / "videos")]
-    assert main([*base, "--out", str(out), "--workers", "1"]) == 0
+    assert main([*base, "--out", str(out), "--workers", "1"]) == 2
     report = json.loads((out / "frames.report.json").read_text())
     assert (report["clips"], report["without_frames"]) == (2, 2)
     assert len(report["examples"]) == 2
     assert len(FrameStore(out)) == 0
-    assert "gone.mp4" in capsys.readouterr().err
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(
+        f"error: {out}: 2 of 2 clips have no frames, expected at most 5% (--max-missing); the first"
+    )
 
 
 def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, tmp_path, caplog):
@@ -166,7 +174,7 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
         writer.write(ground | {"id": "good"})
         writer.write(ground | {"id": "gone", "video": "gone.mp4"})
     out = tmp_path / "shards"
-    fixed = ["--max-pixels", "2304", "--grid", "24", "--workers", "1", "--out", str(out)]
+    fixed = ["--max-pixels", "2304", "--grid", "24", "--workers", "1", "--out", str(out), "--max-missing", "0.5"]
     assert main(["frames", "--tracks", str(tracks), "--videos", str(tiny_data / "videos"), *fixed]) == 0
     _, _, decode, _ = parts(tiny_data, tiny_base, True, None)
     _, _, builder, _ = parts(tiny_data, tiny_base, True, None, frames=str(out))

@@ -11,8 +11,8 @@ from layouts import convert
 from PIL import Image
 
 from data_prep.__main__ import main
+from data_prep.frame_shards import jpeg
 from data_prep.frame_store import FrameStore, clip_key
-from data_prep.frames import jpeg
 from data_prep.records import read_records
 from data_prep.seconds import frame_times
 from data_prep.video import sample_frames

@@ -10,9 +10,11 @@ import time
 import av
 import numpy as np
 import pytest
+from processes import children
 
 from data_prep.__main__ import main
 from data_prep.records import read_records
+from data_prep.sources import synthetic
 from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS
 from data_prep.stages import read_stamp
 
@@ -135,7 +137,11 @@ def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
     assert make(tmp_path) == 0
     assert (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns == before
     assert "up to date" in capsys.readouterr().err
-    assert make(tmp_path, SMALL, "--scale", "0.4") == 0
+    assert make(tmp_path, SMALL, "--scale", "0.4") == 2
+    assert "holds another run, which differs in scale 1.0 -> 0.4; nothing was touched" in capsys.readouterr().err
+    assert (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns == before
+    assert make(tmp_path, SMALL, "--scale", "0.4", "--overwrite-output-dir") == 0
+    assert (tmp_path / "data.old-1" / "a.jsonl").stat().st_mtime_ns == before
     assert read_stamp(tmp_path / "data")["results"]["records"]["a"] >= 1
     assert len(list((tmp_path / "data" / "videos" / "a").iterdir())) == 1
 
@@ -193,5 +199,57 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, name, code
     whole = {path: path.stat().st_mtime_ns for path in videos.glob("*.mp4")}
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in whole.items()), "whole videos are kept"
-    made = {name: data for name, data in contents(tmp_path / "data").items() if not name.endswith(".part")}
-    assert made == contents(tmp_path / "whole" / "data")
+    assert contents(tmp_path / "data") == contents(tmp_path / "whole" / "data"), "and nothing half written is left"
+
+
+def test_a_generator_of_another_version_makes_the_data_anew(tmp_path, capsys, monkeypatch):
+    assert make(tmp_path) == 0
+    stamp = json.loads((tmp_path / "data/stamp.json").read_text())
+    assert stamp["settings"]["generator"] == 1
+    del stamp["settings"]["generator"]  # as stamps were before versions
+    (tmp_path / "data/stamp.json").write_text(json.dumps(stamp | {"fingerprint": "old"}))
+    capsys.readouterr()
+    assert make(tmp_path) == 0
+    assert "is up to date" in capsys.readouterr().err
+    monkeypatch.setattr(synthetic, "GENERATOR", 2)
+    assert make(tmp_path) == 2
+    assert "differs in generator 1 -> 2; nothing was touched" in capsys.readouterr().err
+
+
+def test_a_video_that_is_gone_is_drawn_again(tmp_path):
+    assert make(tmp_path) == 0
+    whole = contents(tmp_path / "data")
+    (tmp_path / "data/videos/a/00001.mp4").unlink()
+    assert make(tmp_path) == 0
+    assert contents(tmp_path / "data") == whole
+
+
+def test_a_config_that_would_be_overwritten(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.jsonl").write_text(SMALL)
+    assert main(["synthetic", "--config", str(tmp_path / "data/a.jsonl"), "--out", str(tmp_path / "data")]) == 2
+    assert "one of the inputs" in capsys.readouterr().err
+    assert (tmp_path / "data/a.jsonl").read_text() == SMALL
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc to find the workers")
+@pytest.mark.parametrize("victim", ["worker", "parent"])
+def test_a_kill_of_one_process_alone(tmp_path, victim):
+    """Of a worker: one line and exit 2. Of the parent: its workers end too, and do not write beside the next run."""
+    text = SMALL.replace("clips: 3", "clips: 60")
+    (tmp_path / "data.yaml").write_text(text)
+    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
+    command += ["--out", str(tmp_path / "data")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any((tmp_path / "data").rglob("*.mp4")):
+        time.sleep(0.01)
+    workers = list(children(process.pid))
+    os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
+    error = process.communicate(timeout=60)[1]  # ends once no worker holds the pipe
+    assert "Traceback" not in error
+    if victim == "worker":
+        assert process.returncode == 2
+        assert error.splitlines()[-1].startswith("error: a worker process was killed (out of memory?)")
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    assert len(list((tmp_path / "data").rglob("*.mp4"))) == 60
+    assert not list((tmp_path / "data").rglob("*.part"))

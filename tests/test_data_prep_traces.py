@@ -407,8 +407,12 @@ def test_the_template_teachers_traces_are_not_made_twice(tiny_data, tmp_path, ca
     assert main(arguments) == 0
     assert "is up to date" in capsys.readouterr().err
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == made
-    assert main([*arguments, "--seed", "1"]) == 0
+    assert main([*arguments, "--seed", "1"]) == 2
+    assert "holds another run, which differs in seed 0 -> 1; nothing was touched" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == made
+    assert main([*arguments, "--seed", "1", "--overwrite_output_dir"]) == 0
     assert "is up to date" not in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out.old-1").iterdir()} == made
     (tmp_path / "out" / "traces.jsonl").unlink()
     assert main([*arguments, "--seed", "1"]) == 0
     assert (tmp_path / "out" / "traces.jsonl").is_file()

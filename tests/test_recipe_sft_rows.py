@@ -1,6 +1,7 @@
 """Rows as files: the same as recipe.sft builds, and SFTTrainer takes them as they are."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from data_prep.__main__ import main as data_prep
+from data_prep.locks import InUse, locked
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError
 from recipe import sft_rows
@@ -64,6 +66,35 @@ def test_an_interrupted_run_keeps_frames_and_jpeg_is_close(tiny_data, traces, tm
     jpeg = make(tiny_data, traces, tmp_path, "--image_format", "jpg")[0]["images"]
     difference = np.array(Image.open(tmp_path / jpeg[0])).astype(int) - np.array(Image.open(first)).astype(int)
     assert np.abs(difference).mean() < 4
+
+
+def test_a_replaced_video_has_other_frames(tiny_data, traces, tmp_path):
+    records = list({record["video"]: record for record in read_records(traces)}.values())[:2]
+    with RecordWriter(tmp_path / "tracks.jsonl") as writer:
+        writer.write(records[0])
+    shutil.copytree(tiny_data / "videos", tmp_path / "videos")
+    own = ["--video_root", str(tmp_path / "videos")]
+
+    def first_frame():
+        (row,) = make(tiny_data, tmp_path / "tracks.jsonl", tmp_path / "out", *own)
+        return np.array(Image.open(tmp_path / "out" / row["images"][0]))
+
+    before = first_frame()
+    shutil.copyfile(tmp_path / "videos" / records[1]["video"], tmp_path / "videos" / records[0]["video"])
+    assert not np.array_equal(first_frame(), before)
+
+
+def test_one_process_and_no_input_overwritten(tiny_data, traces, tmp_path):
+    with locked(tmp_path / "out", folder=True), pytest.raises(InUse, match="out: another thread"):
+        make(tiny_data, traces, tmp_path / "out")
+    content = traces.read_bytes()
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out/rows.jsonl").symlink_to(traces)
+    with pytest.raises(StageError, match="rows.jsonl: one of the inputs"):
+        make(tiny_data, traces, tmp_path / "out")
+    with pytest.raises(StageError, match="one of the inputs"):
+        make(tiny_data, traces, tiny_data / "videos")
+    assert traces.read_bytes() == content
 
 
 def test_control_tokens_of_a_query_or_trace_are_broken(tiny_data, traces, tmp_path):

@@ -13,9 +13,9 @@ import argparse
 import json
 import os
 import random
-import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,18 @@ import av
 from tqdm import tqdm
 
 from data_prep.aggregate import aggregate_frames
-from data_prep.files import atomic_write
+from data_prep.files import atomic_write, remove_leftovers
+from data_prep.identity import check_outputs
 from data_prep.records import SCHEMA_VERSION, RecordWriter
 from data_prep.seconds import seconds_of, span_of_frames
 from data_prep.sources.synthetic_clips import PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip, draw_frame
 from data_prep.sources.synthetic_config import clip_settings, read_config
 from data_prep.stages import Stage, StageError
+from data_prep.workers import worker_processes
 
+# To be raised when the same config comes to draw other clips or records: data of another version is made anew.
+GENERATOR = 1
+LEFT = re.compile(r"\.\d{5}\.\d+\.part")  # what a killed worker leaves of a video
 SIDE = UNITS * PIXELS_PER_UNIT
 
 # Wordings of a sentence: {colour} and {shape} name the target; an interrogative one leaves the shape to be seen.
@@ -49,7 +54,7 @@ TRACKING = ("{colour} {shape}", "the {colour} {shape}")
 def write_video(path: Path, clip: Any) -> None:
     """Encode one drawn clip as H.264 MP4 (yuv420p); written aside, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.part")
     with av.open(str(aside), "w", format="mp4") as container:
         # With its macroblock tree on, x264 writes other bytes after other clips in the same process.
         options = {"crf": "16", "preset": "veryfast", "threads": "1", "mbtree": "0"}
@@ -210,7 +215,8 @@ def build_split(
     Goes on where an earlier call stopped: whole videos are kept; annotations and records appear complete.
     """
     jobs = [pool.submit(make_clip, folder, split, index, seed, settings) for index in range(clips)]
-    annotations = [job.result() for job in tqdm(jobs, desc=f"{split} clips", unit="clip")]
+    with tqdm(jobs, desc=f"{split} clips", unit="clip") as progress:
+        annotations = [job.result() for job in progress]
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / "annotations" / f"{split}.jsonl") as out:
         for annotation in annotations:
@@ -223,16 +229,17 @@ def build_split(
     return writer.count
 
 
-def leave_interrupts_to_the_parent() -> None:
-    """Ignore Ctrl-C in a worker: the terminal sends it to all, and the parent drops what has not begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("--config", type=Path, required=True, help="YAML with seed, clip settings and splits")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--scale", type=float, default=1.0, help="share of each split's clips, for a short try")
+    parser.add_argument(
+        "--overwrite_output_dir",
+        "--overwrite-output-dir",
+        action="store_true",
+        help="move what --out holds aside (to OUT.old-N) and make it anew",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -240,28 +247,41 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         ValueError: A key of the config that is not known, or a value of the wrong kind.
-        StageError: This build of PyAV cannot write H.264, or the folder is not a stage's.
+        StageError: This build of PyAV cannot write H.264, a worker was killed, or the folder holds something else.
     """
     config = read_config(args.config)
-    stage = Stage(args.out, "data", config | {"scale": args.scale})
-    if stage.is_complete():
+    outputs = {f"--out, {split}": args.out / f"{split}.jsonl" for split in config["splits"]}
+    check_outputs({"--out": args.out, **outputs}, [args.config])
+    settings = config | {"scale": args.scale, "generator": GENERATOR}
+    stage = Stage(args.out, "data", settings, defaults={"generator": 1})
+    if not args.overwrite_output_dir and stage.is_complete():
         return
     if "libx264" not in av.codecs_available:
         raise StageError(
             "PyAV has no libx264 encoder here, so no videos can be written; "
             "install the PyPI wheel: pip install --force-reinstall av"
         )
-    stage.begin()
-    counts = {}
-    with ProcessPoolExecutor(os.cpu_count(), initializer=leave_interrupts_to_the_parent) as pool:
-        try:
+    try:
+        stage.begin(overwrite=args.overwrite_output_dir)
+        remove_left(args.out, config["splits"])
+        counts = {}
+        with worker_processes(os.cpu_count() or 1) as pool:
             for split, wanted in config["splits"].items():
                 clips = max(1, round(wanted["clips"] * args.scale))
-                settings = clip_settings(config, wanted)
                 counts[split] = build_split(
-                    args.out, split, clips, wanted["use"], config.get("seed", 0), settings, pool
+                    args.out, split, clips, wanted["use"], config.get("seed", 0), clip_settings(config, wanted), pool
                 )
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    stage.finish({"records": counts})
+        made = [
+            path.relative_to(args.out).as_posix() for kind in ("jsonl", "mp4") for path in args.out.rglob(f"*.{kind}")
+        ]
+        stage.finish({"records": counts}, files=sorted(made))
+    finally:
+        stage.release()
+
+
+def remove_left(folder: Path, splits: Iterable[str]) -> None:
+    """Delete what killed runs left half written; the folder's lock is held."""
+    for split in splits:
+        remove_leftovers(folder / f"{split}.jsonl", folder / "annotations" / f"{split}.jsonl")
+        for path in [path for path in (folder / "videos" / split).glob(".*") if LEFT.fullmatch(path.name)]:
+            path.unlink(missing_ok=True)
