@@ -17,8 +17,8 @@ REASONING_ENDS = (
 )
 """Closing tags of a reasoning part, of several model families. What stands before the last one is no answer."""
 
-# A brace opens an object only before a key or a closing brace: "{x" in a sentence is no JSON.
-_START = re.compile(r'\{(?=[ \t\n\r]*["}])')
+# A brace opens an object only before a key, a closing brace or the text's end: "{x" in a sentence is no JSON.
+_START = re.compile(r'\{(?=[ \t\n\r]*(?:["}]|\Z))')
 _raw_decode = json.JSONDecoder().raw_decode
 
 

@@ -42,9 +42,10 @@ def parse_answer(
     True
     """
     scale = _check_settings(seconds, scale)
-    usual = read_written(text, seconds, scale)
-    if usual is not None:
-        return Answer(*usual, parsed=True, salvaged=False, complete=True, discarded=0)
+    written = read_written(text, seconds, scale)
+    if written is not None:
+        span = (written.seconds[0], written.seconds[-1])
+        return Answer(written.track(), span, parsed=True, salvaged=False, complete=True, discarded=0)
     found = locate_objects(text)
     if len(found) == 1 and (plain := _read_plain(text, found[0], seconds, scale)) is not None:
         return Answer(*plain, parsed=True, salvaged=False, complete=True, discarded=0)
@@ -54,7 +55,8 @@ def parse_answer(
 def _chosen(states: States) -> Answer:
     """Choose one label of what an answer lists."""
     num_discarded = sum(states.discarded.values())
-    track, span, unboxed = Track("", {}), None, ()
+    track, span = Track("", {}), None
+    unboxed: tuple[int, ...] = ()
     if states.by_label:
         label = max(states.by_label, key=lambda name: len(states.by_label[name]))
         listed = states.by_label[label]

@@ -7,9 +7,10 @@ Nearly all answers of a trained model look so. Here they cost a few passes in li
 with a check for every way to go wrong. What differs is left to `read_states`, which gives the same result for these.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
-from operator import lt
-from typing import Any
+from operator import itemgetter, lt
+from typing import Any, NamedTuple
 
 from .locate import first_brace, opens_list
 from .tracks import Box, Scale, Span, Track
@@ -20,12 +21,28 @@ _MAX_UNITS = 2048
 _BEFORE_LABEL, _BEHIND_LABEL = '": [{"label": "', '", "bbox_2d": ['
 
 
-def read_written(text: str, seconds: int | None, scale: Scale) -> tuple[Track, Span] | None:
-    """Return the track and span of a usual answer in the usual layout; None if it is not one.
+class Written(NamedTuple):
+    """A usual answer by columns: its label, its seconds in order, and a side of each box in each column."""
 
-    Everything between the numbers is the same in every state. It is replaced by a comma and a mark, and each number
-    is looked up with its mark: what stands elsewhere or is spelled otherwise is in no table. So a text is read only
-    if it is, character by character, what `format_answer` would write.
+    label: str
+    seconds: Sequence[int]
+    left: Sequence[float]
+    top: Sequence[float]
+    right: Sequence[float]
+    bottom: Sequence[float]
+
+    def track(self) -> Track:
+        """Return the answer as a track."""
+        boxes = zip(self.left, self.top, self.right, self.bottom, strict=True)
+        return Track(self.label, dict(zip(self.seconds, boxes, strict=True)))
+
+
+def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None:
+    """Return a usual answer in the usual layout; None if it is not one.
+
+    Everything between the numbers is the same in every state. It is replaced by commas and, around each second, by
+    marks, and what is left between commas is looked up: what stands elsewhere or is spelled otherwise is in no table.
+    So a text is read only if it is, character by character, what `format_answer` would write.
 
     Args:
         text: the model's text.
@@ -38,9 +55,9 @@ def read_written(text: str, seconds: int | None, scale: Scale) -> tuple[Track, S
     key_end = text.find('"', start + 2)
     label_end = text.find('"', key_end + len(_BEFORE_LABEL))
     first_number = label_end + len(_BEHIND_LABEL)
-    end = text.find("]}]}", first_number)
+    end = text.rfind("]}]}")
     if (
-        end < 0
+        end < first_number
         or not (text.startswith(_BEFORE_LABEL, key_end) and text.startswith(_BEHIND_LABEL, label_end))
         or text.find("{", end) >= 0  # it may be another answer
         or opens_list(text, start)
@@ -49,28 +66,27 @@ def read_written(text: str, seconds: int | None, scale: Scale) -> tuple[Track, S
     label = text[key_end + len(_BEFORE_LABEL) : label_end]
     if "\\" in label or not label.isprintable():
         return None
-    marked = ", :".join(text[start + 2 : end].split(text[key_end:first_number])).replace(']}], "', ", #")
-    numbers = marked.split(", ")
-    numbers[0] = "#" + numbers[0]
-    of_left, of_width, of_height = _shares_by_text(int(scale[0]), int(scale[1]))
+    # "3": [{"label": "a", "bbox_2d": [0, 2, 4, 4]}], "4": ... becomes #3@, 0, 2, 4, 4, #4@, ...
+    marked = "@, ".join(text[start + 2 : end].split(text[key_end:first_number])).replace(']}], "', ", #")
+    numbers = ("#" + marked).split(", ")
+    of_width, of_height = _shares_by_text(int(scale[0])), _shares_by_text(int(scale[1]))
     try:
         listed = [*map(_second_by_mark().__getitem__, numbers[::5])]
-        left = [*map(of_left.__getitem__, numbers[1::5])]
-        top = [*map(of_height.__getitem__, numbers[2::5])]
-        right = [*map(of_width.__getitem__, numbers[3::5])]
-        bottom = [*map(of_height.__getitem__, numbers[4::5])]
-    except KeyError:
+        sides = itemgetter(*numbers[1::5], *numbers[3::5])(of_width)
+        edges = itemgetter(*numbers[2::5], *numbers[4::5])(of_height)
+    except (KeyError, TypeError):  # TypeError: there are none
         return None
-    if len(bottom) != len(listed) or not (all(map(lt, left, right)) and all(map(lt, top, bottom))):
+    num_states = len(listed)
+    if len(numbers) != 5 * num_states:
         return None
-    if not all(map(lt, listed, listed[1:])) or (seconds is not None and listed[-1] >= seconds):
+    left, right, top, bottom = sides[:num_states], sides[num_states:], edges[:num_states], edges[num_states:]
+    if not (all(map(lt, left, right)) and all(map(lt, top, bottom)) and all(map(lt, listed, listed[1:]))):
+        return None
+    if seconds is not None and listed[-1] >= seconds:
         return None
     if right[0] * scale[0] <= 1 and bottom[0] * scale[1] <= 1:  # it may be in another scale
         return None
-    return Track(label, dict(zip(listed, zip(left, top, right, bottom, strict=True), strict=True))), (
-        listed[0],
-        listed[-1],
-    )
+    return Written(label, listed, left, top, right, bottom)
 
 
 def read_plain(value: dict[str, Any], num_colons: int, seconds: int | None, scale: Scale) -> tuple[Track, Span] | None:
@@ -131,12 +147,9 @@ def _shares(units: int) -> tuple[float, ...]:
 
 @lru_cache(maxsize=1)
 def _second_by_mark() -> dict[str, int]:
-    return {f"#{second}": second for second in range(_MAX_SECONDS)}
+    return {f"#{second}@": second for second in range(_MAX_SECONDS)}
 
 
-@lru_cache(maxsize=256)
-def _shares_by_text(width: int, height: int) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Return the shares of the marked left sides, of other numbers of the width, and of those of the height."""
-    of_width = {str(number): share for number, share in enumerate(_shares(width))}
-    of_height = {str(number): share for number, share in enumerate(_shares(height))}
-    return {f":{number}": share for number, share in enumerate(_shares(width))}, of_width, of_height
+@lru_cache(maxsize=512)
+def _shares_by_text(units: int) -> dict[str, float]:
+    return {str(number): share for number, share in enumerate(_shares(units))}

@@ -8,7 +8,7 @@ Each takes the columns of the data set by name, one value a completion:
 - `seconds`: K, the clip's number of seconds; keys from K on are discarded. Left out: no limit.
 - `box_scale`: [units of the width, units of the height] of boxes in model text. Left out: [1000, 1000].
 - `spans`: a list of [first, last] where the sentence has several events; then seconds count as sets (`score_answer`).
-- `no_target`: true where the sentence has no target: the empty answer scores 1, any other 0. Such a row has no `track`.
+- `no_target`: true where the sentence has no target: an empty answer scores 1, any other 0. There is no `track` then.
 
 Whatever the variant, each logs through `log_metric` the means over the scored rows of a batch under the same names,
 so that runs with different rewards can be compared: `METRIC_NAMES`.
@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .batch import Scored, score_completions
-from .tracks import Answer
 
 DISCARDED = ("key", "late", "shape", "box", "duplicate", "earlier")
 REPAIRED = ("objects", "records", "list", "empty", "bracket", "key", "dict", "label", "nested")
@@ -30,10 +29,10 @@ METRIC_NAMES = (
     *("within_one_rate", "beyond_scale_rate"),
 )
 """tIoU, mvIoU, vIoU: means, 0 to 1. parse_rate, salvage_rate: share of texts that held an answer, and of those read
-from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text. Up to
-empty_intersection_rate: means of `Diagnostics`, the signs of reward hacking. discarded/..., repaired/...: share of texts
-with a state discarded for that reason, or with that form (`Answer`). within_one_rate, beyond_scale_rate: share of texts
-whose boxes look as if written in another scale (`Answer.scale_sign`)."""
+from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text. From span_ratio to
+empty_intersection_rate: means of `Diagnostics`, the signs of reward hacking. discarded/..., repaired/...: share of
+texts with a state discarded for that reason, or with that form (`Answer`). within_one_rate, beyond_scale_rate: share
+of texts whose boxes look as if written in another scale (`Answer.scale_sign`)."""
 
 LogMetric = Callable[[str, float], None]
 LogExtra = Callable[[str, list[Any]], None]
@@ -128,7 +127,7 @@ def format_reward(
     """
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("format_reward", scored, log_metric, log_extra)
-    return [row and float(row.answer.complete) for row in scored]
+    return [row and float(row.complete) for row in scored]
 
 
 def log_scores(
@@ -149,25 +148,20 @@ def log_scores(
     if log_extra is not None:
         # TRL appends the values of equal column names: two rewards in one trainer must not share one.
         log_extra(f"{name}/vIoU", [row and row.scores.vIoU for row in scored])
-        log_extra(f"{name}/span", [row and _span_text(row.answer) for row in scored])
+        log_extra(f"{name}/span", [row and _span_text(row) for row in scored])
 
 
 def _means(rows: Sequence[Scored]) -> list[float]:
     """Return the means of METRIC_NAMES over rows."""
-    answers = [row.answer for row in rows]
     columns: list[Sequence[float]] = [*zip(*(row.scores for row in rows), strict=True)]
-    columns += [
-        [answer.parsed for answer in answers],
-        [answer.salvaged for answer in answers],
-        [answer.discarded for answer in answers],
-    ]
+    columns += [[row.parsed for row in rows], [row.salvaged for row in rows], [row.discarded for row in rows]]
     columns += zip(*(row.signs for row in rows if row.signs is not None), strict=True)
-    odd = [answer for answer in answers if not answer.complete]  # the others have nothing discarded or repaired
-    columns += [[reason in answer.discarded_by for answer in odd] for reason in DISCARDED]
-    columns += [[form in answer.repaired for answer in odd] for form in REPAIRED]
-    columns += [[answer.scale_sign == sign for answer in answers] for sign in ("within_one", "beyond")]
+    odd = [row for row in rows if not row.complete]  # the others have nothing discarded or repaired
+    columns += [[reason in row.discarded_by for row in odd] for reason in DISCARDED]
+    columns += [[form in row.repaired for row in odd] for form in REPAIRED]
+    columns += [[row.scale_sign == sign for row in rows] for sign in ("within_one", "beyond")]
     return [sum(column) / len(rows) for column in columns]
 
 
-def _span_text(answer: Answer) -> str:
-    return "" if answer.span is None else f"{answer.span[0]}-{answer.span[1]}"
+def _span_text(row: Scored) -> str:
+    return "" if row.answer_span is None else f"{row.answer_span[0]}-{row.answer_span[1]}"

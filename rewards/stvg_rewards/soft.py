@@ -6,10 +6,10 @@ Columns as in `stvg_rewards.rewards`.
 from collections.abc import Sequence
 from typing import Any
 
-from .batch import score_completions
+from .batch import rows_of, score_completions
 from .columns import check_column, read_seconds
 from .images import generalised_iou
-from .overlap import shared_seconds
+from .overlap import score_answer, shared_seconds
 
 
 def scaled_tiou_reward(
@@ -35,7 +35,7 @@ def scaled_tiou_reward(
     rewards: list[float | None] = []
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     for row, (one, length) in enumerate(zip(scored, check_column("seconds", seconds, len(scored)), strict=True)):
-        if one is None or one.answer.span is None or not one.spans:
+        if one is None or one.answer_span is None or not one.true_spans:
             rewards.append(one and one.scores.tIoU)
             continue
         num_seconds = read_seconds(length, row)
@@ -43,7 +43,7 @@ def scaled_tiou_reward(
             raise ValueError(f"column 'seconds' row {row}: got None, expected the clip's number of seconds")
         off = [
             abs(ours - theirs) / num_seconds
-            for ours, theirs in zip(one.answer.span, (one.spans[0][0], one.spans[-1][1]), strict=True)
+            for ours, theirs in zip(one.answer_span, (one.true_spans[0][0], one.true_spans[-1][1]), strict=True)
         ]
         rewards.append(one.scores.tIoU * max(0.0, 1 - off[0]) * max(0.0, 1 - off[1]))
     return rewards
@@ -68,12 +68,18 @@ def generalised_mviou_reward(
     [0.5, 0.25, 0.0]
     """
     rewards: list[float | None] = []
-    for one in score_completions(completions, track, span, seconds, box_scale, **kwargs):
-        if one is None or one.answer.span is None or not one.spans:
-            rewards.append(one and one.scores.mvIoU)
+    for row in rows_of(completions, track, span, seconds, box_scale, **kwargs):
+        if row is None:
+            rewards.append(None)
             continue
-        shared = shared_seconds(one.answer, one.true, one.spans)
-        boxes = one.answer.track.boxes
-        total = sum((1 + generalised_iou(boxes[k], one.true.boxes[k])) / 2 for k in shared if k in boxes)
+        true, true_spans = row.read_truth()
+        answer = row.read_answer()
+        if row.no_target:
+            scores = score_answer(answer, None, no_target=True)
+            rewards.append(scores and scores.mvIoU)
+            continue
+        shared = shared_seconds(answer, true, true_spans)
+        boxes = answer.track.boxes
+        total = sum((1 + generalised_iou(boxes[k], true.boxes[k])) / 2 for k in shared if k in boxes)
         rewards.append(total / len(shared) if shared else 0.0)
     return rewards
