@@ -52,9 +52,7 @@ class Row(NamedTuple):
         if true is None:
             return Track("", {}), []
         if self.no_target:
-            raise ValueError(
-                f"column 'no_target' row {self.position}: got true, but its 'track' has states; expected one of the two"
-            )
+            raise ValueError(f"column 'no_target' row {self.position}: got true, but its 'track' has states: drop one")
         span = self.span or true.span
         assert span is not None
         return true, self.spans or [span]
