@@ -129,6 +129,9 @@ def test_metrics_have_the_same_names_and_values_whatever_the_reward(reward):
         "gap_rate": 0.0,
         "label_switches": 0.0,
         "empty_intersection_rate": 0.0,
+        **{name: 0.0 for name in METRIC_NAMES if name.startswith(("discarded/", "repaired/"))},
+        "within_one_rate": 0.0,
+        "beyond_scale_rate": 0.0,
     }
     assert all(type(value) is float for value in logged.values())
 

@@ -1,12 +1,15 @@
 """Rewards beside the paper's: time alone, images, several objects, soft forms. Docstrings have worked examples."""
 
+import json
 import math
 import pickle
 import random
+import re
+import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
@@ -16,12 +19,15 @@ from stvg_rewards import (
     box_iou,
     format_tracks,
     generalised_mviou_reward,
+    images,
     interval_iou,
+    locate,
     mviou_reward,
     parse_box,
     parse_intervals,
     parse_point,
     scaled_tiou_reward,
+    spans,
     tiou_reward,
     tubes_reward,
     tubes_score,
@@ -30,6 +36,11 @@ from stvg_rewards import (
 from stvg_rewards.assignment import best_assignment
 from stvg_rewards.images import generalised_iou
 from stvg_rewards.spans import merge
+
+if sys.version_info >= (3, 11):
+    import re._parser as re_parser
+else:
+    import sre_parse as re_parser
 
 VARIANTS = [
     "interval_reward",
@@ -118,18 +129,67 @@ def test_wrong_data_are_refused_and_named(name, columns, message):
         ('[[1, "x"], [2, 3], [true, 9]]', [(2.0, 3.0)], "pairs of another kind are discarded"),
         ("[[1, 1e400]]", [], "not finite"),
         ("[[" + "9" * 400 + ", 1]]", [], "a number beyond floats"),
+        ('[["00:05", "00:12"]]', [(5.0, 12.0)], "clock times in JSON"),
+        ('["5 s", "second 12"]', [(5.0, 12.0)], "one pair of texts"),
+        ("[[00:05, 00:12], ['0:20', '0:21']]", [(5.0, 12.0), (20.0, 21.0)], "clock times in what is no JSON"),
+        ('{"start": 5, "end": 12}', [(5.0, 12.0)], "named times"),
+        ('{"end": "00:12", "start": "00:05"}', [(5.0, 12.0)], "in another order"),
+        ('[{"start_time": 1, "end_time": 2}, {"start": 4, "end": 5}]', [(1.0, 2.0), (4.0, 5.0)], "several"),
+        ('The event: {"start": 5, "end": 12}.', [(5.0, 12.0)], "inside a sentence"),
+        ("Start time: 5 seconds\nEnd time: 12 seconds", [(5.0, 12.0)], "named in words"),
+        ("from second 5 to second 12", [(5.0, 12.0)], "the unit first"),
+        ("from 5 seconds to 12 seconds", [(5.0, 12.0)], "the unit behind"),
+        ('{"start": 12, "end": 5}', [], "named and inverted"),
+        ('{"start": true, "end": 5}', [], "no time"),
+        ('{"start": 5}', [], "half of one"),
+        ("restart: 3, end: 4", [], "another word"),
     ],
 )
 def test_intervals_of_a_text(text, expected, remark):
     assert parse_intervals(text) == expected, remark
 
 
+LONG = {
+    "words": "1 to " * 200_000,
+    "digits": "9" * 1_000_000,
+    "brackets": "[[" * 500_000,
+    "answers": "<answer>" * 125_000,
+    "clocks": "1:" * 500_000,
+    "starts": "start: 1, " * 100_000,
+    "units": "1 second second " * 62_500,
+    "boxes": "[1, 1, " * 140_000,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_what_stands_behind_a_long_text_is_read(kind):
+    """A reader that takes quadratic time would need hours."""
+    text = LONG[kind] + " . 3 to 5 . (8, 9, 10, 11)"
+    assert parse_intervals(text)[-3:] == [(3.0, 5.0), (8.0, 9.0), (10.0, 11.0)]
+    assert parse_box(text) == (0.008, 0.009, 0.01, 0.011)
+    assert parse_point(text) == pytest.approx((0.009, 0.01))
+
+
+def unbounded(pattern):
+    """The repetitions without a limit in a pattern, as the parser of `re` sees it."""
+    parts = [re_parser.parse(pattern.pattern, pattern.flags)]
+    count = 0
+    while parts:
+        part = parts.pop()
+        if isinstance(part, re_parser.SubPattern):
+            parts.extend(part.data)
+        elif isinstance(part, (tuple, list)):
+            count += len(part) == 3 and part[1] is re_parser.MAXREPEAT
+            parts.extend(part)
+    return count
+
+
 def test_a_long_text_takes_linear_time():
-    # Each would take minutes if it were quadratic.
-    for text in ("1 to " * 200_000, "9" * 1_000_000, "[[" * 500_000, "<answer>" * 125_000, "1:" * 500_000):
-        parse_intervals(text)
-        parse_box(text)
-        parse_point(text)
+    """At each place of a text a search looks ahead by a bounded length, so the steps grow as the text does."""
+    assert unbounded(re.compile("a(?:b|c*)+")) == 2
+    patterns = [spans._PAIR, spans._NAMED, spans._TIME, images._BOX, images._POINT, locate._START]
+    # The blanks behind a brace end before the next brace.
+    assert [unbounded(pattern) for pattern in patterns] == [0, 0, 0, 0, 0, 1]
 
 
 intervals = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=5)
@@ -172,6 +232,36 @@ def test_generalised_iou(a, b):
     assert value <= box_iou(a, b) + 1e-12
     assert generalised_iou(a, a) == pytest.approx(1)
     assert generalised_iou(b, a) == pytest.approx(value)
+
+
+tiny = st.tuples(
+    st.just(0.0) | st.floats(0, 1e-150) | st.floats(0, 0.9),
+    st.floats(0, 1e-150) | st.sampled_from([5e-324, 1e-310, 1e-200]),
+).map(lambda side: (side[0], max(side[0] + side[1], math.nextafter(side[0], 2))))
+long = st.tuples(st.floats(0, 0.9), st.floats(0.01, 0.1)).map(lambda side: (side[0], sum(side)))
+tiny_boxes = st.tuples(tiny | long, tiny | long).map(lambda b: (b[0][0], b[1][0], b[0][1], b[1][1]))
+
+
+@given(tiny_boxes, tiny_boxes)
+@example((0.0, 0.0, 1e-200, 1e-200), (0.0, 0.0, 1e-200, 1e-200))
+@example((0.0, 0.0, 5e-324, 5e-324), (0.0, 0.0, 1e-310, 1.0))
+@example((0.0, 0.0, 5e-324, 1.0), (0.0, 0.0, 1.0, 5e-324))
+@example((0.0, 0.0, 5e-324, 5e-324), (1e-200, 1e-200, 1.0, 1.0))
+def test_boxes_whose_areas_vanish_have_an_iou(a, b):
+    assert box_iou(a, a) == generalised_iou(a, a) == pytest.approx(1.0)
+    assert 0.0 <= box_iou(a, b) <= 1.0
+    assert box_iou(a, b) == pytest.approx(box_iou(b, a))
+    assert -1 <= generalised_iou(a, b) <= 1 + 1e-12
+    assert viou(Track("", {0: a}), Track("", {0: b})) == pytest.approx(box_iou(a, b))
+    text = json.dumps({"0": [{"label": "a", "bbox_2d": list(a)}]})
+    for reward in (mviou_reward, generalised_mviou_reward):
+        (score,) = reward([text], [[{"second": 0, "box": list(b)}]], box_scale=[[1, 1]])
+        assert 0 <= score <= 1 + 1e-12
+
+
+def test_the_iou_of_tiny_boxes_is_that_of_their_shape():
+    assert box_iou((0, 0, 2e-200, 1e-200), (0, 0, 1e-200, 1e-200)) == pytest.approx(0.5)
+    assert box_iou((0, 0, 2e-160, 1e-160), (0, 0, 1e-160, 1e-160)) == pytest.approx(0.5), "an area below 1e-308"
 
 
 # --- several objects ----------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from .tracks import Box, Scale, Span, Track
 
 # What rounding to single precision can add to a box that ends at the picture's edge.
 _TOLERANCE = 1e-6
+_NUMBERS = frozenset((int, float))
 
 
 def completion_text(completion: Any) -> str:
@@ -46,13 +48,37 @@ def check_column(name: str, column: Sequence[Any] | None, num_rows: int) -> Sequ
 
 
 def read_track(value: Any, row: int) -> Track | None:
-    """The true track of a row, `[{"second": int, "box": [x_min, y_min, x_max, y_max]}, ...]`; None if it has none.
+    """Return the true track of a row, `[{"second": int, "box": [x_min, y_min, x_max, y_max]}, ...]`; None without one.
 
     Raises:
         ValueError: the data are wrong. They may not be: a wrong truth would score silently.
     """
     if not value:
         return None
+    try:
+        boxes: dict[int, Box] = {
+            state["second"]: (left, top, right, bottom)
+            for state in value
+            for left, top, right, bottom in (state["box"],)
+            if 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        }
+    except (TypeError, KeyError, ValueError):
+        boxes = {}
+    # Of the usual track all is right at once. Any other is looked at state by state, to accept it or to say why not.
+    if len(boxes) == len(value) and _right_types(boxes):
+        return Track("", boxes)
+    return Track("", _check_states(value, row))
+
+
+def _right_types(boxes: dict[int, Box]) -> bool:
+    return (
+        set(map(type, boxes)) == {int}
+        and min(boxes) >= 0
+        and _NUMBERS.issuperset(map(type, chain.from_iterable(boxes.values())))
+    )
+
+
+def _check_states(value: Any, row: int) -> dict[int, Box]:
     boxes: dict[int, Box] = {}
     for state in value:
         try:
@@ -62,19 +88,25 @@ def read_track(value: Any, row: int) -> Track | None:
                 f"column 'track' row {row}: got {_short(state)}, "
                 "expected {'second': int, 'box': [x_min, y_min, x_max, y_max]}"
             ) from None
-        where = f"column 'track' row {row} second {second!r}"
-        if type(second) is not int or second < 0:
-            raise ValueError(f"{where}: expected a whole number from 0")
-        if second in boxes:
-            raise ValueError(f"{where}: it is there twice")
-        if len(box) != 4 or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in box):
-            raise ValueError(f"{where}: box {_short(list(box))} is not four finite numbers")
-        if not all(-_TOLERANCE <= number <= 1 + _TOLERANCE for number in box):
-            raise ValueError(f"{where}: box {list(box)} is not normalised to [0, 1]: divide by the width and height")
-        if box[0] >= box[2] or box[1] >= box[3]:
-            raise ValueError(f"{where}: box {list(box)} is empty or inverted (order: x_min, y_min, x_max, y_max)")
+        fault = _fault_of(second, box)
+        if fault is None and second in boxes:
+            fault = "it is there twice"
+        if fault is not None:
+            raise ValueError(f"column 'track' row {row} second {second!r}: {fault}")
         boxes[second] = box
-    return Track("", boxes)
+    return boxes
+
+
+def _fault_of(second: Any, box: tuple[Any, ...]) -> str | None:
+    if type(second) is not int or second < 0:
+        return "expected a whole number from 0"
+    if len(box) != 4 or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in box):
+        return f"box {_short(list(box))} is not four finite numbers"
+    if not all(-_TOLERANCE <= number <= 1 + _TOLERANCE for number in box):
+        return f"box {list(box)} is not normalised to [0, 1]: divide by the width and height"
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return f"box {list(box)} is empty or inverted (order: x_min, y_min, x_max, y_max)"
+    return None
 
 
 def read_span(value: Any, row: int) -> Span | None:
@@ -90,6 +122,35 @@ def read_span(value: Any, row: int) -> Span | None:
             f"column 'span' row {row}: got {_short(value)}, expected [first, last] seconds, 0 <= first <= last"
         )
     return (value[0], value[1])
+
+
+def read_spans(value: Any, row: int) -> list[Span] | None:
+    """Return the true spans of a row whose sentence has several events, in order; None if it has none.
+
+    Raises:
+        ValueError: it is no list of spans that neither meet nor touch.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"column 'spans' row {row}: got {_short(value)}, expected a list of [first, last] seconds")
+    spans = sorted(span for one in value if (span := read_span(one, row)) is not None)
+    if len(spans) < len(value) or any(before[1] >= after[0] for before, after in zip(spans, spans[1:], strict=False)):
+        raise ValueError(
+            f"column 'spans' row {row}: got {_short(value)}, expected [first, last] seconds that share no second"
+        )
+    return spans
+
+
+def read_no_target(value: Any, row: int) -> bool:
+    """Return whether a row's sentence has no target, so that the empty answer is right.
+
+    Raises:
+        ValueError: it is no boolean.
+    """
+    if value is None or type(value) is bool:
+        return bool(value)
+    raise ValueError(f"column 'no_target' row {row}: got {_short(value)}, expected true, false or nothing")
 
 
 def read_scale(value: Any, row: int) -> Scale:

@@ -27,7 +27,7 @@ class Diagnostics(NamedTuple):
 
 
 def diagnose(answer: Answer, true_span: Span, seconds: int | None = None) -> Diagnostics:
-    """The signs of one answer.
+    """Return the signs of one answer.
 
     Args:
         answer: from `parse_answer`.
@@ -42,16 +42,22 @@ empty_intersection=False)
     """
     if answer.span is None:
         return Diagnostics(0.0, False, False, 0.0, answer.label_switches, False)
-    first, last = answer.span
-    length = last - first + 1
-    boxes = len(answer.track.boxes)  # all of them lie in the span
+    # All boxes lie in the span.
+    return diagnose_span(answer.span, len(answer.track.boxes), true_span, seconds, answer.label_switches)
+
+
+def diagnose_span(
+    span: Span, num_boxes: int, true_span: Span, seconds: int | None = None, label_switches: int = 0
+) -> Diagnostics:
+    """Return the signs of an answer that has this span and number of valid boxes."""
+    length = span[1] - span[0] + 1
     return Diagnostics(
         span_ratio=length / (true_span[1] - true_span[0] + 1),
         one_second=length == 1,
         whole_clip=seconds is not None and length >= seconds,
-        gap_rate=1 - boxes / length,
-        label_switches=answer.label_switches,
-        empty_intersection=last < true_span[0] or first > true_span[1],
+        gap_rate=1 - num_boxes / length,
+        label_switches=label_switches,
+        empty_intersection=span[1] < true_span[0] or span[0] > true_span[1],
     )
 
 

@@ -116,11 +116,14 @@ def generalised_iou(a: Sequence[float], b: Sequence[float]) -> float:
     >>> generalised_iou((0, 0, 1, 1), (3, 0, 4, 1))  # 0 - (4 - 2) / 4
     -0.5
     """
-    union_of = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = union_of - shared
-    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
-    return shared / union - (hull - union) / hull
+    # In shares of the hull's sides, so that no product of small sides vanishes unless the boxes are far apart in it.
+    width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
+    shared = (
+        max(0.0, min(a[2], b[2]) - max(a[0], b[0])) / width * (max(0.0, min(a[3], b[3]) - max(a[1], b[1])) / height)
+    )
+    both = sum((box[2] - box[0]) / width * ((box[3] - box[1]) / height) for box in (a, b))
+    union = both - shared
+    return (shared / union if shared > 0 else 0.0) - (1 - union)
 
 
 def _rows(

@@ -31,6 +31,8 @@ class ScannedObject(NamedTuple):
     pairs: list[tuple[str | None, Any]]  # all of them, in order; key None: there was a value but no key
     end: int  # the index behind it in the text
     intact: bool  # it is valid JSON and closed
+    closed: bool = True  # its closing brace is there
+    num_repaired: int = 0  # lists that a key inside them ended, for want of a bracket
 
 
 class _Open:
@@ -50,17 +52,21 @@ def scan_object(text: str, start: int) -> ScannedObject:
 
     Inner objects become dicts in which the first of duplicate keys stands. What is closed is kept; so is the list of
     an outermost key that is not closed, with its closed elements. Everything else that is not closed is dropped, or
-    is INVALID if the text goes on behind it. Time is linear in the text; nothing is ever raised.
+    is INVALID if the text goes on behind it. A key inside a list can only mean that the list had ended: its bracket
+    is put in, and counted. Time is linear in the text; nothing is ever raised.
     """
     root = _Open(True)
     stack = [root]
     num_open = {True: 1, False: 0}
     intact = True
     end = len(text)
+    num_repaired = 0
+    last_string: str | None = None  # the string that ended a list's elements so far: a key if a colon follows
     for match in _TOKEN.finditer(text, start + 1):
         token = match.group()
         top = stack[-1]
         first_char = token[0]
+        candidate, last_string = last_string, None
         if first_char in "{[":
             if top.want not in ("value", "first") or (top.is_object and top.want == "first"):
                 intact = False
@@ -80,7 +86,7 @@ def scan_object(text: str, start: int) -> ScannedObject:
                 intact = False
             if len(stack) == 1:
                 end = match.end()
-                return ScannedObject(root.items, end, intact)
+                return ScannedObject(root.items, end, intact, True, num_repaired)
             _close(stack, num_open, kept=True)
         elif first_char == ",":
             if top.want != ",":
@@ -91,6 +97,12 @@ def scan_object(text: str, start: int) -> ScannedObject:
                 intact = False
             if top.is_object and top.want == ":":
                 top.want = "value"
+            elif not top.is_object and candidate is not None:
+                top.items.pop()
+                while not stack[-1].is_object:  # ends at the latest with the root
+                    _close(stack, num_open, kept=True)
+                    num_repaired += 1
+                stack[-1].key, stack[-1].want = candidate, "value"
         elif first_char == '"':
             if not match.group(1):
                 intact = False
@@ -102,6 +114,7 @@ def scan_object(text: str, start: int) -> ScannedObject:
             else:
                 intact = intact and valid and top.want in ("first", "value")
                 _put(top, value)
+                last_string = value if not top.is_object else None
         elif match.end() == len(text):
             break  # a number without an end
         else:
@@ -113,7 +126,7 @@ def scan_object(text: str, start: int) -> ScannedObject:
         num_open[stack.pop().is_object] -= 1
     if len(stack) == 2 and not stack[1].is_object:
         _close(stack, num_open, kept=True)
-    return ScannedObject(root.items, end, False)
+    return ScannedObject(root.items, end, False, False, num_repaired)
 
 
 def _close(stack: list[_Open], num_open: dict[bool, int], kept: bool) -> None:

@@ -1,4 +1,4 @@
-"""Finds the answer in a model's text: the last top-level JSON object after the reasoning."""
+"""Finds the top-level JSON objects of a model's text, behind its reasoning."""
 
 import json
 import re
@@ -17,49 +17,104 @@ REASONING_ENDS = (
 )
 """Closing tags of a reasoning part, of several model families. What stands before the last one is no answer."""
 
-# A brace opens an object only before a key or a closing brace: "{x" in a sentence is no JSON.
-_START = re.compile(r'\{(?=[ \t\n\r]*["}])')
+# A brace opens an object only before a key, a closing brace or the text's end: "{x" in a sentence is no JSON.
+_START = re.compile(r'\{(?=[ \t\n\r]*(?:["}]|\Z))')
 _raw_decode = json.JSONDecoder().raw_decode
 
 
+# What may stand between objects that are written side by side, line by line or in lists.
+_GAP = re.compile(r"(?:[\s,;`\[\]]|json)*")
+
+
 class LocatedObject(NamedTuple):
-    """The answer's object at text[start:end], read in one of two ways; the other is None."""
+    """An object at text[start:end], read in one of two ways; the other is None."""
 
     start: int
     end: int
     value: dict[str, Any] | None  # by json: it is valid and closed. Of duplicate keys the last one stands
     scanned: ScannedObject | None
+    beside: bool = False  # nothing but separators stands between it and the object before
+    new_list: bool = False  # those separators hold a bracket
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no pair at all."""
+        return not (self.value if self.scanned is None else self.scanned.pairs)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its closing brace is there."""
+        return self.scanned is None or self.scanned.closed
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is valid JSON and closed."""
+        return self.scanned is None or self.scanned.intact
 
 
-def last_object(text: str) -> LocatedObject | None:
-    """The last top-level JSON object behind the last closing reasoning tag, closed or not; None if there is none.
+def locate_objects(text: str) -> list[LocatedObject]:
+    """Return the top-level JSON objects behind the last closing reasoning tag, in order, closed or not.
 
     Answer tags, box tags and code fences need no stripping: outside an object nothing but an opening brace counts,
-    and inside one they are what breaks it. Time is linear in the text.
+    and inside one they are what breaks it. Of empty objects that follow each other only the last is kept. Time is
+    linear in the text.
 
-    >>> located = last_object('<think>{"5": []}</think> Not {x}, but <answer>{"7": []}</answer>')
-    >>> located.value
-    {'7': []}
+    >>> [located.value for located in locate_objects('<think>{"5": []}</think> Not {x}, but {"7": []} {"8": []}')]
+    [{'7': []}, {'8': []}]
     """
-    located = None
+    found: list[LocatedObject] = []
     try_json = True
-    match = _START.search(text, after_reasoning(text))
+    end = after_reasoning(text)
+    match = _START.search(text, end)
     while match:
         start = match.start()
+        beside = new_list = False
+        if found:
+            beside = _GAP.fullmatch(text, end, start) is not None
+            new_list = text.find("[", end, start) >= 0 or text.find("]", end, start) >= 0
         value, scanned = None, None
         if try_json:
             try:
                 value, end = _raw_decode(text, start)
             except (ValueError, RecursionError):
-                # From here on by the scanner alone: each error of json's counts lines from the text's beginning, so
+                # From here on by the scanner only: each error of json's counts lines from the text's beginning, so
                 # that many of them would take quadratic time.
                 try_json = False
         if value is None:
             scanned = scan_object(text, start)
             end = scanned.end
-        located = LocatedObject(start, end, value, scanned)
+        located = LocatedObject(start, end, value, scanned, beside, new_list)
+        if found and located.empty and found[-1].empty:
+            located = located._replace(beside=beside and found[-1].beside, new_list=new_list or found[-1].new_list)
+            found.pop()
+        found.append(located)
         match = _START.search(text, end)
-    return located
+    return found
+
+
+def last_object(text: str) -> LocatedObject | None:
+    """Return the last top-level JSON object behind the last closing reasoning tag; None if there is none.
+
+    >>> located = last_object('<think>{"5": []}</think> Not {x}, but <answer>{"7": []}</answer>')
+    >>> located.value
+    {'7': []}
+    """
+    found = locate_objects(text)
+    return found[-1] if found else None
+
+
+def first_brace(text: str) -> int:
+    """Return where the first object behind the reasoning begins; -1 if there is none."""
+    match = _START.search(text, after_reasoning(text))
+    return match.start() if match else -1
+
+
+def opens_list(text: str, start: int) -> bool:
+    """Return whether a bracket stands right before an object."""
+    place = start - 1
+    while place >= 0 and text[place] in " \t\n\r":
+        place -= 1
+    return place >= 0 and text[place] == "["
 
 
 def after_reasoning(text: str) -> int:

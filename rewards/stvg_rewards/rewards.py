@@ -7,70 +7,35 @@ Each takes the columns of the data set by name, one value a completion:
 - `span`: [first, last] true seconds, both included. Left out: those of the track.
 - `seconds`: K, the clip's number of seconds; keys from K on are discarded. Left out: no limit.
 - `box_scale`: [units of the width, units of the height] of boxes in model text. Left out: [1000, 1000].
+- `spans`: a list of [first, last] where the sentence has several events; then seconds count as sets (`score_answer`).
+- `no_target`: true where the sentence has no target: an empty answer scores 1, any other 0. There is no `track` then.
 
 Whatever the variant, each logs through `log_metric` the means over the scored rows of a batch under the same names,
 so that runs with different rewards can be compared: `METRIC_NAMES`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from .columns import check_column, completion_text, read_scale, read_seconds, read_span, read_track
-from .diagnostics import Diagnostics, diagnose
-from .overlap import Scores, score_answer
-from .parsing import parse_answer
-from .tracks import Answer
+from .batch import Scored, score_completions
 
+DISCARDED = ("key", "late", "shape", "box", "duplicate", "earlier")
+REPAIRED = ("objects", "records", "list", "empty", "bracket", "key", "dict", "label", "nested")
 METRIC_NAMES = (
     *("tIoU", "mvIoU", "vIoU", "parse_rate", "salvage_rate", "discarded_states"),
     *("span_ratio", "one_second_rate", "whole_clip_rate", "gap_rate", "label_switches", "empty_intersection_rate"),
+    *(f"discarded/{reason}" for reason in DISCARDED),
+    *(f"repaired/{form}" for form in REPAIRED),
+    *("within_one_rate", "beyond_scale_rate"),
 )
 """tIoU, mvIoU, vIoU: means, 0 to 1. parse_rate, salvage_rate: share of texts that held an answer, and of those read
-from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text. The others are the
-means of `Diagnostics`, the signs of reward hacking."""
+from truncated or broken JSON. discarded_states: mean number of states that were discarded, a text. From span_ratio to
+empty_intersection_rate: means of `Diagnostics`, the signs of reward hacking. discarded/..., repaired/...: share of
+texts with a state discarded for that reason, or with that form (`Answer`). within_one_rate, beyond_scale_rate: share
+of texts whose boxes look as if written in another scale (`Answer.scale_sign`)."""
 
 LogMetric = Callable[[str, float], None]
 LogExtra = Callable[[str, list[Any]], None]
-
-
-class Scored(NamedTuple):
-    """One completion with its answer and scores."""
-
-    answer: Answer
-    scores: Scores
-    signs: Diagnostics
-
-
-def score_completions(
-    completions: Sequence[Any],
-    track: Sequence[Any],
-    span: Sequence[Any] | None = None,
-    seconds: Sequence[Any] | None = None,
-    box_scale: Sequence[Any] | None = None,
-) -> list[Scored | None]:
-    """Answers and scores of a batch, None for rows without a true track: what every reward here starts from."""
-    num_rows = len(completions)
-    scored: list[Scored | None] = []
-    rows = zip(
-        completions,
-        check_column("track", track, num_rows),
-        check_column("span", span, num_rows),
-        check_column("seconds", seconds, num_rows),
-        check_column("box_scale", box_scale, num_rows),
-        strict=True,
-    )
-    for row, (completion, true_states, true_span, num_seconds, scale) in enumerate(rows):
-        true = read_track(true_states, row)
-        if true is None:
-            scored.append(None)
-            continue
-        clip_seconds = read_seconds(num_seconds, row)
-        answer = parse_answer(completion_text(completion), seconds=clip_seconds, scale=read_scale(scale, row))
-        limits = read_span(true_span, row) or true.span
-        scores = score_answer(answer, true, limits)
-        assert scores is not None and limits is not None
-        scored.append(Scored(answer, scores, diagnose(answer, limits, clip_seconds)))
-    return scored
 
 
 def tiou_reward(
@@ -90,7 +55,7 @@ def tiou_reward(
     >>> tiou_reward(completions, track=[truth, truth, None])  # second 2 of 2..3
     [0.5, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale)
+    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("tiou_reward", scored, log_metric, log_extra)
     return [row and row.scores.tIoU for row in scored]
 
@@ -114,7 +79,7 @@ def mviou_reward(
     >>> mviou_reward(completions, track=[truth, truth, None])  # half of the box in the one shared second
     [0.5, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale)
+    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("mviou_reward", scored, log_metric, log_extra)
     return [row and row.scores.mvIoU for row in scored]
 
@@ -136,7 +101,7 @@ def viou_reward(
     >>> viou_reward(completions, track=[truth, truth, None])  # half a box in one of two seconds
     [0.25, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale)
+    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("viou_reward", scored, log_metric, log_extra)
     return [row and row.scores.vIoU for row in scored]
 
@@ -160,28 +125,43 @@ def format_reward(
     >>> format_reward([whole, whole[:-1], "another task"], track=[truth, truth, []])
     [1.0, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale)
+    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("format_reward", scored, log_metric, log_extra)
-    return [row and float(row.answer.complete) for row in scored]
+    return [row and float(row.complete) for row in scored]
 
 
 def log_scores(
     name: str, scored: Sequence[Scored | None], log_metric: LogMetric | None, log_extra: LogExtra | None
 ) -> None:
-    """Log the means of METRIC_NAMES over the scored rows, and columns of the reward's own name for the table."""
-    rows = [row for row in scored if row is not None]
-    if log_metric is not None and rows:
-        columns = zip(
-            *((*row.scores, row.answer.parsed, row.answer.salvaged, row.answer.discarded, *row.signs) for row in rows),
-            strict=True,
-        )
-        for metric, values in zip(METRIC_NAMES, columns, strict=True):
-            log_metric(metric, sum(values) / len(rows))
+    """Log the means of METRIC_NAMES over the rows with a true track, and columns of the reward's name for the table.
+
+    Rows without a target are reported apart, as `no_target/score`, where a batch has some.
+    """
+    if log_metric is not None:
+        rows = [row for row in scored if row is not None and row.signs is not None]
+        if rows:
+            for metric, mean in zip(METRIC_NAMES, _means(rows), strict=True):
+                log_metric(metric, mean)
+        apart = [row.scores.tIoU for row in scored if row is not None and row.signs is None]
+        if apart:
+            log_metric("no_target/score", sum(apart) / len(apart))
     if log_extra is not None:
         # TRL appends the values of equal column names: two rewards in one trainer must not share one.
         log_extra(f"{name}/vIoU", [row and row.scores.vIoU for row in scored])
-        log_extra(f"{name}/span", [row and _span_text(row.answer) for row in scored])
+        log_extra(f"{name}/span", [row and _span_text(row) for row in scored])
 
 
-def _span_text(answer: Answer) -> str:
-    return "" if answer.span is None else f"{answer.span[0]}-{answer.span[1]}"
+def _means(rows: Sequence[Scored]) -> list[float]:
+    """Return the means of METRIC_NAMES over rows."""
+    columns: list[Sequence[float]] = [*zip(*(row.scores for row in rows), strict=True)]
+    columns += [[row.parsed for row in rows], [row.salvaged for row in rows], [row.discarded for row in rows]]
+    columns += zip(*(row.signs for row in rows if row.signs is not None), strict=True)
+    odd = [row for row in rows if not row.complete]  # the others have nothing discarded or repaired
+    columns += [[reason in row.discarded_by for row in odd] for reason in DISCARDED]
+    columns += [[form in row.repaired for row in odd] for form in REPAIRED]
+    columns += [[row.scale_sign == sign for row in rows] for sign in ("within_one", "beyond")]
+    return [sum(column) / len(rows) for column in columns]
+
+
+def _span_text(row: Scored) -> str:
+    return "" if row.answer_span is None else f"{row.answer_span[0]}-{row.answer_span[1]}"

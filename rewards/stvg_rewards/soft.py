@@ -6,9 +6,10 @@ Columns as in `stvg_rewards.rewards`.
 from collections.abc import Sequence
 from typing import Any
 
-from .columns import check_column, read_seconds, read_span, read_track
+from .batch import rows_of, score_completions
+from .columns import check_column, read_seconds
 from .images import generalised_iou
-from .rewards import score_completions
+from .overlap import score_answer, shared_seconds
 
 
 def scaled_tiou_reward(
@@ -21,6 +22,8 @@ def scaled_tiou_reward(
 ) -> list[float | None]:
     """tIoU * (1 - |error of the first second| / K) * (1 - |error of the last second| / K), 0 to 1.
 
+    With several events the first and the last second are those of all of them.
+
     Source: the timestamp-aware IoU of Time-R1 (Wang et al., 2025), in seconds of the answer. K is the column
     `seconds`, which it needs.
 
@@ -30,18 +33,18 @@ def scaled_tiou_reward(
     [0.45]
     """
     rewards: list[float | None] = []
-    scored = score_completions(completions, track, span, seconds, box_scale)
-    spans, lengths = (check_column(*column, len(scored)) for column in (("span", span), ("seconds", seconds)))
-    for row, (one, states, true_span, length) in enumerate(zip(scored, track, spans, lengths, strict=True)):
-        if one is None or one.answer.span is None:
-            rewards.append(None if one is None else 0.0)
+    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
+    for row, (one, length) in enumerate(zip(scored, check_column("seconds", seconds, len(scored)), strict=True)):
+        if one is None or one.answer_span is None or not one.true_spans:
+            rewards.append(one and one.scores.tIoU)
             continue
         num_seconds = read_seconds(length, row)
         if num_seconds is None:
             raise ValueError(f"column 'seconds' row {row}: got None, expected the clip's number of seconds")
-        true = read_span(true_span, row) or read_track(states, row).span  # type: ignore[union-attr]
-        assert true is not None
-        off = [abs(ours - theirs) / num_seconds for ours, theirs in zip(one.answer.span, true, strict=True)]
+        off = [
+            abs(ours - theirs) / num_seconds
+            for ours, theirs in zip(one.answer_span, (one.true_spans[0][0], one.true_spans[-1][1]), strict=True)
+        ]
         rewards.append(one.scores.tIoU * max(0.0, 1 - off[0]) * max(0.0, 1 - off[1]))
     return rewards
 
@@ -65,20 +68,18 @@ def generalised_mviou_reward(
     [0.5, 0.25, 0.0]
     """
     rewards: list[float | None] = []
-    scored = score_completions(completions, track, span, seconds, box_scale)
-    spans = check_column("span", span, len(scored))
-    for row, (one, states, true_span) in enumerate(zip(scored, track, spans, strict=True)):
-        true = read_track(states, row)
-        if one is None or true is None:
+    for row in rows_of(completions, track, span, seconds, box_scale, **kwargs):
+        if row is None:
             rewards.append(None)
             continue
-        limits, ours = read_span(true_span, row) or true.span, one.answer.span
-        if ours is None or limits is None:
-            rewards.append(0.0)
+        true, true_spans = row.read_truth()
+        answer = row.read_answer()
+        if row.no_target:
+            scores = score_answer(answer, None, no_target=True)
+            rewards.append(scores and scores.mvIoU)
             continue
-        first, last = max(limits[0], ours[0]), min(limits[1], ours[1])
-        shared = [second for second in true.boxes if first <= second <= last]
-        boxes = one.answer.track.boxes
+        shared = shared_seconds(answer, true, true_spans)
+        boxes = answer.track.boxes
         total = sum((1 + generalised_iou(boxes[k], true.boxes[k])) / 2 for k in shared if k in boxes)
         rewards.append(total / len(shared) if shared else 0.0)
     return rewards

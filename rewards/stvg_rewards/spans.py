@@ -11,15 +11,28 @@ Interval = tuple[float, float]
 """(start, end) in seconds on the clip's clock, start < end."""
 
 _CLOCK = r"\d{1,6}(?:\.\d{1,9})?(?::\d{1,2}(?:\.\d{1,9})?){0,2}"
-_PAIR = re.compile(rf"({_CLOCK})\s?(?:s|sec|secs|seconds)?\s?(?:to|and|until|-|\u2013|,)\s?({_CLOCK})(?![\d:])", re.I)
+_UNIT = r"(?:s|secs?|seconds?)"
+# Each part is optional and short, so matching takes linear time.
+_PAIR = re.compile(
+    rf"({_CLOCK})[\"']?\s?{_UNIT}?\s?(?:to|and|until|-|\u2013|,)\s?{_UNIT}?\s?[\"']?({_CLOCK})(?![\d:])", re.I
+)
+# "start": 5, "end": 12, in JSON or in words; what stands between the two is short.
+_OF = r"(?:[ _]?(?:time|second))?[\"']?\s?[:=]\s?[\"']?"
+_NAMED = re.compile(
+    rf"\b(?:start|begin){_OF}({_CLOCK})[\"']?\s?{_UNIT}?[\"']?\s?[,;]?\s{{0,9}}[\"']?end{_OF}({_CLOCK})(?![\d:])", re.I
+)
+_TIME = re.compile(rf"\s?{_UNIT}?\s?({_CLOCK})\s?{_UNIT}?\s?", re.I)
+_STARTS = ("start", "start_time", "start_second", "begin")
+_ENDS = ("end", "end_time", "end_second")
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL)
 
 
 def parse_intervals(text: str, *, duration: float | None = None) -> list[Interval]:
-    """The intervals that a model's text names, merged and in order; [] where there are none.
+    """Return the intervals that a model's text names, merged and in order; [] where there are none.
 
-    What follows the last closing reasoning tag counts, and of it the last <answer> part if there is one: a JSON list
-    of pairs, or pairs of times in words, in seconds or as clock times. A pair that is inverted, empty or not finite is
+    What follows the last closing reasoning tag counts, and of it the last <answer> part if there is one: in JSON a
+    list of pairs, one pair, or {"start": ..., "end": ...}, one or a list of them; or pairs of times in words. Times
+    are seconds or clock times. A pair that is inverted, empty or not finite is
     discarded; intervals are clipped to [0, duration].
 
     Args:
@@ -32,6 +45,10 @@ def parse_intervals(text: str, *, duration: float | None = None) -> list[Interva
     [(3.5, 9.0), (12.0, 13.0)]
     >>> parse_intervals("between 0:05 and 1:05"), parse_intervals("at the end")
     ([(5.0, 65.0)], [])
+    >>> parse_intervals('[["00:05", "00:12"]]') == parse_intervals('{"start": 5, "end": 12}')
+    True
+    >>> parse_intervals("from second 5 to second 12")
+    [(5.0, 12.0)]
     """
     text = text[after_reasoning(text) :]
     start = text.rfind("<answer>")
@@ -39,30 +56,43 @@ def parse_intervals(text: str, *, duration: float | None = None) -> list[Interva
     text = match.group(1) if match else text
     pairs = _from_json(text)
     if pairs is None:
-        pairs = [(_seconds(a), _seconds(b)) for a, b in _PAIR.findall(text)]
+        pairs = [(_seconds(a), _seconds(b)) for a, b in _NAMED.findall(text) or _PAIR.findall(text)]
     limit = math.inf if duration is None else duration
     return merge((max(0.0, a), min(b, limit)) for a, b in pairs if math.isfinite(a) and math.isfinite(b))
 
 
 def _from_json(text: str) -> list[Interval] | None:
-    """Pairs of a text that is one JSON list of pairs, or one pair; None where it is something else."""
+    """Return the pairs of a text that is JSON and nothing else; None where it is no list or object of times."""
     text = text.strip().removeprefix("```json").strip("` \n\t")
-    if not text.startswith("["):
+    if not text.startswith(("[", "{")):
         return None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    rows = [value] if len(value) == 2 and all(_is_number(item) for item in value) else value
-    return [(_to_float(row[0]), _to_float(row[1])) for row in rows if _is_pair(row)]
+    if isinstance(value, dict):
+        return None if (pair := _pair(value)) is None else [pair]
+    one = _pair(value)
+    return [one] if one is not None else [pair for row in value if (pair := _pair(row)) is not None]
 
 
-def _is_pair(row: object) -> bool:
-    return isinstance(row, list) and len(row) == 2 and all(_is_number(item) for item in row)
+def _pair(row: object) -> Interval | None:
+    """Return (start, end) of [start, end] or of {"start": ..., "end": ...}; None for anything else."""
+    if isinstance(row, dict):
+        named = [next((row[name] for name in names if name in row), None) for names in (_STARTS, _ENDS)]
+        return _pair(named)
+    if not isinstance(row, list) or len(row) != 2:
+        return None
+    start, end = map(_time, row)
+    return None if start is None or end is None else (start, end)
 
 
-def _is_number(item: object) -> bool:
-    return isinstance(item, (int, float)) and not isinstance(item, bool)
+def _time(item: object) -> float | None:
+    """Return the seconds of a number, or of a text such as "5", "5 s", "second 5" and "00:05"; else None."""
+    if isinstance(item, str):
+        match = _TIME.fullmatch(item)
+        return _seconds(match.group(1)) if match else None
+    return _to_float(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else None
 
 
 def _to_float(number: float) -> float:

@@ -55,12 +55,20 @@ class Answer:
         parsed: the text held an answer: at least one state could be read, or the object is complete and rightly
             holds none.
         salvaged: the JSON was truncated or broken, and what was complete in it was kept.
-        complete: one whole JSON object was read and no state of it was discarded (what `format_reward` pays for).
+        complete: one whole JSON object was read, none of it discarded or repaired (what `format_reward` pays for).
         discarded: number of discarded states.
         label_switches: how often the labels that a second lists have none in common with those of the one before.
         discarded_by: the same by reason: "key" (no second), "late" (past the clip's end), "shape" (no list of
             label and box), "box" (not four finite numbers, inverted, or empty in the picture), "duplicate"
-            (second entry for one second and label).
+            (second entry for one second and label), "earlier" (of answers beside this one, which came before).
+        repaired: how often the text had a form that is not the contract's but has one meaning (docs/definitions.md),
+            by form: "objects" (one object a second), "records" (objects with a field "second"), "list" (the object
+            stands in a list), "empty" (an empty object behind the answer), "bracket" (a closing bracket was
+            forgotten), "key" (a second in other words), "dict" (no list around the one entry), "label" (a box
+            without one), "nested" (a box in a list of its own).
+        unboxed: seconds that list the target's label without a valid box.
+        scale_sign: "within_one" if all boxes lie within 1 where the scale is larger, "beyond" if one reaches past
+            the scale's end on the right or below, else "": signs that the text is written in another scale.
     """
 
     track: Track
@@ -71,3 +79,6 @@ class Answer:
     discarded: int
     discarded_by: Mapping[str, int] = field(default_factory=dict)
     label_switches: int = 0
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    unboxed: tuple[int, ...] = ()
+    scale_sign: str = ""
