@@ -9,7 +9,6 @@ For each seed, from one SFT checkpoint: GRPO with the recipe's settings; GRPO wi
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
@@ -25,7 +24,7 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.stages import read_stamp
 from recipe.before_after import DECODING, SUMMARY_METRICS, evaluate_both, gains, mean_logged, short
-from recipe.cli import Parser, run
+from recipe.cli import OneLineParser, Parser, run
 from recipe.evaluate import EvalArguments
 from recipe.reward_names import DEFAULT
 from recipe.rewards import Variant, make_variant
@@ -75,13 +74,6 @@ def run_stage(stage: str, args: StudyArguments, out: Path, seed: int, *words: st
     return dict(stamp["results"])
 
 
-class _Words(argparse.ArgumentParser):
-    """Whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
-
-
 def variant_of_words(args: StudyArguments, *words: str) -> Variant:
     """Return the reward variant of a GRPO run with these command-line words on top of the study's `grpo.yaml`.
 
@@ -89,7 +81,7 @@ def variant_of_words(args: StudyArguments, *words: str) -> Variant:
         ValueError: They make no variant.
         FileNotFoundError: There is no such YAML file.
     """
-    parser = _Words(add_help=False, allow_abbrev=False)
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--reward", nargs="+", default=[DEFAULT])
     parser.add_argument("--reward_weights", nargs="+", type=float)
     parser.add_argument("--format_weight", type=float, default=0.0)

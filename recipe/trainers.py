@@ -15,7 +15,8 @@ from recipe.families import is_vision
 from recipe.phases import PhaseTimes
 from recipe.vllm_rollout import ImageGRPOTrainer
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
-from stvg_rewards.rewards import log_scores, score_completions
+from stvg_rewards.batch import score_completions
+from stvg_rewards.rewards import log_scores
 
 LOG_SCORES = (tiou_reward, mviou_reward, viou_reward, format_reward)
 
