@@ -174,7 +174,11 @@ class Stage:
             InUse: Another process is at work in the folder.
         """
         self._lock.acquire()
-        passed = self.check(overwrite=overwrite, goes_on=goes_on)
+        try:
+            passed = self.check(overwrite=overwrite, goes_on=goes_on)
+        except StageError:
+            self._lock.release()
+            raise
         if overwrite and (self._others() or read_stamp(self.folder) is not None):
             self._lock.release()
             aside = move_aside(self.folder)

@@ -72,7 +72,6 @@ def test_other_settings_are_refused_in_one_line_and_nothing_is_touched(tmp_path)
         f"{folder}: holds another run, which differs in gone 3 -> null; new null -> 4; rate 1 -> 5; nothing was "
         "touched. Ways on: another --output_dir, or --overwrite_output_dir, which moves that folder aside, or a third"
     )
-    changed.release()
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
