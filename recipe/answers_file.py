@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from data_prep.files import atomic_write
 from data_prep.locks import Lock
+from recipe.about import about_of
 from recipe.answer_key import AnswerKey, check_known
-from recipe.submission import about_of
 
 Line = dict[str, Any]
 

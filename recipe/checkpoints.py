@@ -182,24 +182,3 @@ def spent_on(checkpoint: str | None) -> float:
     """Return the CPU seconds that went into a checkpoint, over all processes that led to it; 0 where unknown."""
     marker = read_marker(Path(checkpoint)) if checkpoint else None
     return float(marker["cpu_seconds"]) if marker else 0.0
-
-
-def check_whole_rollouts(args: Any) -> None:
-    """Refuse GRPO settings whose checkpoints fall inside a rollout.
-
-    What is left of a rollout is not saved, so a run that goes on from there would draw another one and end with other
-    weights than a run that was not stopped.
-
-    Args:
-        args: GRPOConfig.
-
-    Raises:
-        StageError: `save_steps` is no multiple of the optimiser steps that a rollout is used in.
-    """
-    batches = args.steps_per_generation * args.num_iterations
-    if args.save_strategy == "steps" and args.save_steps * args.gradient_accumulation_steps % batches:
-        steps = batches / args.gradient_accumulation_steps
-        raise StageError(
-            f"save_steps {args.save_steps:g} falls inside a rollout, which is used in {steps:g} optimiser steps "
-            "(steps_per_generation x num_iterations / gradient_accumulation_steps); make it a multiple"
-        )

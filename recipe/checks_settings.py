@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data_prep.errors import StageError
 from recipe.findings import Finding, refuse, warn
 from recipe.rewards import make_variant
 
@@ -91,3 +92,24 @@ def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
             "load_in_8bit and load_in_4bit are not supported: LoRA adapts the checkpoint in its own dtype",
         )
     ]
+
+
+def check_whole_rollouts(args: Any) -> None:
+    """Refuse GRPO settings whose checkpoints fall inside a rollout.
+
+    What is left of a rollout is not saved, so a run that goes on from there would draw another one and end with other
+    weights than a run that was not stopped.
+
+    Args:
+        args: GRPOConfig.
+
+    Raises:
+        StageError: `save_steps` is no multiple of the optimiser steps that a rollout is used in.
+    """
+    batches = args.steps_per_generation * args.num_iterations
+    if args.save_strategy == "steps" and args.save_steps * args.gradient_accumulation_steps % batches:
+        steps = batches / args.gradient_accumulation_steps
+        raise StageError(
+            f"save_steps {args.save_steps:g} falls inside a rollout, which is used in {steps:g} optimiser steps "
+            "(steps_per_generation x num_iterations / gradient_accumulation_steps); make it a multiple"
+        )

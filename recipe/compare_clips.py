@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipe.about import about_of
 from recipe.compare_runs import Run, is_number
 from recipe.media import ANSWERS, FOLDER
-from recipe.submission import about_of
 
 MOST_CLIPS = 4  # of the page: pictures make it heavy
 LARGEST = 2**20  # bytes of a picture or of a step's answers that are read

@@ -34,7 +34,6 @@ from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
-REWARD_COLUMNS = ("track", "tracks", "span", "intervals", "seconds", "duration", "box_scale")
 
 CacheKey = tuple[Any, ...]
 

@@ -11,8 +11,9 @@ from trl import GRPOConfig, ModelConfig
 
 from data_prep.errors import StageError
 from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete, check_whole_rollouts
+from recipe.checkpoints import MarkComplete
 from recipe.checks_data import batches_are_even
+from recipe.checks_settings import check_whole_rollouts
 from recipe.cli import Parser, run
 from recipe.dataset import RowBuilder, load_mixture
 from recipe.held_out import HeldOut

@@ -146,7 +146,7 @@ def read_data_prep(words: list[str]) -> tuple[Any]:
 def check_settings(read: tuple[Any, ...]) -> None:
     """Check what a parser leaves to the stage and what needs neither data nor checkpoint: templates and rollouts."""
     from recipe.arguments import GRPOArguments, StageArguments
-    from recipe.checkpoints import check_whole_rollouts
+    from recipe.checks_settings import check_whole_rollouts
     from recipe.prompts import load_prompts
 
     if isinstance(read[0], StageArguments):

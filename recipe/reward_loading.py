@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from recipe.dataset import REWARD_COLUMNS
+from recipe.reward_columns import REWARD_COLUMNS
 
 # What TRL hands a reward by name, beside the columns of the rows.
 FROM_TRL = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric")

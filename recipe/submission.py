@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from recipe.about import about_of
 from stvg_rewards import Answer, Box, Track, parse_answer
 from stvg_rewards.parsing import read_box, read_second
 
@@ -56,17 +57,6 @@ def read_submission(path: Path) -> Submission:
             else:
                 found.predictions[item["id"]] = _prediction_in(item)
     return found
-
-
-def about_of(line: Any) -> dict[str, Any] | None:
-    """Return what a line of a file of answers says about all of them; None if it is an answer or something else.
-
-    >>> about_of({"about": {"model": "m"}}), about_of({"id": "a", "about": {}, "answer": ""})
-    ({'model': 'm'}, None)
-    """
-    if isinstance(line, dict) and isinstance(line.get("about"), dict) and "id" not in line:
-        return dict(line["about"])
-    return None
 
 
 def _read_line(line: str) -> tuple[dict[str, Any], str]:

@@ -13,7 +13,6 @@ from recipe.checkpoints import (
     WRITING,
     MarkComplete,
     WholeCheckpoints,
-    check_whole_rollouts,
     complete,
     is_whole,
     last_complete,
@@ -21,6 +20,7 @@ from recipe.checkpoints import (
     report_half_written,
     spent_on,
 )
+from recipe.checks_settings import check_whole_rollouts
 
 
 def checkpoint(folder, step, whole):

@@ -9,9 +9,10 @@ from films import make_plain_video
 
 from data_prep.records import RecordError, read_records
 from data_prep.video import VideoError
-from recipe.dataset import REWARD_COLUMNS, RowBuilder, completion_text, load_mixture
+from recipe.dataset import RowBuilder, completion_text, load_mixture
 from recipe.families import FAMILIES
 from recipe.prompts import load_prompts
+from recipe.reward_columns import REWARD_COLUMNS
 from stvg_rewards import parse_answer, parse_tracks, score_answer
 from stvg_rewards.tracks import Track
 
