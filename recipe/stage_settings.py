@@ -8,11 +8,13 @@ variant that those of `IN_VARIANT` make.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from accelerate import PartialState
+from accelerate.state import AcceleratorState
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from data_prep.stamps import plain
@@ -119,9 +121,26 @@ def flat(script_args: StageArguments, training_args: Any, model_args: ModelConfi
 
 @cache
 def _defaults(grpo: bool) -> dict[str, Any]:
-    with whatever_the_machine():
+    with whatever_the_machine(), _state_kept():
         training_args = (GRPOConfig if grpo else SFTConfig)(output_dir="unused")
     return flat(GRPOArguments() if grpo else StageArguments(), training_args, ModelConfig())
+
+
+@contextmanager
+def _state_kept() -> Iterator[None]:
+    """Keep what accelerate knows of this process.
+
+    Every new TrainingArguments resets it: with the class's defaults, two processes on CPUs would go on as two single
+    ones, without barriers, and both as the main one.
+    """
+    kinds = (PartialState, AcceleratorState)
+    kept = [dict(kind._shared_state) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, state in zip(kinds, kept, strict=True):
+            kind._shared_state.clear()
+            kind._shared_state.update(state)
 
 
 def counting(settings: Mapping[str, Any], *, grpo: bool, processes: int = 1) -> dict[str, Any]:

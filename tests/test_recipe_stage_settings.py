@@ -5,6 +5,7 @@ from dataclasses import fields
 from itertools import combinations
 
 import pytest
+from accelerate import PartialState
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo, supervised
@@ -17,6 +18,7 @@ from recipe.stage_settings import (
     LENGTHS,
     SECRETS,
     SPLIT,
+    _defaults,
     beside,
     counting,
     flat,
@@ -157,3 +159,14 @@ def test_the_variant_of_a_version_1_stamp():
     assert counting(settings, grpo=True) == counted(stage="grpo")
     settings["reward_weights"] = [1.0, 0.5]
     assert counting(settings, grpo=True)["variant"] == "tiou_mviou-1-0.5"
+
+
+@pytest.mark.parametrize("is_grpo", [False, True])
+def test_looking_up_the_defaults_leaves_the_processes_as_they_are(monkeypatch, is_grpo):
+    """It made two processes two single ones: both wrote the stamp, and no barrier held before a marker."""
+    state = PartialState()
+    monkeypatch.setitem(state.__dict__, "num_processes", 2)
+    before = dict(state.__dict__)
+    _defaults.cache_clear()
+    _defaults(is_grpo)
+    assert PartialState().__dict__ == before
