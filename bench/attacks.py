@@ -72,6 +72,17 @@ ATTACKS: dict[str, Callable[[int], str]] = {
     "numbers far apart": lambda n: "1" + " " * n + "to 2",
     "boxes without end": lambda n: "[         1         " * (n // 20),
     "open answers": lambda n: "<answer>" * (n // 8),
+    "one object a second": lambda n: "\n".join(f'{{"{k}":[{ENTRY}]}}' for k in range(n // 50)),
+    "one second many times": lambda n: f'{{"0":[{ENTRY}]}}' * (n // 46),
+    "records": lambda n: "[" + ",".join(f'{{"second":{k},{ENTRY[1:]}' for k in range(n // 56)),
+    "records in lists": lambda n: f'[{{"second":0,{ENTRY[1:]}]' * (n // 54),
+    "objects far apart": lambda n: '{"0":[]}' + " ,[" * (n // 3) + '{"1":[]}',
+    "keys in lists": lambda n: '{"0":[' + "".join(f'{{}},"{k}":[' for k in range(n // 12)),
+    "a key in deep lists": lambda n: '{"0":' + "[" * n + '"1":[]}',
+    "boxes without labels": lambda n: '{"0":[' + ",".join(["[1,2,3,4]"] * (n // 10)) + "]}",
+    "named starts": lambda n: "start: 1, " * (n // 10),
+    "named times": lambda n: '{"start": 1, "end": 2}, ' * (n // 24),
+    "units": lambda n: "1 seconds " * (n // 10),
 }
 
 

@@ -3,6 +3,8 @@
     python -m bench.rewards
 
 1,024 completions of 60-second tracks, fresh texts in each round, results discarded; the median of the rounds' ratios.
+The public reward calls are timed as TRL makes them, on batches of 64 with all columns, with one truth a completion and
+with one for the 8 completions of a prompt, against `json.loads` of the same completions in the same round.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stvg_rewards import Track, format_answer, parse_answer, score_answer
+from stvg_rewards import Track, format_answer, mviou_reward, parse_answer, score_answer, tiou_reward
 
 COMPLETIONS, SECONDS, ROUNDS = 1024, 60, 7
+BATCH, GROUP = 64, 8
 STATE = re.compile(r'"(\d+)"\s*:\s*\[\s*\{[^}]*?"bbox_2d"\s*:\s*\[([^\]]*)\]')
 
 
@@ -119,9 +122,60 @@ def one_round(rng: random.Random, count: int, seconds: int) -> dict[str, float]:
     }
 
 
+def reward_calls(rng: random.Random, group: int) -> dict[str, float]:
+    """Return the CPU seconds of one and of two public reward calls on a fresh batch, and of json.loads of its answers.
+
+    Args:
+        group: number of completions that share a prompt, and so a truth of equal value.
+    """
+    completions, answers, tracks = texts_of(rng, BATCH, SECONDS)
+    columns = {
+        # Each row has objects of its own, as a data loader makes them.
+        "track": [
+            [{"second": second, "box": list(box)} for second, box in tracks[row // group * group].boxes.items()]
+            for row in range(BATCH)
+        ],
+        "span": [[0, SECONDS - 1] for _ in range(BATCH)],
+        "seconds": [SECONDS] * BATCH,
+        "box_scale": [[1000, 1000] for _ in range(BATCH)],
+        "prompts": ["p"] * BATCH,
+    }
+    logs: dict[str, Callable[..., None]] = {
+        "log_metric": lambda name, value: None,
+        "log_extra": lambda name, values: None,
+    }
+
+    def bare() -> None:
+        for answer in answers:
+            json.loads(answer)
+
+    times = {"json.loads": cpu_seconds(bare)}
+    times["one reward"] = cpu_seconds(lambda: void(tiou_reward(completions=completions, **columns, **logs)))
+    second = cpu_seconds(lambda: void(mviou_reward(completions=completions, **columns, **logs)))
+    times["two rewards"] = times["one reward"] + second
+    return times
+
+
+def void(_: object) -> None:
+    """Discard a result."""
+
+
+def print_reward_calls(rng: random.Random) -> None:
+    """Print the ratios of the public reward calls."""
+    for group in (1, GROUP):
+        rounds = [reward_calls(rng, group) for _ in range(ROUNDS * COMPLETIONS // BATCH)]
+        for name in ("one reward", "two rewards"):
+            ratios = sorted(times[name] / times["json.loads"] for times in rounds)
+            low, high = ratios[len(ratios) // 10], ratios[-len(ratios) // 10]
+            shared = "a truth each" if group == 1 else f"{group} completions a truth"
+            middle = statistics.median(ratios)
+            print(f"{name}, {shared} / json.loads: {middle:.2f}x (8 in 10 from {low:.2f} to {high:.2f})")
+
+
 def main() -> None:
     """Print the ratios."""
     rng = random.Random(0)
+    print_reward_calls(rng)
     rounds = [one_round(rng, COMPLETIONS, SECONDS) for _ in range(ROUNDS)]
     for peer in ("json.loads", "regex and loop", "regex and numpy"):
         ratios = sorted(times["ours"] / times[peer] for times in rounds)

@@ -28,6 +28,7 @@ with atheris.instrument_imports(include=["stvg_rewards"]):
         score_answer,
         tiou_reward,
     )
+    from stvg_rewards.rewards import DISCARDED, REPAIRED
 
 TRUE = Track("a", {0: (0.0, 0.0, 0.5, 0.5), 2: (0.1, 0.1, 0.6, 0.6)})
 COLUMNS = {"track": [[{"second": 0, "box": [0.0, 0.0, 0.5, 0.5]}]], "span": [[0, 0]], "seconds": [4]}
@@ -47,6 +48,9 @@ def read_answer(text: str, seconds: int | None, salvage: bool, scale: tuple[int,
     assert scores is not None
     assert all(0.0 <= score <= 1.0 for score in scores)
     assert sum(answer.discarded_by.values()) == answer.discarded
+    assert set(answer.discarded_by) <= set(DISCARDED) and set(answer.repaired) <= set(REPAIRED)
+    assert not (answer.complete and answer.repaired)
+    assert not set(answer.unboxed) & answer.track.boxes.keys()
     assert not (answer.complete and (answer.salvaged or answer.discarded or not answer.parsed))
     assert (answer.span is None) <= (not answer.track.boxes)
     if answer.span is not None:
@@ -56,8 +60,14 @@ def read_answer(text: str, seconds: int | None, salvage: bool, scale: tuple[int,
 
 
 def read_rewards(text: str) -> None:
-    """Through the reward functions."""
-    for reward in (*tiou_reward([text], **COLUMNS), *format_reward([text], **COLUMNS)):
+    """Through the reward functions; the answer that is kept and the one that is read again score the same."""
+    rewards = (*tiou_reward([text], **COLUMNS), *format_reward([text], **COLUMNS))
+    assert all(reward is not None and 0.0 <= reward <= 1.0 for reward in rewards)
+    answer = parse_answer(text, seconds=4)
+    scores = score_answer(answer, Track("", {0: (0.0, 0.0, 0.5, 0.5)}), (0, 0))
+    assert scores is not None and rewards == (scores.tIoU, float(answer.complete))
+    for column in ({"spans": [[[0, 0], [2, 3]]]}, {"no_target": [True], "track": [None]}):
+        (reward,) = tiou_reward([text], **{**COLUMNS, **column})
         assert reward is not None and 0.0 <= reward <= 1.0
 
 

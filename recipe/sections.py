@@ -20,6 +20,9 @@ SECTIONS: dict[str, list[tuple[str, str]]] = {
         ("empty_intersection_rate", "spans that miss the event"),
         ("parse_rate", "answers that can be read"),
         ("salvage_rate", "answers read from broken JSON"),
+        ("discarded_states", "discarded states an answer"),
+        ("within_one_rate", "answers with all boxes within 1"),
+        ("beyond_scale_rate", "answers with boxes beyond the scale"),
     ],
     "Optimisation": [
         ("clip_ratio/region_mean", "tokens clipped"),

@@ -47,6 +47,11 @@ TWO = f'{{"2": [{json.dumps(entry())}], "3": [{json.dumps(entry())}]}}'
         (TWO.replace("[100", "[[100").replace("400]", "400]]"), {"nested": 2}, "a box nested once more"),
         (TWO.replace('"label": "a", ', "", 1), {"label": 1}, "a box without a label: the target's"),
         (f'{{"2": [[100, 200, 300, 400]], "3": [{json.dumps(entry())}]}}', {"label": 1}, "nothing but the box"),
+        (
+            '{"2": [100, 200, 300, 400], "3": [{"label": "a", "bbox_2d": [100, 200, 300, 400]}]}',
+            {"label": 1},
+            "no list",
+        ),
         (TWO.replace('"2"', '"2 seconds"').replace('"3"', '"second 3"'), {"key": 2}, "seconds in words"),
         (TWO.replace('"2"', '"00:02"').replace('"3"', '"0:00:03"'), {"key": 2}, "clock times"),
     ],

@@ -68,8 +68,8 @@ def locate_objects(text: str) -> list[LocatedObject]:
     match = _START.search(text, end)
     while match:
         start = match.start()
-        beside = new_list = False
-        if found:
+        beside, new_list = bool(found), False
+        if found and end < start:
             beside = _GAP.fullmatch(text, end, start) is not None
             new_list = text.find("[", end, start) >= 0 or text.find("]", end, start) >= 0
         value, scanned = None, None
@@ -83,11 +83,10 @@ def locate_objects(text: str) -> list[LocatedObject]:
         if value is None:
             scanned = scan_object(text, start)
             end = scanned.end
-        located = LocatedObject(start, end, value, scanned, beside, new_list)
-        if found and located.empty and found[-1].empty:
-            located = located._replace(beside=beside and found[-1].beside, new_list=new_list or found[-1].new_list)
-            found.pop()
-        found.append(located)
+        if found and found[-1].empty and not (value if scanned is None else scanned.pairs):
+            last = found.pop()
+            beside, new_list = beside and last.beside, new_list or last.new_list
+        found.append(LocatedObject(start, end, value, scanned, beside, new_list))
         match = _START.search(text, end)
     return found
 

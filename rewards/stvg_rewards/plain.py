@@ -40,9 +40,10 @@ class Written(NamedTuple):
 def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None:
     """Return a usual answer in the usual layout; None if it is not one.
 
-    Everything between the numbers is the same in every state. It is replaced by commas and, around each second, by
-    marks, and what is left between commas is looked up: what stands elsewhere or is spelled otherwise is in no table.
-    So a text is read only if it is, character by character, what `format_answer` would write.
+    What stands between a second and its box is the same in every state; a mark replaces it. Then the text is split at
+    its commas, and each part is looked up with the marks and brackets that belong to it: what stands elsewhere or is
+    spelled otherwise is in no table. So a text is read only if it is, character by character, what `format_answer`
+    would write.
 
     Args:
         text: the model's text.
@@ -66,20 +67,20 @@ def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None
     label = text[key_end + len(_BEFORE_LABEL) : label_end]
     if "\\" in label or not label.isprintable():
         return None
-    # "3": [{"label": "a", "bbox_2d": [0, 2, 4, 4]}], "4": ... becomes #3@, 0, 2, 4, 4, #4@, ...
-    marked = "@, ".join(text[start + 2 : end].split(text[key_end:first_number])).replace(']}], "', ", #")
-    numbers = ("#" + marked).split(", ")
+    # "3": [{"label": "a", "bbox_2d": [0, 2, 4, 4]}], "4": ... is split into "3@  0  2  4  4]}]  "4@  ...
+    parts = "@, ".join(text[start + 1 : end + 3].split(text[key_end:first_number])).split(", ")
     of_width, of_height = _shares_by_text(int(scale[0])), _shares_by_text(int(scale[1]))
     try:
-        listed = [*map(_second_by_mark().__getitem__, numbers[::5])]
-        sides = itemgetter(*numbers[1::5], *numbers[3::5])(of_width)
-        edges = itemgetter(*numbers[2::5], *numbers[4::5])(of_height)
-    except (KeyError, TypeError):  # TypeError: there are none
+        listed = [*map(_second_by_text().__getitem__, parts[::5])]
+        sides = itemgetter(*parts[1::5], *parts[3::5])(of_width)
+        top = [*map(of_height.__getitem__, parts[2::5])]
+        bottom = [*map(_last_share_by_text(int(scale[1])).__getitem__, parts[4::5])]
+    except (KeyError, TypeError):  # TypeError: there are no sides
         return None
     num_states = len(listed)
-    if len(numbers) != 5 * num_states:
+    if len(parts) != 5 * num_states:
         return None
-    left, right, top, bottom = sides[:num_states], sides[num_states:], edges[:num_states], edges[num_states:]
+    left, right = sides[:num_states], sides[num_states:]
     if not (all(map(lt, left, right)) and all(map(lt, top, bottom)) and all(map(lt, listed, listed[1:]))):
         return None
     if seconds is not None and listed[-1] >= seconds:
@@ -146,10 +147,16 @@ def _shares(units: int) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=1)
-def _second_by_mark() -> dict[str, int]:
-    return {f"#{second}@": second for second in range(_MAX_SECONDS)}
+def _second_by_text() -> dict[str, int]:
+    return {f'"{second}@': second for second in range(_MAX_SECONDS)}
 
 
 @lru_cache(maxsize=512)
 def _shares_by_text(units: int) -> dict[str, float]:
     return {str(number): share for number, share in enumerate(_shares(units))}
+
+
+@lru_cache(maxsize=512)
+def _last_share_by_text(units: int) -> dict[str, float]:
+    """Return the shares by the text of a box's last number, behind which the state's brackets close."""
+    return {f"{number}]}}]": share for number, share in enumerate(_shares(units))}

@@ -10,7 +10,8 @@ from .locate import after_reasoning
 Interval = tuple[float, float]
 """(start, end) in seconds on the clip's clock, start < end."""
 
-_CLOCK = r"\d{1,6}(?:\.\d{1,9})?(?::\d{1,2}(?:\.\d{1,9})?){0,2}"
+# Not from the middle of a number, which a long one has many of.
+_CLOCK = r"(?<!\d)\d{1,6}(?:\.\d{1,9})?(?::\d{1,2}(?:\.\d{1,9})?){0,2}"
 _UNIT = r"(?:s|secs?|seconds?)"
 # Each part is optional and short, so matching takes linear time.
 _PAIR = re.compile(

@@ -123,7 +123,7 @@ def _entries(value: Any) -> tuple[Sequence[Any] | None, Sequence[str]]:
     if type(value) is dict and ("label" in value or "bbox_2d" in value):
         return [value], ("dict",)
     if _is_box(value):
-        return [value], ("dict",)
+        return [value], ()  # counted as a box without a label
     return (value, ()) if type(value) is list else (None, ())
 
 
