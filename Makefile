@@ -80,19 +80,19 @@ KEPT_WORDS = --config $(CONFIGS)/retention-study.yaml $(QUESTIONS_GPU) $(QUESTIO
 PAGE_WORDS = --config $(CONFIGS)/paper-mini.yaml $(MINI_PAGE_GPU) $(EVAL_ARGS) \
   $(if $(filter runs/tiny,$(RUN)),--page docs/paper-mini$(if $(GPU),-gpu).md)
 
-# What runs for a target, for `python -m recipe.plan`.
+# What runs for a target, for `python -m recipe.checks.plan`.
 PLAN_DATA = $(if $(MAKES_DATA),then data_prep $(DATA_WORDS))
 PLAN_TRACES = $(if $(wildcard $(CONFIGS)/traces.yaml),then data_prep $(TRACES_WORDS))
 PLAN_CPT = $(PLAN_DATA) $(if $(wildcard $(CONFIGS)/model.yaml),then recipe.tiny $(BASE_WORDS)) then recipe.cpt $(CPT_WORDS)
 PLAN_SFT = $(PLAN_CPT) $(PLAN_TRACES) then recipe.sft $(SFT_WORDS)
 PLAN_GRPO = $(PLAN_SFT) then recipe.grpo $(GRPO_WORDS)
-PLAN_TABLE = then recipe.before_after $(EVAL_WORDS) -- $(GRPO_WORDS)
-PLAN_RATES = $(if $(wildcard $(CONFIGS)/scenes.yaml),then data_prep $(SCENES_WORDS)) then recipe.fps_study $(RATES_WORDS)
+PLAN_TABLE = then recipe.studies.before_after $(EVAL_WORDS) -- $(GRPO_WORDS)
+PLAN_RATES = $(if $(wildcard $(CONFIGS)/scenes.yaml),then data_prep $(SCENES_WORDS)) then recipe.studies.frame_rates $(RATES_WORDS)
 
 # Arguments: what runs. Everything named on the command line is read before the first stage begins; once, by the target
 # that was asked for, and not again by the targets that it comes after.
 define plan
-$(if $(PLANNED),,@$(PY) -m recipe.plan --recipe '$(RECIPE)' $(1))
+$(if $(PLANNED),,@$(PY) -m recipe.checks.plan --recipe '$(RECIPE)' $(1))
 endef
 
 # Arguments: a target that comes first, without the ARGS of the one that was asked for.
@@ -172,10 +172,10 @@ define write_traces
 endef
 
 traces: install  ## reasoning for SFT from the template teacher, a review page, and the rows as files
-	$(call plan,$(PLAN_DATA) $(PLAN_TRACES) $(ARGS) then recipe.sft_rows --config $(CONFIGS)/traces.yaml)
+	$(call plan,$(PLAN_DATA) $(PLAN_TRACES) $(ARGS) then recipe.inputs.export --config $(CONFIGS)/traces.yaml)
 	$(call first,data)
 	$(call write_traces,$(ARGS))
-	$(PY) -m recipe.sft_rows --config $(CONFIGS)/traces.yaml
+	$(PY) -m recipe.inputs.export --config $(CONFIGS)/traces.yaml
 
 cpt: install  ## continued pre-training on tracking and questions
 	$(call plan,$(LAUNCHED) $(PLAN_CPT) $(ARGS))
@@ -200,7 +200,7 @@ grpo: install  ## the whole recipe: data, cpt, sft, GRPO with the verifier rewar
 	$(call first,sft)
 	$(if $(VLLM),@$(MAKE) install-vllm)
 	$(call run_stage,$(PY_GRPO),grpo,$(GRPO_WORDS) $(ARGS))
-	$(PY) -m recipe.before_after $(EVAL_WORDS) -- $(GRPO_WORDS) $(ARGS)
+	$(PY) -m recipe.studies.before_after $(EVAL_WORDS) -- $(GRPO_WORDS) $(ARGS)
 
 .PHONY: ground
 ground: install  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square"; ARGS="--overlay o.mp4 --out o.json"
@@ -214,29 +214,29 @@ serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny
 
 .PHONY: study-lift
 study-lift: install  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
-	$(call plan,$(LAUNCHED) $(PLAN_GRPO) $(PLAN_TABLE) then recipe.study_lift $(LIFT_WORDS) $(ARGS))
+	$(call plan,$(LAUNCHED) $(PLAN_GRPO) $(PLAN_TABLE) then recipe.studies.lift $(LIFT_WORDS) $(ARGS))
 	$(call first,grpo)
-	$(PY) -m recipe.study_lift $(LIFT_WORDS) $(ARGS)
+	$(PY) -m recipe.studies.lift $(LIFT_WORDS) $(ARGS)
 
 .PHONY: table1 reward-study
 table1: install  ## the systems of recipe/configs/table1.yaml on VidSTG and HC-STVG; what is missing stays empty
 	$(call plan,)
-	$(PY) -m recipe.table1 --config recipe/configs/table1.yaml $(ARGS)
+	$(PY) -m recipe.studies.table1 --config recipe/configs/table1.yaml $(ARGS)
 
 reward-study: install  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
-	$(call plan,$(LAUNCHED) $(PLAN_SFT) then recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS))
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) then recipe.studies.rewards --config $(CONFIGS)/reward-study.yaml $(ARGS))
 	$(call first,sft)
-	$(PY) -m recipe.reward_study --config $(CONFIGS)/reward-study.yaml $(ARGS)
+	$(PY) -m recipe.studies.rewards --config $(CONFIGS)/reward-study.yaml $(ARGS)
 
 .PHONY: figure3 figure4
 figure3: install  ## Video-MME-v2 head-to-head, frame rates and rewards in one picture, from what was measured
 	$(call plan,)
-	$(PY) -m recipe.figure3 --config recipe/configs/figure3.yaml --fps_study $(RUN)/fps-study.json \
+	$(PY) -m recipe.studies.figure3 --config recipe/configs/figure3.yaml --fps_study $(RUN)/fps-study.json \
 	  --reward_study $(or $(wildcard $(RUN)/reward-study.json),$(RUN)/paper-mini/reward-study.json) $(ARGS)
 
 figure4: install  ## chosen cases as contact sheets and overlay videos, model by model, on one page
 	$(call plan,)
-	$(PY) -m recipe.figure4 --config $(or $(wildcard $(CONFIGS)/figure4.yaml),recipe/configs/figure4.yaml) $(ARGS)
+	$(PY) -m recipe.studies.figure4 --config $(or $(wildcard $(CONFIGS)/figure4.yaml),recipe/configs/figure4.yaml) $(ARGS)
 
 .PHONY: compare dashboard
 compare: install  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
@@ -256,17 +256,17 @@ fps-study: install  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, 
 	$(call first,cpt)
 	$(call first,install-studies)
 	@if [ -f $(CONFIGS)/scenes.yaml ]; then $(PY) -m data_prep $(SCENES_WORDS); fi
-	$(PY) -m recipe.fps_study $(RATES_WORDS) $(ARGS)
+	$(PY) -m recipe.studies.frame_rates $(RATES_WORDS) $(ARGS)
 
 paper-mini: install  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half
-	$(call plan,$(LAUNCHED) $(PLAN_SFT) $(PLAN_RATES) then data_prep $(ASKED_WORDS) then recipe.reward_study $(REWARDS_WORDS) \
-	  then recipe.retention_study $(KEPT_WORDS) then recipe.paper_mini $(PAGE_WORDS) $(ARGS))
+	$(call plan,$(LAUNCHED) $(PLAN_SFT) $(PLAN_RATES) then data_prep $(ASKED_WORDS) then recipe.studies.rewards $(REWARDS_WORDS) \
+	  then recipe.studies.questions $(KEPT_WORDS) then recipe.studies.paper_mini $(PAGE_WORDS) $(ARGS))
 	$(call first,sft)
 	$(call first,fps-study)
 	$(PY) -m data_prep $(ASKED_WORDS)
-	$(PY) -m recipe.reward_study $(REWARDS_WORDS)
-	$(PY) -m recipe.retention_study $(KEPT_WORDS)
-	$(PY) -m recipe.paper_mini $(PAGE_WORDS) $(ARGS)
+	$(PY) -m recipe.studies.rewards $(REWARDS_WORDS)
+	$(PY) -m recipe.studies.questions $(KEPT_WORDS)
+	$(PY) -m recipe.studies.paper_mini $(PAGE_WORDS) $(ARGS)
 
 .PHONY: demo
 demo:  ## every stage shortened, in five minutes: shows the path, learns little

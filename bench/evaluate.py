@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recipe.breakdown import breakdown
-from recipe.evaluation import metrics, score_records
-from recipe.protocols import PROTOCOLS, FrameTruth
-from recipe.submission import read_prediction, read_submission
+from recipe.evaluation.breakdown import breakdown
+from recipe.evaluation.protocols import PROTOCOLS, FrameTruth
+from recipe.evaluation.scores import metrics, score_records
+from recipe.evaluation.submission import read_prediction, read_submission
 
 SAMPLES, ROUNDS, FPS = 10_000, 5, 30
 FRAME_SAMPLES = 500  # frame protocols cost with the frames, so fewer do

@@ -44,11 +44,11 @@ from transformers.models.glm4v.configuration_glm4v import Glm4vConfig
 from trl import GRPOConfig, SFTConfig
 
 from bench.seconds_cost import texts
-from recipe.families import FAMILIES, is_vision
-from recipe.prompts import load_prompts, question, user_message
+from recipe.inputs.families import FAMILIES, is_vision
+from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.rewards import reward_functions
 from recipe.tiny import TinyArguments, build_processor, build_tokenizer, model_config
-from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
+from recipe.training.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
 from stvg_rewards import Track, format_answer
 
 # Dense bf16 operations a second of the cards that we know, by a word of their name.

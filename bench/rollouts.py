@@ -29,9 +29,9 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
-from recipe.prompts import load_prompts, question, user_message
+from recipe.inputs.prompts import load_prompts, question, user_message
+from recipe.rollouts.vllm import collapse_runs, llm_options
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
-from recipe.vllm_rollout import collapse_runs, llm_options
 
 PROMPTS, SAMPLES, PICTURES, SHORTEST, LONGEST, ROUNDS = 8, 8, 12, 8, 96, 3
 SIZES = {

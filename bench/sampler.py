@@ -30,10 +30,10 @@ import av
 import numpy as np
 from PIL import Image
 
-from data_prep.decoding import decode_ranges
-from data_prep.packets import open_video
-from data_prep.pictures import displayed_picture
-from data_prep.video import VideoError, probe, sample_frames
+from data_prep.video.decoding import decode_ranges
+from data_prep.video.packets import open_video
+from data_prep.video.pictures import displayed_picture
+from data_prep.video.sampling import VideoError, probe, sample_frames
 
 BITS, SECONDS, RATE, ROUNDS = 12, 60, 30, 3
 Ways = dict[str, Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]]

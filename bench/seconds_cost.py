@@ -20,8 +20,8 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
-from recipe.frame_cost import latency
-from recipe.prompts import load_prompts, question, user_message
+from recipe.inputs.prompts import load_prompts, question, user_message
+from recipe.studies.frame_cost import latency
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 from stvg_rewards import Track, format_answer
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipe.smoothing import KINDS, smooth
+from recipe.inference.smoothing import KINDS, smooth
 from stvg_rewards import Track, viou
 
 Array = np.ndarray

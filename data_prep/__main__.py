@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from data_prep import check_trace, frames, mix, traces
 from data_prep.command_line import OneLineParser
+from data_prep.leaks import check_trace
+from data_prep.mixing import mix
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
@@ -26,6 +27,8 @@ from data_prep.sources import (
     vspw,
 )
 from data_prep.stages import StageError
+from data_prep.traces import command as traces
+from data_prep.video import frames
 
 COMMANDS: dict[str, Any] = {
     "synthetic": synthetic,

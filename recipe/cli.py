@@ -17,8 +17,8 @@ from data_prep.command_line import OneLineParser as OneLineParser
 from data_prep.command_line import did_you_mean, unknown_words
 from data_prep.errors import StageError
 from data_prep.records import RecordError
-from data_prep.video import VideoError
-from recipe.run_folder import fill, recipe_folder, run_folder
+from data_prep.video.sampling import VideoError
+from recipe.inputs.run_folder import fill, recipe_folder, run_folder
 
 
 class Parser(TrlParser):
@@ -34,7 +34,8 @@ class Parser(TrlParser):
     Traceback (most recent call last):
     ValueError: unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?
 
-    `$RUN` in a file's values is replaced by the run's folder (see `recipe.run_folder`); options are not abbreviated.
+    `$RUN` in a file's values is replaced by the run's folder (see `recipe.inputs.run_folder`); options are not
+    abbreviated.
     """
 
     def __init__(self, dataclass_types: Any, **options: Any) -> None:

@@ -23,13 +23,13 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.stamps import STAMP, read_stamp
 from recipe.cli import OneLineParser, run
-from recipe.compare_clips import clips
-from recipe.compare_figures import panel
-from recipe.compare_groups import grouped, remarks
-from recipe.compare_runs import Run, last, read_run, steps_to
-from recipe.sections import SECTIONS
+from recipe.dashboards.clips import clips
+from recipe.dashboards.groups import grouped, remarks
+from recipe.dashboards.panels import panel
+from recipe.dashboards.runs import Run, last, read_run, steps_to
+from recipe.dashboards.sections import SECTIONS
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "dashboards" / "templates"
 ASIDE = re.compile(r"\.old-[0-9]+$")
 SHOWN = ("vIoU", "tIoU", "mvIoU", "held_out/m_vIoU", "held_out/m_tIoU", "span_ratio", "one_second_rate")
 

@@ -24,15 +24,15 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from recipe.cli import OneLineParser, run
 from recipe.compare import folders_of
-from recipe.compare_groups import remarks
-from recipe.compare_runs import read_run
-from recipe.figures import COLOURS
-from recipe.media import CLIPS, TABLE
-from recipe.sections import SECTIONS
-from recipe.wandb_run import FILE, PROJECT, has_key
+from recipe.dashboards.groups import remarks
+from recipe.dashboards.media import CLIPS, TABLE
+from recipe.dashboards.runs import read_run
+from recipe.dashboards.sections import SECTIONS
+from recipe.dashboards.wandb_run import FILE, PROJECT, has_key
+from recipe.drawing.curves import COLOURS
 
 X = "train/global_step"
-VARIANT = "variant"  # in the runs' config (recipe/wandb_run.py)
+VARIANT = "variant"  # in the runs' config (recipe/dashboards/wandb_run.py)
 NAME = "Reward variants"
 MOST_RUNS = 50
 

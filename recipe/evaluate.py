@@ -23,19 +23,19 @@ from trl import ModelConfig
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
-from data_prep.rates import FRAME_BUDGET
 from data_prep.records import read_records
-from recipe.answer_key import AnswerKey, key_of
-from recipe.arguments import StageArguments
-from recipe.breakdown import breakdown
+from data_prep.video.rates import FRAME_BUDGET
 from recipe.cli import Parser, run
-from recipe.evaluation import Sample, mean_metrics, metrics, score_records, scored
-from recipe.loading import load_answering, load_processor, row_builder
-from recipe.metrics_page import is_page, markdown
-from recipe.predictions import predict
-from recipe.protocols import PROTOCOLS, FrameTruth
-from recipe.submission import Submission, problems, read_submission
-from recipe.truths import read_truths
+from recipe.evaluation.breakdown import breakdown
+from recipe.evaluation.page import is_page, markdown
+from recipe.evaluation.protocols import PROTOCOLS, FrameTruth
+from recipe.evaluation.scores import Sample, mean_metrics, metrics, score_records, scored
+from recipe.evaluation.submission import Submission, problems, read_submission
+from recipe.evaluation.truths import read_truths
+from recipe.inference.answer_key import AnswerKey, key_of
+from recipe.inference.predictions import predict
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.loading import load_answering, load_processor, row_builder
 
 ScaleOf = Callable[[dict[str, Any]], tuple[float, float]]
 

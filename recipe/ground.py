@@ -20,18 +20,18 @@ from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
 from data_prep.stamps import setting_of
-from data_prep.video import sample_frames
-from recipe.answer_key import AnswerKey, key_of
-from recipe.arguments import StageArguments
-from recipe.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
+from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
-from recipe.dataset import RowBuilder
-from recipe.expand import expand_boxes
-from recipe.ground_file import ground_file
-from recipe.grounding import Grounding, Policy, check_query, ground
-from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
-from recipe.sheet import contact_sheet, write_sheet
-from recipe.smoothing import MOST_FILLED
+from recipe.drawing.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.drawing.sheet import contact_sheet, write_sheet
+from recipe.inference.answer_key import AnswerKey, key_of
+from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
+from recipe.inference.expand import expand_boxes
+from recipe.inference.ground_file import ground_file
+from recipe.inference.grounding import Grounding, Policy, check_query, ground
+from recipe.inference.smoothing import MOST_FILLED
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.dataset import RowBuilder
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate", "frame_budget")
@@ -202,7 +202,7 @@ def main(args: argparse.Namespace) -> None:
     """Ground one video, or a file of records.
 
     Raises:
-        StageError: An output is an input, or see `recipe.ground_file`.
+        StageError: An output is an input, or see `recipe.inference.ground_file`.
     """
     outputs = {"--out": args.out, "--overlay": args.overlay, "--sheet": args.sheet}
     check_outputs(outputs, [args.video, args.tracks, args.model if args.backend != "openai" else None])

@@ -10,20 +10,20 @@ from typing import Any
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.errors import StageError
-from recipe.arguments import GRPOArguments
-from recipe.checkpoints import MarkComplete
-from recipe.checks_data import batches_are_even
-from recipe.checks_settings import check_whole_rollouts
+from recipe.checks.data import batches_are_even
+from recipe.checks.settings import check_whole_rollouts
 from recipe.cli import Parser, run
-from recipe.dataset import RowBuilder, load_mixture
-from recipe.held_out import HeldOut
-from recipe.loading import load_model, load_processor, row_builder
-from recipe.lora import peft_config, save_whole
+from recipe.dashboards.wandb_run import begin_run, end_run, keep_training
+from recipe.inputs.arguments import GRPOArguments
+from recipe.inputs.dataset import RowBuilder, load_mixture
+from recipe.inputs.loading import load_model, load_processor, row_builder
+from recipe.inputs.run_folder import fill
 from recipe.rewards import Variant, variant_of
-from recipe.run_folder import fill
-from recipe.starting import begin
-from recipe.trainers import GroundingGRPOTrainer
-from recipe.wandb_run import begin_run, end_run, keep_training
+from recipe.training.checkpoints import MarkComplete
+from recipe.training.held_out import HeldOut
+from recipe.training.lora import peft_config, save_whole
+from recipe.training.starting import begin
+from recipe.training.trainers import GroundingGRPOTrainer
 
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:

@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
-from recipe import grpo, supervised
-from recipe.arguments import GRPOArguments, StageArguments
-from recipe.checks_machine import memory_parts
-from recipe.checks_stage import check, disk_of, report
+from recipe import grpo
+from recipe.checks.launches import Launch, launch_of
+from recipe.checks.machine import memory_parts
+from recipe.checks.stage import check, disk_of, report
 from recipe.cli import OneLineParser, run
-from recipe.launches import Launch, launch_of
+from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.training import supervised
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from trl.rewards import get_soft_overlong_punishment
 
-from recipe.reward_code import code_digest, of_package, own_code
-from recipe.reward_loading import load
-from recipe.reward_names import OF_PACKAGE, SUFFIX, TAKEN, summed, variant_name
+from recipe.variants.code import code_digest, of_package, own_code
+from recipe.variants.loading import load
+from recipe.variants.names import OF_PACKAGE, SUFFIX, TAKEN, summed, variant_name
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 
 Reward = Callable[..., Any]  # completions and columns by name -> list[float | None]; or a coroutine of it
@@ -32,7 +32,7 @@ class Variant:
     """A sum of reward functions.
 
     Attributes:
-        name: derived from the rest, a part of file names (`recipe.reward_names`).
+        name: derived from the rest, a part of file names (`recipe.variants.names`).
         functions: in the order in which they are summed.
         weights: one for each function, from 0 on.
     """
@@ -43,7 +43,7 @@ class Variant:
 
     @cached_property
     def code_digest(self) -> str:
-        """Return the digest of the code that computes these rewards (`recipe.reward_code`), 64 hex digits."""
+        """Return the digest of the code that computes these rewards (`recipe.variants.code`), 64 hex digits."""
         return code_digest(function for function in self.functions if _short(function) != "length")
 
     @property

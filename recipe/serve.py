@@ -4,10 +4,11 @@
     .venv-vllm/bin/python -m recipe.serve runs/tiny/sft --rollouts --port 8001
 
 With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM gets the words that TRL's own
-`trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.vllm_cpu_weights`) instead of by NCCL.
+`trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.rollouts.vllm_cpu_weights`) instead of by NCCL.
 
 It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
-`recipe.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by itself.
+`recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by
+itself.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import sys
 
 from data_prep.stages import StageError
 from recipe.cli import run
-from recipe.loading import check_checkpoint
-from recipe.vllm_rollout import check_installed
+from recipe.inputs.loading import check_checkpoint
+from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
 WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}']
@@ -75,16 +76,16 @@ def rollout_words(*, on_cpu: bool) -> list[str]:
     words = words[words.index("--weight-transfer-config") :]
     words.append("--enable-scale-out")  # the routes that process pictures apart from generating
     if on_cpu:
-        from recipe import vllm_cpu_weights
+        from recipe.rollouts import vllm_cpu_weights
 
         words[1] = json.dumps({"backend": vllm_cpu_weights.BACKEND})
-        words += ["--worker-extension-cls", "recipe.vllm_cpu_weights.WorkerExtension"]
+        words += ["--worker-extension-cls", "recipe.rollouts.vllm_cpu_weights.WorkerExtension"]
     return words
 
 
 def fix_cpu() -> None:
-    """What `recipe.vllm_cpu` holds, without the options of an engine in this process."""
-    from recipe import vllm_cpu
+    """What `recipe.rollouts.vllm_cpu` holds, without the options of an engine in this process."""
+    from recipe.rollouts import vllm_cpu
 
     vllm_cpu.inspect_models_in_process()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from recipe.cli import run
-from recipe.supervised import main, parse
+from recipe.training.supervised import main, parse
 
 if __name__ == "__main__":
     run(parse, partial(main, "sft"))

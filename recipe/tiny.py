@@ -23,9 +23,9 @@ from transformers.models.glm4v.video_processing_glm4v import Glm4vVideoProcessor
 from data_prep.records import read_records
 from data_prep.stages import Stage
 from recipe.cli import Parser, run
-from recipe.dataset import completion_text
-from recipe.families import FAMILIES
-from recipe.prompts import load_prompts, prompts_digest, question, timestamp
+from recipe.inputs.dataset import completion_text
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts, prompts_digest, question, timestamp
 
 SPECIAL_TOKENS = [
     "<|endoftext|>",

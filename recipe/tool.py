@@ -19,15 +19,15 @@ from typing import Any
 
 from data_prep.records import RecordError, resolve_video
 from data_prep.stages import StageError
-from data_prep.video import VideoError
+from data_prep.video.sampling import VideoError
 
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
     from recipe import ground as command
-    from recipe.backends import Answerer
     from recipe.cli import OneLineParser, run
-    from recipe.dataset import RowBuilder
-    from recipe.grounding import ground
-    from recipe.overlay import clock
+    from recipe.drawing.overlay import clock
+    from recipe.inference.backends import Answerer
+    from recipe.inference.grounding import ground
+    from recipe.inputs.dataset import RowBuilder
 
 NAME = "ground_video"
 DESCRIPTION = (

@@ -56,9 +56,9 @@ def tiny_base(tiny_data, tmp_path_factory) -> Path:
 def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
     """Two GRPO steps with held-out clips, to an offline W&B run: `folder`, `logged` names, `begun` with what."""
     import wandb
-    from tiny_parts import COMMON
 
     from recipe import grpo
+    from tests.helpers.tiny_parts import COMMON
 
     root = tmp_path_factory.mktemp("grpo")
     options = COMMON | {

@@ -7,7 +7,7 @@ import torch
 
 from bench import gpu
 from bench.seconds_cost import texts
-from recipe.facts import skeleton
+from recipe.checks.facts import skeleton
 from recipe.tiny import build_tokenizer
 
 

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 import yaml
-from layouts import hcstvg_record, vidor, vidstg_record, write
 
 from data_prep.__main__ import main
 from data_prep.records import read_records
+from tests.helpers.layouts import hcstvg_record, vidor, vidstg_record, write
 
 
 def last_line(capsys):

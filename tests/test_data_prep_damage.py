@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import av
 import pytest
-from films import X264, damage, decode_plainly, expected, index_of, make_video, one_line, same
 
-from data_prep.packets import PacketIndex, open_video
-from data_prep.video import VideoError, probe, sample_frames
+from data_prep.video.packets import PacketIndex, open_video
+from data_prep.video.sampling import VideoError, probe, sample_frames
+from tests.helpers.films import X264, damage, decode_plainly, expected, index_of, make_video, one_line, same
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def no_fallback(monkeypatch):
     def refuse(*_):
         raise AssertionError("decoded everything, expected the plan to do")
 
-    monkeypatch.setattr("data_prep.video._sequential", refuse)
+    monkeypatch.setattr("data_prep.video.sampling._sequential", refuse)
 
 
 def test_truncated_file_gives_the_frames_that_it_holds(tmp_path):

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 from PIL import Image
-from tiny_parts import COMMON, parts
 from trl import SFTConfig
 
 from data_prep.__main__ import main
-from data_prep.clips import clip_frames
-from data_prep.frame_store import FrameStore, clip_key
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
-from data_prep.video import VideoError
-from recipe.dataset import load_mixture
+from data_prep.video.clips import clip_frames
+from data_prep.video.frame_store import FrameStore, clip_key
+from data_prep.video.sampling import VideoError
+from recipe.inputs.dataset import load_mixture
+from tests.helpers.tiny_parts import COMMON, parts
 
 NAMES = ("general.jsonl", "ground.jsonl")
 
@@ -75,7 +75,7 @@ def test_rows_are_the_same_from_frames_and_from_videos(shards, tiny_data, tiny_b
 
 
 def test_a_training_step_from_shards(shards, tiny_data, tiny_base, tmp_path):
-    from recipe.trainers import GroundingSFTTrainer
+    from recipe.training.trainers import GroundingSFTTrainer
 
     model, processor, _, rows = parts(tiny_data, tiny_base, True, None, frames=str(shards))
     args = SFTConfig(output_dir=str(tmp_path), max_length=None, per_device_train_batch_size=2, **COMMON)

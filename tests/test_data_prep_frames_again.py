@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from datasets import load_dataset
-from processes import children, command_line
 from test_data_prep_frames import digests, words
 
 from data_prep.__main__ import main
-from data_prep.frame_shards import MARKS, Shelf
-from data_prep.frame_store import PATTERN, FrameStore, clip_key
 from data_prep.locks import locked
 from data_prep.records import RecordWriter, read_records
-from data_prep.video_marks import video_mark
+from data_prep.video.frame_shards import MARKS, Shelf
+from data_prep.video.frame_store import PATTERN, FrameStore, clip_key
+from data_prep.video.marks import video_mark
+from tests.helpers.processes import children, command_line
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_the_mark_of_a_video(tmp_path):
 
 
 def test_worker_processes_hand_out_results_and_errors():
-    from data_prep.workers import worker_processes
+    from data_prep.video.workers import worker_processes
 
     with worker_processes(1, "spawn") as pool:
         assert pool.submit(abs, -3).result() == 3

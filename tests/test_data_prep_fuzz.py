@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
 
-from data_prep import json_stream
 from data_prep.__main__ import main
+from data_prep.convert import json_stream
+from tests.helpers.layouts import hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
 
 OF_ROWS = ("--size", "100x100", "--fps", "10")
 

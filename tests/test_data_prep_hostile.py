@@ -6,7 +6,9 @@ import stat
 from fractions import Fraction
 
 import pytest
-from films import (
+
+from data_prep.video.sampling import VideoError, probe, sample_frames
+from tests.helpers.films import (
     make_arrow,
     make_audio,
     make_audio_with_cover,
@@ -17,8 +19,6 @@ from films import (
     one_line,
     write,
 )
-
-from data_prep.video import VideoError, probe, sample_frames
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_play_lists_are_not_followed(tmp_path):
 
 def test_pictures_above_the_limit_are_refused(tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", num_frames=3)
-    monkeypatch.setattr("data_prep.packets.MAX_PIXELS", 1000)
+    monkeypatch.setattr("data_prep.video.packets.MAX_PIXELS", 1000)
     with pytest.raises(VideoError, match="pictures of 64x48, expected at most 1000 pixels"):
         sample_frames(path, [0.0])
 
@@ -71,13 +71,13 @@ def test_pictures_that_change_their_size(tmp_path):
 
 def test_pictures_that_grow_above_the_limit_are_not_decoded(tmp_path, monkeypatch):
     path = make_growing(tmp_path)
-    monkeypatch.setattr("data_prep.packets.MAX_PIXELS", 128 * 128)
+    monkeypatch.setattr("data_prep.video.packets.MAX_PIXELS", 128 * 128)
     assert [image.size for image in sample_frames(path, [0.0, 1.0])] == [(64, 48), (64, 48)]
 
 
 def test_a_monstrous_pixel_aspect_is_refused(tmp_path, monkeypatch):
     path = make_arrow(tmp_path / "a.mp4", aspect=Fraction(16, 1))
-    monkeypatch.setattr("data_prep.packets.MAX_PIXELS", 10**4)
+    monkeypatch.setattr("data_prep.video.packets.MAX_PIXELS", 10**4)
     for read in (probe, lambda path: sample_frames(path, [0.5])):
         with pytest.raises(VideoError, match="pictures of 1024x32, expected at most 10000 pixels"):
             read(path)
@@ -87,7 +87,7 @@ def test_a_monstrous_pixel_aspect_is_refused(tmp_path, monkeypatch):
 
 def test_too_many_packets_are_refused(tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", num_frames=30)
-    monkeypatch.setattr("data_prep.packets.MAX_PACKETS", 20)
+    monkeypatch.setattr("data_prep.video.packets.MAX_PACKETS", 20)
     with pytest.raises(VideoError, match="more than 20 packets"):
         probe(path)
 

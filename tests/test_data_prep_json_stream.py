@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_prep.json_stream import DEEPEST, read_list, read_object
+from data_prep.convert.json_stream import DEEPEST, read_list, read_object
 from data_prep.records import RecordError
 
 

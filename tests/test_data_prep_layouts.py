@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from layouts import convert, hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
 
 from data_prep.__main__ import main
+from tests.helpers.layouts import convert, hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
 
 ASKED = ("--size", "100x100", "--fps", "10")
 

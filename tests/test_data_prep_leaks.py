@@ -6,11 +6,11 @@ import io
 import time
 
 import pytest
-from leak_sentences import FINAL, FOURTH, SECOND, TABLE, THIRD, measure
 
 from data_prep.__main__ import main
-from data_prep.leaks import leaks_in, verdict
-from data_prep.number_words import with_digits
+from data_prep.leaks.checking import leaks_in, verdict
+from data_prep.leaks.number_words import with_digits
+from tests.helpers.leak_sentences import FINAL, FOURTH, SECOND, TABLE, THIRD, measure
 
 SPAN, SECONDS = (3, 8), 20
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from layouts import hcstvg_record, mask, rle_of, sav_file, vidstg_record, write
+
+from tests.helpers.layouts import hcstvg_record, mask, rle_of, sav_file, vidstg_record, write
 
 ROOT = Path(__file__).parent.parent
 # Not ru_maxrss: a new program begins there with the peak of the one that started it.

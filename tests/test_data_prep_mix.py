@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.__main__ import main
-from data_prep.draw import filled, rank_of, shares, span_bin
-from data_prep.mix_recipe import read_recipe
+from data_prep.mixing.config import read_recipe
+from data_prep.mixing.draw import filled, rank_of, shares, span_bin
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.video_ids import video_key
@@ -265,7 +265,7 @@ def test_nested_aliases_do_not_fill_the_memory(tmp_path):
 @pytest.mark.parametrize("path", MIXTURES, ids=str)
 def test_the_mixtures_of_the_tree_are_right(path):
     recipe = read_recipe(path)
-    assert recipe.evaluation, "an evaluation set is named"
+    assert recipe.evaluation.scores, "an evaluation set is named"
     assert path.read_text().startswith("# ")
     assert f"python -m data_prep mix {path}" in path.read_text()
 

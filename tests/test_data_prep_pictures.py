@@ -5,9 +5,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from films import decode_plainly, make_arrow, quarters, same
 
-from data_prep.video import probe, sample_frames
+from data_prep.video.sampling import probe, sample_frames
+from tests.helpers.films import decode_plainly, make_arrow, quarters, same
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.rates import RATES, dynamic_rate, parse_policy, rate_of
+from data_prep.video.rates import RATES, dynamic_rate, parse_policy, rate_of
 
 RECORD = {"seconds": 20, "span": [3, 4]}
 

@@ -8,12 +8,12 @@ import sys
 import tracemalloc
 
 import pytest
-from example_records import VALID, grounding, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import records
 from data_prep.records import RecordError, RecordWriter, read_records, resolve_video, validate_record
+from tests.helpers.example_records import VALID, grounding, state
 
 
 def write_lines(path, *lines):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layouts import rle_of
 
 from data_prep.sources.rle import boxes_of, run_lengths
 from data_prep.sources.rows import BadFile
+from tests.helpers.layouts import rle_of
 
 
 def test_runs_and_boxes_are_those_of_pycocotools():

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import convert
 from PIL import Image
 
 from data_prep.__main__ import main
-from data_prep.frame_shards import jpeg
-from data_prep.frame_store import FrameStore, clip_key
 from data_prep.records import read_records
 from data_prep.seconds import frame_times
-from data_prep.video import sample_frames
+from data_prep.video.frame_shards import jpeg
+from data_prep.video.frame_store import FrameStore, clip_key
+from data_prep.video.sampling import sample_frames
+from tests.helpers.layouts import convert
 
 ROOT = os.environ.get("STVG_SAMPLES")
 pytestmark = pytest.mark.skipif(not ROOT, reason="STVG_SAMPLES is not set")

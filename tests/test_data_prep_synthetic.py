@@ -10,13 +10,13 @@ import time
 import av
 import numpy as np
 import pytest
-from processes import children
 
 from data_prep.__main__ import main
 from data_prep.records import read_records
 from data_prep.sources import synthetic
 from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS
 from data_prep.stages import read_stamp
+from tests.helpers.processes import children
 
 SIDE = UNITS * PIXELS_PER_UNIT
 SPLITS = ("general", "ground", "test")

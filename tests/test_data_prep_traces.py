@@ -11,12 +11,12 @@ import time
 from contextlib import closing, contextmanager
 
 import pytest
-from teacher_server import GOOD, PLACEHOLDER, Teacher
 
 from data_prep.__main__ import main
-from data_prep.leaks import verdict
+from data_prep.leaks.checking import verdict
 from data_prep.records import RecordWriter, read_records
 from stvg_rewards import parse_answer
+from tests.helpers.teacher_server import GOOD, PLACEHOLDER, Teacher
 
 
 @contextmanager
@@ -351,7 +351,7 @@ def test_a_changed_prompt_or_record_is_asked_again_and_nothing_else(tiny_data, t
 
 
 def test_two_processes_do_not_pay_side_by_side(tiny_data, tmp_path, capsys):
-    from data_prep.trace_journal import Journal
+    from data_prep.traces.journal import Journal
 
     tracks = write_tracks(tiny_data, tmp_path / "tracks.jsonl", ["shape a"])
     journal = Journal(tmp_path / "out/journal.sqlite")

@@ -13,16 +13,16 @@ from contextlib import closing
 import pytest
 from test_data_prep_traces import rows, teacher, words, write_tracks
 
-from data_prep import trace_template
 from data_prep.__main__ import main
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import read_stamp
-from data_prep.trace_journal import Journal, Question
+from data_prep.traces import template as trace_template
+from data_prep.traces.journal import Journal, Question
 
 # `python -c` that runs a command and dies by SIGKILL once traces.jsonl is written, before review.html is.
 KILLED = """
 import os, signal, sys
-from data_prep import traces
+from data_prep.traces import command as traces
 traces.write_review = lambda *words, **settings: os.kill(os.getpid(), signal.SIGKILL)
 from data_prep.__main__ import main
 main(sys.argv[1:])
@@ -88,7 +88,7 @@ def test_a_stamp_of_an_earlier_version_stays_up_to_date(tiny_data, tmp_path, cap
 
 def test_a_composer_of_another_version_makes_them_anew(tiny_data, tmp_path, capsys, monkeypatch):
     assert main(template(tiny_data, tmp_path / "out")) == 0
-    monkeypatch.setattr("data_prep.trace_folder.COMPOSER", trace_template.COMPOSER + 1)
+    monkeypatch.setattr("data_prep.traces.folder.COMPOSER", trace_template.COMPOSER + 1)
     assert main(template(tiny_data, tmp_path / "out")) == 2
     assert "differs in composer 1 -> 2; nothing was touched" in last_line(capsys)
 

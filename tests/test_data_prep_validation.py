@@ -7,12 +7,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from example_records import VALID, caption, grounding, question, scene, state, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import records, validation
 from data_prep.records import SCHEMA_VERSION, RecordError, validate_record
+from tests.helpers.example_records import VALID, caption, grounding, question, scene, state, without
 
 SCHEMA = json.loads((Path(records.__file__).parent / "record.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import X264, check_exact, decode_plainly, expected, index_of, make_video, one_line, same
 from PIL import Image
 
-from data_prep.decoding import decode_ranges
-from data_prep.packets import open_video
-from data_prep.video import VideoError, probe, sample_frames
+from data_prep.video.decoding import decode_ranges
+from data_prep.video.packets import open_video
+from data_prep.video.sampling import VideoError, probe, sample_frames
+from tests.helpers.films import X264, check_exact, decode_plainly, expected, index_of, make_video, one_line, same
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def no_fallback(monkeypatch):
     def refuse(*_):
         raise AssertionError("decoded everything, expected the plan to do")
 
-    monkeypatch.setattr("data_prep.video._sequential", refuse)
+    monkeypatch.setattr("data_prep.video.sampling._sequential", refuse)
 
 
 TIMES = [0.0, 0.5, 1.5, 0.25, 1.5, 1.984, 7.0]
@@ -173,7 +173,7 @@ def test_each_distinct_frame_is_decoded_once_and_pictures_are_separate(tmp_path,
             made.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr("data_prep.video.decode_ranges", counted)
+    monkeypatch.setattr("data_prep.video.sampling.decode_ranges", counted)
     first, second, third = sample_frames(path, [0.5, 0.5, 0.51])
     assert len(made) == 1
     assert first.tobytes() == second.tobytes() == third.tobytes()
@@ -198,7 +198,7 @@ def test_ranges_merge_when_one_group_serves_several(tmp_path):
 
 def test_large_files_are_read_twice_with_the_same_result(tmp_path, monkeypatch, no_fallback):
     path = make_video(tmp_path / "a.mp4")
-    monkeypatch.setattr("data_prep.packets.KEEP_BYTES", 100)
+    monkeypatch.setattr("data_prep.video.packets.KEEP_BYTES", 100)
     check_exact(path, TIMES)
 
 

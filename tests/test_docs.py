@@ -4,6 +4,7 @@ import configparser
 import doctest
 import importlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -37,10 +38,17 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target.split("#")[0]).exists(), target
 
 
-def test_the_readme_links_to_every_page():
-    links = set(re.findall(r"\]\(([^)\s#]+)", README))
-    pages = {str(page) for page in PAGES if page.name not in ("CHANGELOG.md", "SKILL.md")} - {"README.md"}
-    assert pages <= links, sorted(pages - links)
+def test_every_page_is_reached_from_the_readme():
+    reached, left = set(), [Path("README.md")]
+    while left:
+        page = left.pop()
+        reached.add(page)
+        for target in re.findall(r"\]\(([^)\s#]+\.md)", page.read_text()):
+            if not target.startswith("http"):
+                other = Path(os.path.normpath(page.parent / target))
+                left += [other] if other not in reached else []
+    pages = {page for page in PAGES if page.name not in ("CHANGELOG.md", "SKILL.md")}
+    assert pages <= reached, sorted(map(str, pages - reached))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=str)
@@ -71,7 +79,7 @@ def module_commands():
     """(page, module, arguments) of every documented `python -m recipe...`."""
     for page in PAGES + CONFIGS:
         for line in shell_lines(page):
-            for module, words in re.findall(r"python -m (recipe\.\w+)(.*)", line):
+            for module, words in re.findall(r"python -m (recipe[.\w]+)(.*)", line):
                 yield pytest.param(module, shlex.split(words, comments=True), id=f"{page}: {module}")
 
 
@@ -155,7 +163,8 @@ def tracked_files():
 def test_the_tree_names_every_folder_at_the_top():
     top = {path.parts[0] for path in tracked_files() if len(path.parts) > 1 and not path.parts[0].startswith(".")}
     tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL).group(1)
-    assert top == {line.split("/")[0] for line in tree.splitlines() if re.match(r"[a-z_]+/", line)}
+    lines = [line for line in tree.splitlines() if not line.startswith(" ")]
+    assert top == {word.split("/")[0] for line in lines for word in re.findall(r"(?:^|(?<=/ ))[a-z_]+/", line)}
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
@@ -166,24 +175,32 @@ def test_no_file_names_a_place_on_somebodys_machine():
             assert not found, f"{path}: {found.group()}"
 
 
-def test_the_tree_names_every_module_and_nothing_else():
+PACKAGES = sorted(
+    path.parent
+    for folder in ("rewards", "data_prep", "recipe")
+    for path in Path(folder).rglob("__init__.py")
+    if path.parent.name not in ("prompts", "adapters")
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=str)
+def test_a_packages_readme_names_each_file_and_nothing_else(package):
+    named = set(re.findall(r"^\| `([a-z0-9_]+\.py)` \| \S", (package / "README.md").read_text(), re.MULTILINE))
+    assert named == {path.name for path in package.glob("*.py")} - {"__init__.py", "version.py"}
+
+
+def test_the_tree_names_every_folder_and_nothing_else():
     tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL).group(1)
-    folder, named = "", set()
+    folder, named = Path(), set()
     for line in tree.splitlines():
-        inside = line.startswith("  ")
-        files = re.match(r" *(\S+(?:, \S+)*)  ", line).group(1).split(", ")
-        words = files + [f"{word}" for word in re.findall(r"[a-z_]+\.py", line.split("  ", 2)[-1])]
-        if not inside:
-            folder = files[0]
-            assert Path(folder).exists(), folder
-        for word in words if inside else []:
-            path = Path(folder) / word
-            assert path.exists(), path
+        words = re.match(r" *(\S+(?: \S+/)*)", line).group(1).split()
+        if not line.startswith(" "):
+            folder = Path(words[0])
+        for word in words:
+            path = Path(word) if not line.startswith(" ") else folder / word
+            assert path.is_dir(), path
             named.add(path)
-    for folder in ("rewards/stvg_rewards", "data_prep", "recipe"):
-        modules = {path for path in Path(folder).glob("*.py") if not path.name.startswith("_")}
-        modules -= {Path("rewards/stvg_rewards/version.py")}
-        assert modules <= named, sorted(map(str, modules - named))
+    assert {package for package in PACKAGES if package.parent.name in ("recipe", "data_prep")} <= named
 
 
 def test_the_readmes_record_is_valid():

@@ -56,7 +56,8 @@ def launched(call):
     """accelerate's settings and the stage's own, both read by their parsers; an unknown one is an error."""
     from accelerate.commands.launch import launch_command_parser
 
-    from recipe import grpo, supervised
+    from recipe import grpo
+    from recipe.training import supervised
 
     name, _, (verb, *words) = call
     assert (name, verb) == ("accelerate", "launch")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from recipe import before_after, grpo, supervised
-from recipe.report_places import grpo_folder
+from recipe import grpo
+from recipe.studies import before_after
+from recipe.studies.report_places import grpo_folder
+from recipe.training import supervised
 
 
 def make(*words):
@@ -72,19 +74,19 @@ def commands(*words):
     """The lines of `make -n` that would start a stage."""
     done = make("-n", *words)
     assert done.returncode == 0, done.stderr
-    silent = ("recipe.tiny", "recipe.plan")
+    silent = ("recipe.tiny", "recipe.checks.plan")
     return [line for line in done.stdout.splitlines() if "-m recipe." in line and not any(n in line for n in silent)]
 
 
 def words_of(line):
     """A stage's own words in a line of `make -n`."""
-    return shlex.split(re.split(r"-m recipe\.\w+ ", line, maxsplit=1)[1])
+    return shlex.split(re.split(r"-m recipe[.\w]+ ", line, maxsplit=1)[1])
 
 
 def test_arguments_reach_the_named_stage_alone():
     done = make("-n", "sft", "ARGS=--learning_rate 5e-6", "RUN=/tmp/elsewhere")
     lines = [line for line in done.stdout.splitlines() if "-m recipe." in line or "-m data_prep" in line]
-    stages = {re.search(r"-m (recipe\.\w+|data_prep)", line).group(1): line for line in lines}
+    stages = {re.search(r"-m (recipe[.\w]+|data_prep)", line).group(1): line for line in lines}
     assert "--learning_rate 5e-6" in stages["recipe.sft"]
     assert "--learning_rate" not in stages["recipe.cpt"] + stages["data_prep"] + stages["recipe.tiny"]
 
@@ -133,12 +135,12 @@ TARGETS = ["data", "traces", "cpt", "sft", "eval", "grpo", "study-lift", "reward
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_plan_comes_first_and_once_and_is_what_is_run(target):
     lines = [line for line in make("-n", target).stdout.splitlines() if re.search(r"-m (recipe|data_prep)", line)]
-    assert "-m recipe.plan --recipe 'tiny'" in lines[0]
-    assert sum("recipe.plan" in line for line in lines) == 1
-    plan = [part.split() for part in re.split(r" then ", lines[0].split("recipe.plan")[1])[1:]]
+    assert "-m recipe.checks.plan --recipe 'tiny'" in lines[0]
+    assert sum("recipe.checks.plan" in line for line in lines) == 1
+    plan = [part.split() for part in re.split(r" then ", lines[0].split("recipe.checks.plan")[1])[1:]]
     run = []
     for line in lines[1:]:
-        module, words = re.search(r"-m (recipe\.\w+|data_prep) ([^;]*)", line).groups()
+        module, words = re.search(r"-m (recipe[.\w]+|data_prep) ([^;]*)", line).groups()
         run.append([module, *words.split()])
     assert {tuple(step) for step in plan} == {tuple(step) for step in run}
 
@@ -223,8 +225,8 @@ def test_the_tiny_recipe_needs_no_launcher():
 
 def test_a_large_recipe_is_checked_once_and_launched():
     lines = commands("grpo", "RECIPE=glm-4.1v-9b", "REWARD=viou", "ARGS=--max_steps 3")
-    stages = [re.search(r"-m recipe\.(\w+)", line).group(1) for line in lines]
-    assert stages == ["preflight", "cpt", "preflight", "sft", "preflight", "grpo", "before_after"]
+    stages = [re.search(r"-m recipe\.([.\w]+)", line).group(1) for line in lines]
+    assert stages == ["preflight", "cpt", "preflight", "sft", "preflight", "grpo", "studies.before_after"]
     for check, launch in zip(lines[0:6:2], lines[1:6:2], strict=True):
         assert "--launch launch/accelerate/zero3.yaml" in check
         assert ".venv/bin/accelerate launch --config_file launch/accelerate/zero3.yaml" in launch

@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from data_prep.stages import StageError
-from recipe.answer_key import AnswerKey, check_known, file_name, key_of, public, video_stamp
-from recipe.arguments import StageArguments
 from recipe.evaluate import EvalArguments, answers_path, key_of_run
-from recipe.prompts import PROMPTS
+from recipe.inference.answer_key import AnswerKey, check_known, file_name, key_of, public, video_stamp
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.prompts import PROMPTS
 
 
 @pytest.fixture

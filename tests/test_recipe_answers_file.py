@@ -9,8 +9,8 @@ import pytest
 
 from data_prep.locks import InUse, locked
 from data_prep.stages import StageError
-from recipe.answer_key import AnswerKey
-from recipe.answers_file import AnswersFile, read_lines
+from recipe.inference.answer_key import AnswerKey
+from recipe.inference.answers_file import AnswersFile, read_lines
 
 KEY = AnswerKey("m", {"temperature": 0.0}, {"model": "0" * 64})
 OTHER = AnswerKey("m", {"temperature": 1.0}, {"model": "0" * 64})

@@ -7,19 +7,19 @@ import subprocess
 import sys
 
 import pytest
-from films import make_plain_video
 from safetensors.torch import load_file, save_file
-from served_model import ANSWER
 
 from data_prep.records import read_records
 from recipe import ground as command
-from recipe import predictions
-from recipe.answers_file import read_lines
 from recipe.cli import run
-from recipe.dataset import RowBuilder
 from recipe.evaluate import EvalArguments, evaluate
-from recipe.families import FAMILIES
-from recipe.prompts import PROMPTS, load_prompts
+from recipe.inference import predictions
+from recipe.inference.answers_file import read_lines
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import PROMPTS, load_prompts
+from tests.helpers.films import make_plain_video
+from tests.helpers.served_model import ANSWER
 
 # --- evaluate --------------------------------------------------------------------------------------------------------
 
@@ -155,8 +155,8 @@ def words(tiny_data, tmp_path):
 
 
 def asking(where, words):
-    """The same in a process of its own: see tests/asking.py."""
-    start = [sys.executable, "-m", "tests.asking", where, *words]
+    """The same in a process of its own: see tests/helpers/asking.py."""
+    start = [sys.executable, "-m", "tests.helpers.asking", where, *words]
     return subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

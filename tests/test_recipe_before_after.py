@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import Stage
-from recipe.before_after import CompareArguments, main, mean_logged, parse, summarise, table
 from recipe.evaluate import evaluate
-from recipe.evaluation import METRICS
-from recipe.report_places import grpo_folder
+from recipe.evaluation.scores import METRICS
+from recipe.studies.before_after import CompareArguments, main, mean_logged, parse, summarise, table
+from recipe.studies.report_places import grpo_folder
 from stvg_rewards import Track, format_answer
 
 # The contract of summary.json; fields may be added, these stay.
@@ -67,7 +67,7 @@ def answers_for(model, processor, rows, *, temperature, **settings):
 @pytest.fixture(scope="module")
 def summary(run, tiny_data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recipe.predictions.generate", answers_for)
+        patch.setattr("recipe.inference.predictions.generate", answers_for)
         main(arguments(run, tiny_data))
     return json.loads((run / "summary.json").read_text())
 
@@ -119,7 +119,7 @@ def test_another_rewards_report_overwrites_none(run, summary, tiny_data, monkeyp
     shutil.copytree(run / "grpo-tiou-s7", other, ignore=shutil.ignore_patterns("eval", "summary.json", "report.html"))
     stage = Stage(other, "grpo", {"seed": 1, "reward": "mviou"})
     stage._write(complete=True, results={}, history=[], files={})
-    monkeypatch.setattr("recipe.predictions.generate", answers_for)
+    monkeypatch.setattr("recipe.inference.predictions.generate", answers_for)
     args = arguments(run, tiny_data)
     args.grpo = str(other)  # a path, as GRPO's own words name it
     main(args)
@@ -139,7 +139,7 @@ def test_a_stamp_that_leaves_out_defaults_still_names_reward_and_seed(run, summa
     both = {decoding: (values(mvIoU=0.2), []) for decoding in ("sampled", "greedy")}
     stages = {name: tmp_path / name for name in ("cpt", "sft", "grpo")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recipe.before_after.gains", lambda before, after: {})
+        patch.setattr("recipe.studies.before_after.gains", lambda before, after: {})
         found = summarise(stages, both, both)
     assert (found["reward"], found["seed"]) == ("tiou_mviou", 42)  # the classes' own
 
@@ -149,7 +149,7 @@ def test_answers_are_kept_and_not_asked_again(run, summary, tiny_data, monkeypat
         kept = sorted(path.name for path in (run / name / "eval").iterdir())
         assert sum("greedy.answers" in path for path in kept) == 1
         assert sum("sampled.answers" in path for path in kept) == 3
-    monkeypatch.setattr("recipe.predictions.generate", None)
+    monkeypatch.setattr("recipe.inference.predictions.generate", None)
     main(arguments(run, tiny_data))
     assert json.loads((run / "summary.json").read_text()) == summary
     printed = capsys.readouterr().out

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from recipe.breakdown import EVENT_SECONDS, NAMES, bin_name, breakdown, intervals, score_table
-from recipe.evaluation import metrics, score_records
-from recipe.metrics_page import markdown
+from recipe.evaluation.breakdown import EVENT_SECONDS, NAMES, bin_name, breakdown, intervals, score_table
+from recipe.evaluation.page import markdown
+from recipe.evaluation.scores import metrics, score_records
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 
@@ -81,7 +81,7 @@ def test_intervals_do_not_depend_on_the_block(monkeypatch):
     values, members = np.arange(6.0).reshape(6, 1), np.ones((6, 1), dtype=bool)
     whole = intervals(values, members)
     assert (intervals(values, members) == whole).all(), "seeded"
-    monkeypatch.setattr("recipe.breakdown._BLOCK", 6 * 7)
+    monkeypatch.setattr("recipe.evaluation.breakdown._BLOCK", 6 * 7)
     np.testing.assert_allclose(intervals(values, members), whole, atol=0.5)
 
 

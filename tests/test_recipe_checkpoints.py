@@ -8,7 +8,8 @@ import pytest
 
 from data_prep.stages import StageError, cpu_seconds
 from recipe import grpo
-from recipe.checkpoints import (
+from recipe.checks.settings import check_whole_rollouts
+from recipe.training.checkpoints import (
     MARKER,
     WRITING,
     MarkComplete,
@@ -20,7 +21,6 @@ from recipe.checkpoints import (
     report_half_written,
     spent_on,
 )
-from recipe.checks_settings import check_whole_rollouts
 
 
 def checkpoint(folder, step, whole):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Glm4vConfig, Qwen2_5_VLConfig
 
-from recipe.checks_data import (
+from recipe.checks.data import (
     Sample,
     answers_fit,
     batches_are_even,
@@ -14,7 +14,8 @@ from recipe.checks_data import (
     fits_the_context,
     frames_are_on_the_grid,
 )
-from recipe.checks_machine import (
+from recipe.checks.facts import skeleton
+from recipe.checks.machine import (
     Load,
     data_is_there,
     disk_gib,
@@ -26,16 +27,15 @@ from recipe.checks_machine import (
     vllm_is_there,
     weights_are_there,
 )
-from recipe.checks_model import lora_covers_the_language_model, tags_survive
-from recipe.checks_settings import (
+from recipe.checks.model import lora_covers_the_language_model, tags_survive
+from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
     image_tokens_are_suppressed,
     is_implemented,
     rewards_fit,
 )
-from recipe.facts import skeleton
-from recipe.families import FAMILIES
+from recipe.inputs.families import FAMILIES
 
 USUAL_NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from recipe import claims
-from recipe.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Difference, by_clip, difference
-from recipe.evaluation import Sample
+from recipe.evaluation.scores import Sample
+from recipe.studies import claims
+from recipe.studies.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Difference, by_clip, difference
 from stvg_rewards import Scores
 
 UP = Difference(0.2, 0.1, 0.3, (0.2, 0.2))

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from data_prep.records import RecordError
 from data_prep.stages import StageError
-from data_prep.video import VideoError
+from data_prep.video.sampling import VideoError
 from recipe.cli import Parser, run
 
 

@@ -8,9 +8,9 @@ import pytest
 from data_prep.stages import StageError
 from recipe import compare
 from recipe.cli import run
-from recipe.compare_clips import LARGEST, clips
-from recipe.compare_groups import grouped, remarks
-from recipe.compare_runs import last, mean_curve, read_run, steps_to
+from recipe.dashboards.clips import LARGEST, clips
+from recipe.dashboards.groups import grouped, remarks
+from recipe.dashboards.runs import last, mean_curve, read_run, steps_to
 
 
 def make(folder, reward="viou", seed=0, values=(0.1, 0.2, 0.3), complete=True, settings=None, inputs=None, **others):

@@ -6,23 +6,14 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import StageError
-from recipe import (
-    before_after,
-    evaluate,
-    figure3,
-    figure4,
-    fps_study,
-    grpo,
-    paper_mini,
-    retention,
-    retention_study,
-    reward_study,
-    sft_rows,
-    study_lift,
-    supervised,
-    table1,
-    tiny,
-)
+from recipe import evaluate, grpo, tiny
+from recipe.inputs import export as sft_rows
+from recipe.studies import before_after, figure3, figure4, paper_mini, retention, table1
+from recipe.studies import frame_rates as fps_study
+from recipe.studies import lift as study_lift
+from recipe.studies import questions as retention_study
+from recipe.studies import rewards as reward_study
+from recipe.training import supervised
 
 CONFIGS = Path("recipe/configs")
 FAMILIES = {

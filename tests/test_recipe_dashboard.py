@@ -8,7 +8,7 @@ pytest.importorskip("wandb_workspaces")
 
 from recipe import dashboard
 from recipe.cli import run
-from recipe.sections import SECTIONS
+from recipe.dashboards.sections import SECTIONS
 
 
 def panels(part):

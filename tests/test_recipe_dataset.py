@@ -5,16 +5,16 @@ import logging
 
 import numpy as np
 import pytest
-from films import make_plain_video
 
 from data_prep.records import RecordError, read_records
-from data_prep.video import VideoError
-from recipe.dataset import RowBuilder, completion_text, load_mixture
-from recipe.families import FAMILIES
-from recipe.prompts import load_prompts
-from recipe.reward_columns import REWARD_COLUMNS
+from data_prep.video.sampling import VideoError
+from recipe.inputs.dataset import RowBuilder, completion_text, load_mixture
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts
+from recipe.variants.columns import REWARD_COLUMNS
 from stvg_rewards import parse_answer, parse_tracks, score_answer
 from stvg_rewards.tracks import Track
+from tests.helpers.films import make_plain_video
 
 
 def builder_of(tiny_data, **others):

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageColor
 
-from recipe.drawing import RL, SFT, TRUE, Look, contact_strip, draw_boxes, pixel_corners, time_bars
+from recipe.drawing.boxes import RL, SFT, TRUE, Look, contact_strip, draw_boxes, pixel_corners, time_bars
 
 GREY = (100, 100, 100)
 

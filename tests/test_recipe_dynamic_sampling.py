@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny_parts import COMMON, parts
 from trl import GRPOConfig
 
-from recipe.dynamic_sampling import exchange, flat_groups
-from recipe.trainers import GroundingGRPOTrainer
+from recipe.rollouts.dynamic_sampling import exchange, flat_groups
+from recipe.training.trainers import GroundingGRPOTrainer
+from tests.helpers.tiny_parts import COMMON, parts
 
 NAN = float("nan")
 

@@ -9,8 +9,8 @@ from data_prep.records import RecordError
 from data_prep.stages import StageError
 from recipe.cli import Parser
 from recipe.evaluate import EvalArguments, evaluate, parse, report
-from recipe.evaluation import metrics, score_records
-from recipe.truths import read_truths
+from recipe.evaluation.scores import metrics, score_records
+from recipe.evaluation.truths import read_truths
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 

@@ -9,7 +9,7 @@ import pytest
 from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe.evaluate import EvalArguments, evaluate
-from recipe.evaluation import mean_metrics, metrics, paired_gain, per_sample, score_records
+from recipe.evaluation.scores import mean_metrics, metrics, paired_gain, per_sample, score_records
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.families import FAMILIES, family_of, fit_frame, frame_grid
+from recipe.inputs.families import FAMILIES, family_of, fit_frame, frame_grid
 
 
 class Config:

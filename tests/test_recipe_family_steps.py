@@ -4,14 +4,15 @@ import json
 import re
 
 import pytest
-from family_models import build
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from data_prep.records import read_records
 from data_prep.stages import read_stamp
-from recipe import grpo, supervised
-from recipe.dataset import completion_text
-from recipe.families import FAMILIES, family_of
+from recipe import grpo
+from recipe.inputs.dataset import completion_text
+from recipe.inputs.families import FAMILIES, family_of
+from recipe.training import supervised
+from tests.helpers.family_models import build
 
 FAMILY_NAMES = sorted(FAMILIES)
 SETTINGS = """

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from test_recipe_videomme import ANSWERS, ROWS
 
-from recipe.figure3 import main, parse
+from recipe.studies.figure3 import main, parse
 
 RATES = {rate: {"m_vIoU": 0.3, "HOTA": 0.25, "IDF1": 0.2} for rate in ("1", "dynamic")}
 LINE = {"step": [5, 10], "mean": [0.1, 0.2], "low": [0.1, 0.1], "high": [0.2, 0.3]}

@@ -5,24 +5,24 @@ import re
 
 import pytest
 import yaml
-from films import make_plain_video
-from served_model import ANSWER
 
 from data_prep.locks import InUse, locked
 from data_prep.stages import StageError
-from data_prep.video import probe
+from data_prep.video.sampling import probe
 from recipe import ground
-from recipe.answer_key import file_name
-from recipe.figure4 import main, parse
+from recipe.inference.answer_key import file_name
+from recipe.studies.figure4 import main, parse
+from tests.helpers.films import make_plain_video
+from tests.helpers.served_model import ANSWER
 
 HOSTILE = "<think><script>alert(1)</script></think>" + ANSWER.partition("</think>")[2]
 
 
 @pytest.fixture
 def config(tmp_path, tiny_data, monkeypatch):
-    from recipe.dataset import RowBuilder
-    from recipe.families import FAMILIES
-    from recipe.prompts import load_prompts
+    from recipe.inputs.dataset import RowBuilder
+    from recipe.inputs.families import FAMILIES
+    from recipe.inputs.prompts import load_prompts
 
     asked = []
 

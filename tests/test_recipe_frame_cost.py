@@ -5,8 +5,8 @@ import json
 import pytest
 
 from data_prep.records import read_records
-from recipe import frame_cost
-from recipe.frame_cost import compare, frame_record, synthetic_truth
+from recipe.studies import frame_cost
+from recipe.studies.frame_cost import compare, frame_record, synthetic_truth
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_state_for_every_frame_of_the_event(measured):
 
 
 def test_both_levels(measured, tiny_data, tiny_base, monkeypatch):
-    from tiny_parts import parts
+    from tests.helpers.tiny_parts import parts
 
     records, truths = measured
     model, processor, builder, _ = parts(tiny_data, tiny_base, False, None)
@@ -54,7 +54,7 @@ def test_both_levels(measured, tiny_data, tiny_base, monkeypatch):
 
 
 def test_latency_is_of_an_answer_of_that_length(measured, tiny_data, tiny_base, monkeypatch):
-    from tiny_parts import parts
+    from tests.helpers.tiny_parts import parts
 
     model, processor, builder, _ = parts(tiny_data, tiny_base, False, None)
     lengths = []

@@ -4,10 +4,10 @@ import pytest
 import torch
 from trl import ModelConfig
 
-from recipe.arguments import StageArguments
-from recipe.dataset import load_mixture
-from recipe.generation import batches, generate
-from recipe.loading import load_model, load_processor, row_builder
+from recipe.inference.generation import batches, generate
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.dataset import load_mixture
+from recipe.inputs.loading import load_model, load_processor, row_builder
 
 
 @pytest.fixture(scope="module")

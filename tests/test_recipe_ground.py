@@ -9,16 +9,16 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from served_model import ANSWER, serving
 
 from data_prep.records import read_records
-from data_prep.video import probe
+from data_prep.video.sampling import probe
 from recipe import ground as command
-from recipe.backends import Decoding, Server, openai_server
 from recipe.cli import run
-from recipe.grounding import Policy, ground
-from recipe.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.drawing.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.inference.backends import Decoding, Server, openai_server
+from recipe.inference.grounding import Policy, ground
 from stvg_rewards import parse_answer
+from tests.helpers.served_model import ANSWER, serving
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def answering(monkeypatch, tiny_data):
     """The command with a backend that gives one text to everything."""
 
     def install(text):
-        from recipe.dataset import RowBuilder
-        from recipe.families import FAMILIES
-        from recipe.prompts import load_prompts
+        from recipe.inputs.dataset import RowBuilder
+        from recipe.inputs.families import FAMILIES
+        from recipe.inputs.prompts import load_prompts
 
         builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
         seen = []
@@ -307,8 +307,8 @@ def test_a_server_that_dies_is_one_line(server, video, tmp_path, capsys):
 
 
 def test_an_unknown_family_is_named(tmp_path):
-    from recipe.arguments import StageArguments
     from recipe.cli import StageError
+    from recipe.inputs.arguments import StageArguments
 
     pytest.importorskip("openai")
     with pytest.raises(StageError, match="--family 'llama' is unknown"):

@@ -1,11 +1,11 @@
 """GRPO says so when there are too few records to train on."""
 
 import pytest
-from tiny_parts import COMMON
 from trl import GRPOConfig
 
 from data_prep.stages import StageError
 from recipe.grpo import check_enough
+from tests.helpers.tiny_parts import COMMON
 
 
 def rollout(**settings):

@@ -7,15 +7,15 @@ import pytest
 from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe import grpo
-from recipe.arguments import GRPOArguments
-from recipe.held_out import NAMES
-from recipe.phases import PHASES, PhaseClock
+from recipe.inputs.arguments import GRPOArguments
+from recipe.training.held_out import NAMES
+from recipe.training.phases import PHASES, PhaseClock
 from stvg_rewards import METRIC_NAMES
 
 
 def test_an_inner_phase_is_not_counted_twice(monkeypatch):
     now = iter((0.0, 1.0, 5.0, 7.0))  # update begins, rollout begins, rollout ends, update ends
-    monkeypatch.setattr("recipe.phases.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("recipe.training.phases.time.perf_counter", lambda: next(now))
     clock = PhaseClock()
     with clock.phase("update"), clock.phase("rollout"):
         pass
@@ -60,7 +60,7 @@ def test_held_out_needs_tracks():
 
 
 def test_only_the_first_records_are_answered(tiny_data, monkeypatch):
-    from recipe import held_out
+    from recipe.training import held_out
 
     class Trainer:
         class args:  # noqa: N801

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from data_prep.locks import locked
 from data_prep.stages import read_stamp
-from recipe.checkpoints import spent_on
+from recipe.training.checkpoints import spent_on
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ SHORT = {
 
 def stage(name, folder, tiny_data, tiny_base, where="never", step=0, extra=""):
     """Run one stage with the tiny recipe's YAML, shortened; returns (exit code, stderr)."""
-    words = [sys.executable, "-m", "tests.interrupted", name, where, str(step)]
+    words = [sys.executable, "-m", "tests.helpers.interrupted", name, where, str(step)]
     words += ["--config", f"recipe/configs/tiny/{name}.yaml", "--model_name_or_path", str(tiny_base)]
     words += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
     words += ["--output_dir", str(folder), "--disable_tqdm", "true", *SHORT[name].split()]

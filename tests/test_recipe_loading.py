@@ -7,9 +7,9 @@ import torch
 from trl import ModelConfig
 
 from data_prep.stages import StageError
-from recipe import loading
-from recipe.arguments import GRPOArguments, StageArguments
-from recipe.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder
+from recipe.inputs import loading
+from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder
 from recipe.rewards import REWARDS, reward_functions
 from stvg_rewards import mviou_reward, tiou_reward, viou_reward
 

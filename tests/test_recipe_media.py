@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recipe.drawing import TRUE
-from recipe.media import ANSWERS, COLUMNS, PREDICTED, Shown, frame_of, picture, row, write_media
+from recipe.dashboards.media import ANSWERS, COLUMNS, PREDICTED, Shown, frame_of, picture, row, write_media
+from recipe.drawing.boxes import TRUE
 from stvg_rewards import Track, format_answer
 
 RECORD = {

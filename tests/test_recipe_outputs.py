@@ -3,11 +3,13 @@
 import json
 
 import pytest
-from films import make_plain_video
 from test_recipe_evaluate import frames_of, record, states, write
 
-from recipe import evaluate, ground, retention, videomme
+from recipe import evaluate, ground
 from recipe.cli import run
+from recipe.evaluation import videomme
+from recipe.studies import retention
+from tests.helpers.films import make_plain_video
 
 
 def refused(capsys, parse, main, words):

@@ -9,11 +9,11 @@ import yaml
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import paper_mini
-from recipe.before_after import SUMMARY_METRICS
-from recipe.claims import CONFIRMED, NOT_CONFIRMED
-from recipe.evaluation import Sample
-from recipe.paper_mini import PaperMiniArguments, main, parse
+from recipe.evaluation.scores import Sample
+from recipe.studies import paper_mini
+from recipe.studies.before_after import SUMMARY_METRICS
+from recipe.studies.claims import CONFIRMED, NOT_CONFIRMED
+from recipe.studies.paper_mini import PaperMiniArguments, main, parse
 from stvg_rewards import Scores
 
 REWARDS = ("tiou_mviou", "mviou", "viou")
@@ -150,7 +150,7 @@ def test_a_reward_without_runs_is_named(study):
 
 
 def test_the_recipes_settings_fit_together():
-    from recipe import reward_study
+    from recipe.studies import rewards as reward_study
 
     (page,) = parse(["--config", "recipe/configs/tiny/paper-mini.yaml"])
     (rewards,) = reward_study.parse(["--config", "recipe/configs/tiny/paper-mini-rewards.yaml"])

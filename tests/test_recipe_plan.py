@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from recipe.plan import parse, split
+from recipe.checks.plan import parse, split
 
 DATA = "data_prep synthetic --config recipe/configs/tiny/data.yaml --out runs/tiny/data"
 TRACES = "data_prep traces --tracks a.jsonl --out runs/tiny/traces --prompts traces-tiny"
@@ -12,13 +12,13 @@ BASE = "recipe.tiny --config recipe/configs/tiny/model.yaml"
 CPT = "recipe.cpt --config recipe/configs/tiny/cpt.yaml"
 SFT = "recipe.sft --config recipe/configs/tiny/sft.yaml"
 GRPO = "recipe.grpo --config recipe/configs/tiny/grpo.yaml"
-TABLE = "recipe.before_after --config recipe/configs/tiny/eval.yaml"
+TABLE = "recipe.studies.before_after --config recipe/configs/tiny/eval.yaml"
 EVAL = (
     "recipe.evaluate --config recipe/configs/tiny/eval.yaml --model runs/tiny/sft --out runs/tiny/sft/eval/greedy.json"
 )
-REWARDS = "recipe.reward_study --config recipe/configs/tiny/paper-mini-rewards.yaml"
-RATES = "recipe.fps_study --config recipe/configs/tiny/fps-study.yaml"
-PAGE = "recipe.paper_mini --config recipe/configs/tiny/paper-mini.yaml"
+REWARDS = "recipe.studies.rewards --config recipe/configs/tiny/paper-mini-rewards.yaml"
+RATES = "recipe.studies.frame_rates --config recipe/configs/tiny/fps-study.yaml"
+PAGE = "recipe.studies.paper_mini --config recipe/configs/tiny/paper-mini.yaml"
 
 
 def planned(*steps, own="--recipe tiny"):

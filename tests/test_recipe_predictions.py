@@ -6,11 +6,11 @@ import pytest
 from trl import ModelConfig
 
 from data_prep.records import read_records
-from recipe import predictions
-from recipe.answer_key import AnswerKey
-from recipe.arguments import StageArguments
-from recipe.loading import load_model, load_processor, row_builder
-from recipe.predictions import predict, read_answers
+from recipe.inference import predictions
+from recipe.inference.answer_key import AnswerKey
+from recipe.inference.predictions import predict, read_answers
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.loading import load_model, load_processor, row_builder
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from family_models import build
 from transformers import AutoConfig, AutoProcessor
 from trl import ModelConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import checks_stage, grpo, preflight, supervised
-from recipe.arguments import StageArguments
-from recipe.facts import Texts, read_facts
-from recipe.families import family_of, frame_grid
-from recipe.launches import Launch, launch_of
-from recipe.loading import load_processor, row_builder
+from recipe import grpo, preflight
+from recipe.checks import stage as checks_stage
+from recipe.checks.facts import Texts, read_facts
+from recipe.checks.launches import Launch, launch_of
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.loading import load_processor, row_builder
+from recipe.training import supervised
+from tests.helpers.family_models import build
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
@@ -169,7 +171,7 @@ def test_a_chat_template_that_drops_reasoning(words, checkpoints, tiny_data, tmp
 
 
 def test_rows_without_a_frame_under_zero3(words, tiny_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("recipe.facts.frame_times", lambda seconds, rate: [])
+    monkeypatch.setattr("recipe.checks.facts.frame_times", lambda seconds, rate: [])
     arguments = words("tiny", "cpt")
     assert not any("images" in line for line in lines(arguments, Launch(2, "zero2")))
     assert any(line.startswith("refused: images: ") for line in lines(arguments, Launch(2, "zero3")))

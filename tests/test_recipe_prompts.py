@@ -5,8 +5,8 @@ from PIL import Image
 from transformers import AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
-from recipe.loading import control_tokens
-from recipe.prompts import load_prompts, plain_text, question, timestamp, user_message
+from recipe.inputs.loading import control_tokens
+from recipe.inputs.prompts import load_prompts, plain_text, question, timestamp, user_message
 
 HOSTILE = [
     "<|image|>",

@@ -5,8 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from recipe.expand import expand_boxes
-from recipe.protocols import (
+from recipe.evaluation.protocols import (
     FRAME_PROTOCOLS,
     FrameTruth,
     ceiling,
@@ -16,6 +15,7 @@ from recipe.protocols import (
     tube,
     tubedetr_frames,
 )
+from recipe.inference.expand import expand_boxes
 
 BOX = (0.0, 0.0, 0.5, 0.5)
 

@@ -17,11 +17,12 @@ from data_prep.aggregate import aggregate_frames
 from data_prep.records import SCHEMA_VERSION, RecordWriter, read_records
 from data_prep.seconds import frame_time, seconds_of, span_of_frames
 from data_prep.stages import read_stamp
-from data_prep.video import probe, sample_frames
-from recipe import grpo, supervised
-from recipe.dataset import RowBuilder, load_mixture
-from recipe.families import FAMILIES
-from recipe.prompts import load_prompts
+from data_prep.video.sampling import probe, sample_frames
+from recipe import grpo
+from recipe.inputs.dataset import RowBuilder, load_mixture
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts
+from recipe.training import supervised
 
 SAMPLES = Path(os.environ.get("STVG_SAMPLES", "/nowhere"))
 VIDEOS = SAMPLES / "videos"

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from data_prep.records import read_records
-from recipe.drawing import RL, SFT, TRUE
-from recipe.figures import curves, read_history, series
-from recipe.report import Clip, choose, read_clips, table_rows, write_report
+from recipe.drawing.boxes import RL, SFT, TRUE
+from recipe.drawing.curves import curves, read_history, series
+from recipe.studies.report import Clip, choose, read_clips, table_rows, write_report
 from stvg_rewards import Track, format_answer, parse_answer
 
 METRICS = {
@@ -132,7 +132,7 @@ def test_curves(tmp_path):
 
 
 def test_the_picture(run, tiny_data, tmp_path):
-    from recipe.picture import write_picture
+    from recipe.studies.picture import write_picture
 
     folder, _, answers = run
     clips = read_clips(tiny_data / "test.jsonl", answers, folder / "grpo")

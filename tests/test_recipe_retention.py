@@ -7,8 +7,9 @@ import pytest
 from data_prep.__main__ import main as data_prep
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import retention, retention_study
-from recipe.retention import accuracy, plain, questions_of, right
+from recipe.studies import questions as retention_study
+from recipe.studies import retention
+from recipe.studies.retention import accuracy, plain, questions_of, right
 
 
 def record(name, query, answer):
@@ -74,7 +75,7 @@ def test_a_checkpoint_is_asked_once(questions, tiny_base, tmp_path, capsys, monk
     assert found == json.loads((tmp_path / "q.json").read_text()) == json.loads(capsys.readouterr().out)
     assert found["n"] == 6
     assert 0 <= found["all"] <= 1
-    monkeypatch.setattr("recipe.predictions.generate", lambda *args, **options: pytest.fail("asked again"))
+    monkeypatch.setattr("recipe.inference.predictions.generate", lambda *args, **options: pytest.fail("asked again"))
     assert retention.main(*retention.parse(words)) == found
 
 

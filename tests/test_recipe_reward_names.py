@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.reward_names import LONGEST, OF_PACKAGE, number, shortened, variant_name, variant_of_settings
 from recipe.rewards import make_variant
+from recipe.variants.names import LONGEST, OF_PACKAGE, number, shortened, variant_name, variant_of_settings
 
 WEIGHTS = st.floats(0, 1e300, allow_nan=False) | st.sampled_from([0.0, 1.0, 0.1, 1e-05, 1e22])
 # What `recipe.rewards` hands over: names of the package, and a user's own, which never are one of the package's words.

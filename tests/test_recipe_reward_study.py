@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recipe import reward_study
-from recipe.before_after import SUMMARY_METRICS
-from recipe.reward_study import RewardStudyArguments, curve, main, parse, steps_to
+from recipe.studies import rewards as reward_study
+from recipe.studies.before_after import SUMMARY_METRICS
+from recipe.studies.rewards import RewardStudyArguments, curve, main, parse, steps_to
 
 
 def log(folder, scores):

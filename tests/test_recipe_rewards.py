@@ -9,16 +9,16 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tiny_parts import COMMON
 
 import stvg_rewards
 from recipe import grpo
-from recipe.arguments import GRPOArguments
-from recipe.compare_runs import read_run
-from recipe.reward_code import code_digest, leaf_files, meaning
-from recipe.reward_loading import load
+from recipe.dashboards.runs import read_run
+from recipe.inputs.arguments import GRPOArguments
 from recipe.rewards import make_variant, reward_functions
+from recipe.variants.code import code_digest, leaf_files, meaning
+from recipe.variants.loading import load
 from stvg_rewards import mviou_reward, scaled_tiou_reward, tiou_reward
+from tests.helpers.tiny_parts import COMMON
 
 OWN = """
 from stvg_rewards import tiou_reward
@@ -276,7 +276,7 @@ def test_an_edited_reward_is_another_run(tmp_path, tiny_data, tiny_base):
         """
         import sys
         from recipe import grpo
-        from recipe.starting import begin
+        from recipe.training.starting import begin
         args = grpo.parse(sys.argv[1:])
         variant = grpo.chosen_variant(args[0], args[1])
         code = {"reward code": variant.code_digest}

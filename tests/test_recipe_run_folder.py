@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipe.cli import Parser, read_settings
-from recipe.run_folder import fill, recipe_folder, recipes, run_folder
+from recipe.inputs.run_folder import fill, recipe_folder, recipes, run_folder
 
 TINY, OVERLAY, SHARED = (f"recipe/configs/{name}" for name in ("tiny/sft.yaml", "peft/grpo.yaml", "table1.yaml"))
 

@@ -13,10 +13,10 @@ from data_prep.__main__ import main as data_prep
 from data_prep.locks import InUse, locked
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError
-from recipe import sft_rows
-from recipe.dataset import RowBuilder
-from recipe.families import FAMILIES
-from recipe.prompts import load_prompts
+from recipe.inputs import export as sft_rows
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts
 from stvg_rewards import parse_answer
 
 

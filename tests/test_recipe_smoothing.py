@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe.smoothing import DEFAULT, KINDS, smooth
+from recipe.inference.smoothing import DEFAULT, KINDS, smooth
 
 STRAIGHT = {k: (0.1 + 0.02 * k, 0.2, 0.3 + 0.03 * k, 0.5 - 0.01 * k) for k in range(12)}
 KEEPS_LINES = [kind for kind in KINDS if kind != "exponential"]

@@ -8,9 +8,9 @@ import pytest
 from accelerate import PartialState
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
-from recipe import grpo, supervised
-from recipe.arguments import GRPOArguments, StageArguments
-from recipe.stage_settings import (
+from recipe import grpo
+from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.settings import (
     BY_CONTENT,
     COUNTS,
     HARMLESS,
@@ -23,6 +23,7 @@ from recipe.stage_settings import (
     counting,
     flat,
 )
+from recipe.training import supervised
 
 SETS = {"COUNTS": COUNTS, "HARMLESS": HARMLESS, "LENGTHS": LENGTHS, "SPLIT": SPLIT, "BY_CONTENT": BY_CONTENT}
 SETS["IN_VARIANT"] = IN_VARIANT
@@ -37,7 +38,7 @@ def counted(words=(), stage="sft", processes=1):
 
 
 def test_every_field_is_in_one_of_the_lists():
-    """An upgrade that brings a field fails here: say in recipe/stage_settings.py whether it changes the result."""
+    """An upgrade that brings a field fails here: say in recipe/inputs/settings.py whether it changes the result."""
     classes = (SFTConfig, GRPOConfig, ModelConfig, StageArguments, GRPOArguments)
     there = {field.name for kind in classes for field in fields(kind)}
     known = set().union(*SETS.values())

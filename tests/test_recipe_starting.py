@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import StageError, read_stamp
-from recipe import starting, supervised
-from recipe.checkpoints import MARKER, WRITING, mark
+from recipe.training import starting, supervised
+from recipe.training.checkpoints import MARKER, WRITING, mark
 
 BASE = {
     "max_steps": 100, "learning_rate": 1e-3, "bf16": False, "use_cpu": True, "per_device_train_batch_size": 4

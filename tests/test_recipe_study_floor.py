@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_prep.errors import StageError
-from recipe.study_floor import lasot, main, parse, record_of, table, vidstg
+from recipe.studies.floor import lasot, main, parse, record_of, table, vidstg
 
 
 @pytest.fixture

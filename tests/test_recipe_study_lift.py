@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import StageError
-from recipe import study_lift
-from recipe.evaluation import METRICS, Sample
-from recipe.study_lift import StudyArguments, main, parse, run_stage, variant_of_words
+from recipe.evaluation.scores import METRICS, Sample
+from recipe.studies import lift as study_lift
+from recipe.studies.lift import StudyArguments, main, parse, run_stage, variant_of_words
 from stvg_rewards import Scores
 
 
@@ -114,7 +114,8 @@ def test_the_folder_is_named_after_the_recipes_variant(args, tmp_path):
 
 
 def test_the_recipes_arms_are_settings_that_their_stages_know():
-    from recipe import grpo, supervised
+    from recipe import grpo
+    from recipe.training import supervised
 
     (args,) = parse(["--config", "recipe/configs/tiny/study.yaml"])
     _, one, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml"])
@@ -132,7 +133,7 @@ def samples_drawn(training):
 
 def test_a_run_elsewhere_trains_on_its_own_data(args):
     from recipe import grpo
-    from recipe.study_lift import grpo_data
+    from recipe.studies.lift import grpo_data
 
     assert grpo_data(args) == [], "a recipe whose YAML names its data"
     data = Path(args.run) / "data"

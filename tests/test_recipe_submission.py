@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipe.submission import problems, read_prediction, read_submission
+from recipe.evaluation.submission import problems, read_prediction, read_submission
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from tiny_parts import COMMON
 from trl import ModelConfig, SFTConfig
 
 from data_prep.records import read_records
-from recipe import supervised
-from recipe.arguments import StageArguments
+from recipe.inputs.arguments import StageArguments
+from recipe.training import supervised
+from tests.helpers.tiny_parts import COMMON
 
 
 def test_validation_videos_that_are_missing_stop_it_before_training(tiny_data, tiny_base, tmp_path, monkeypatch):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from served_model import serving
 
 from data_prep.locks import InUse, locked
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe.table1 import cell_arguments, main, parse
+from recipe.studies.table1 import cell_arguments, main, parse
+from tests.helpers.served_model import serving
 
 PUBLISHED = {"A": {"Perfect": [90.1, "80.0", "TBD"], "Elsewhere": [1, 2, 3]}}
 
@@ -159,7 +159,7 @@ def test_a_refused_record_counts_zero_and_the_others_go_on(tmp_path, served, ser
 
 
 def test_a_server_that_refuses_everything_is_an_empty_cell(tmp_path, served, server, monkeypatch):
-    monkeypatch.setattr("recipe.ground_file.MOST_REFUSED", 3)
+    monkeypatch.setattr("recipe.inference.ground_file.MOST_REFUSED", 3)
     server.behaviours = ["refuse"] * 99
     main(write(tmp_path, served))
     page = (tmp_path / "out/table1.md").read_text()

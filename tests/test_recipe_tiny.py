@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, Glm4vForConditionalGeneration
 
 from data_prep.records import read_records
-from recipe.dataset import completion_text
-from recipe.families import FAMILIES
+from recipe.inputs.dataset import completion_text
+from recipe.inputs.families import FAMILIES
 from recipe.tiny import TinyArguments, main
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from films import make_plain_video
 
 from data_prep.records import RecordError
 from data_prep.stages import StageError
 from recipe import tool
-from recipe.dataset import RowBuilder
-from recipe.families import FAMILIES
-from recipe.prompts import load_prompts
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts
+from tests.helpers.films import make_plain_video
 
 mcp = pytest.importorskip("mcp")
 

@@ -64,7 +64,7 @@ def test_declares_only_where_torchvision_cannot(tmp_path, version, loads, extens
 def test_finder_waits_for_the_import_and_then_goes(tmp_path):
     code = """
         import importlib.util, recipe, sys
-        from recipe.torchvision_ops import TorchvisionFinder, install
+        from recipe.inputs.torchvision_ops import TorchvisionFinder, install
         install()
         waiting = lambda: sum(isinstance(finder, TorchvisionFinder) for finder in sys.meta_path)
         importlib.util.find_spec("torchvision")  # a look that imports nothing

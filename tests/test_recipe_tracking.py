@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recipe import fps_study
-from recipe.families import FAMILIES
-from recipe.tracking import score_scenes, sequence, true_tubes
+from recipe.inputs.families import FAMILIES
+from recipe.studies import frame_rates as fps_study
+from recipe.studies.tracking import score_scenes, sequence, true_tubes
 from stvg_rewards import Track, format_tracks
 
 A = dict.fromkeys(range(4), (0.0, 0.0, 0.25, 0.25))

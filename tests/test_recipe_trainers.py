@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_parts import COMMON, parts
 from transformers import TrainerCallback
 from trl import GRPOConfig, SFTConfig
 
-from recipe.families import is_vision
+from recipe.inputs.families import is_vision
 from recipe.rewards import reward_functions
-from recipe.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
+from recipe.training.trainers import GroundingGRPOTrainer, GroundingSFTTrainer
 from stvg_rewards import METRIC_NAMES
+from tests.helpers.tiny_parts import COMMON, parts
 
 
 def sft_trainer(tiny_data, tiny_base, tmp_path, vision_rate, **settings):

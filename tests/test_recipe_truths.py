@@ -10,7 +10,7 @@ from test_recipe_evaluate import BOX, frames_of, record, states, write
 from data_prep.__main__ import main as convert
 from data_prep.records import RecordError, read_records
 from recipe.evaluate import EvalArguments, report
-from recipe.truths import read_truths
+from recipe.evaluation.truths import read_truths
 
 GOOD = frames_of(record(), 10, 30)
 NAN, INF = float("nan"), float("inf")

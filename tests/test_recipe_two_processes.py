@@ -32,7 +32,7 @@ def free_port():
 def train(name, processes, folder, tiny_data, tiny_base):
     """Run the stage in so many processes with the tiny recipe's YAML, shortened; returns its standard error."""
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-    words += ["--master_port", str(free_port()), "-m", "tests.two_processes", name]
+    words += ["--master_port", str(free_port()), "-m", "tests.helpers.two_processes", name]
     words += ["--config", f"recipe/configs/tiny/{name}.yaml", "--model_name_or_path", str(tiny_base)]
     tracks = str(tiny_data / "ground.jsonl")
     words += ["--tracks", tracks, tracks]  # 12 records: batches of 4 fill them without a rest
@@ -96,7 +96,7 @@ def test_rewards_are_grouped_by_prompt_over_both_processes(both):
 
 
 def test_a_checkpoint_is_marked_when_every_process_has_written_its_part(both):
-    """The second writes a second late; tests/two_processes.py raises where the marker was there before."""
+    """The second writes a second late; tests/helpers/two_processes.py raises where the marker was there before."""
     _, _, two = both
     (checkpoint,) = two.glob("checkpoint-*")
     assert {"COMPLETE", "rng_state_0.pth", "rng_state_1.pth"} <= {path.name for path in checkpoint.iterdir()}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_prep.stages import StageError
-from recipe.videomme import letter, logic_score, main, parse, relevance_score, score
+from recipe.evaluation.videomme import letter, logic_score, main, parse, relevance_score, score
 
 CHAIN, MIDDLE, FIRST = "[1,2,3,4]", "[1, [2, 3], 4]", "[[1,2],3,4]"
 

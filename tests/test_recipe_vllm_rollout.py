@@ -23,8 +23,8 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.generation import vllm_generation
 
 from data_prep.stages import StageError
-from recipe import vllm_rollout
-from recipe.vllm_rollout import ImageGRPOTrainer, check_same_prompts, collapse_runs, suppress_image_tokens
+from recipe.rollouts import vllm as vllm_rollout
+from recipe.rollouts.vllm import ImageGRPOTrainer, check_same_prompts, collapse_runs, suppress_image_tokens
 
 STEPS, PROMPTS, SAMPLES, LENGTH = 5, 8, 8, 32
 

@@ -20,7 +20,7 @@ STEPS = 4
 # The stage with a reward that random text earns in different measure: without one nothing would be learned.
 STAGE = """
 from recipe import cli, grpo, rewards
-from tests.two_processes import variety_reward
+from tests.helpers.two_processes import variety_reward
 rewards.REWARDS["tiou_mviou"] = [variety_reward]
 cli.run(grpo.parse, grpo.main)
 """

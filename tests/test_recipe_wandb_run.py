@@ -7,11 +7,21 @@ import textwrap
 from types import SimpleNamespace
 
 import pytest
-from wandb_server import Server
 
 from recipe import grpo
+from recipe.dashboards.wandb_run import (
+    FILE,
+    begin_run,
+    data_hash,
+    describe,
+    end_run,
+    git_commit,
+    has_key,
+    keep_run,
+    quiet,
+)
 from recipe.rewards import make_variant
-from recipe.wandb_run import FILE, begin_run, data_hash, describe, end_run, git_commit, has_key, keep_run, quiet
+from tests.helpers.wandb_server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +245,7 @@ SCRIPT = """
     import os, sys, time
     from pathlib import Path
     from types import SimpleNamespace
-    from recipe.wandb_run import begin_run, end_run, keep_training
+    from recipe.dashboards.wandb_run import begin_run, end_run, keep_training
     import torch
     from transformers import Trainer, TrainingArguments
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.windows import Window, join, overlap_viou, windows_of
+from recipe.inference.windows import Window, join, overlap_viou, windows_of
 
 A, B = (0.0, 0.0, 0.2, 0.2), (0.5, 0.5, 0.9, 0.9)
 

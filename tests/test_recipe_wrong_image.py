@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_parts import COMMON, parts
 from torch import nn
 from trl import SFTConfig
 
-from recipe.dataset import load_mixture
-from recipe.trainers import GroundingSFTTrainer
-from recipe.wrong_image import wrong_image_loss_ratio
+from recipe.inputs.dataset import load_mixture
+from recipe.training.trainers import GroundingSFTTrainer
+from recipe.training.wrong_image import wrong_image_loss_ratio
+from tests.helpers.tiny_parts import COMMON, parts
 
 
 class Reader(nn.Module):
@@ -48,7 +48,7 @@ def collate(examples):
 
 def ratio_of(model, lengths, monkeypatch, **settings):
     rows = [{"name": n, "images": [n] * length} for n, length in enumerate(lengths)]
-    monkeypatch.setattr("recipe.wrong_image.load_mixture", lambda *a, **k: rows)
+    monkeypatch.setattr("recipe.training.wrong_image.load_mixture", lambda *a, **k: rows)
     trainer = SimpleNamespace(model=model, data_collator=collate)
     return wrong_image_loss_ratio(trainer, [], None, **settings)
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.audit import Audit
-from data_prep.convert import Dropped, Item, Text, convert
-from data_prep.convert import add_arguments as add_common
-from data_prep.json_stream import read_object
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Text, convert
+from data_prep.convert.conversion import add_arguments as add_common
+from data_prep.convert.json_stream import read_object
+from data_prep.convert.reasons import Reason
 
 NAME = "activitynet"
 QUESTION = "Describe what happens in the video in one sentence."

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.audit import Audit
 from data_prep.boxes import frame_boxes
-from data_prep.convert import Dropped, Item, Target, add_arguments, convert
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Target, add_arguments, convert
+from data_prep.convert.reasons import Reason
+from data_prep.convert.wording import prompt
 from data_prep.sources.masks import Box, boxes_of_ids, masks_of, numbered_masks
 from data_prep.sources.rows import BadFile
 from data_prep.sources.splits import names_in
-from data_prep.wording import prompt
 
 __all__ = ["add_arguments", "run"]
 NAME = "davis"

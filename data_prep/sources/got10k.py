@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.audit import Audit
-from data_prep.convert import Item, add_arguments, convert
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Item, add_arguments, convert
+from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile, read_flags, read_levels, read_rows, read_text
 from data_prep.sources.sot import each_sequence, tracking_item, visible_boxes
 from data_prep.sources.splits import folder_split, is_wanted, names_in

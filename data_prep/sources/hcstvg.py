@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.audit import Audit
 from data_prep.boxes import FrameBoxes
-from data_prep.convert import Dropped, Item, Target, add_arguments, convert
-from data_prep.json_stream import read_object
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Target, add_arguments, convert
+from data_prep.convert.json_stream import read_object
+from data_prep.convert.reasons import Reason
 from data_prep.records import RecordError
 from data_prep.sources.rows import xyxy
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import find_objects, label
 
-from data_prep.reasons import Reason
+from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile
 
 Box = tuple[float, float, float, float]

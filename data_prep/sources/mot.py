@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.audit import Audit
 from data_prep.boxes import FrameBoxes, grouped, repeated_frame
-from data_prep.convert import Dropped, Item, Scene, Target, convert
-from data_prep.convert import add_arguments as add_common
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Scene, Target, convert
+from data_prep.convert.conversion import add_arguments as add_common
+from data_prep.convert.reasons import Reason
+from data_prep.convert.wording import prompt
 from data_prep.sources.rows import BadFile, read_rows, xyxy
 from data_prep.sources.seqinfo import Sequence, sequence_info
 from data_prep.sources.splits import folder_split, is_wanted, names_in
-from data_prep.wording import prompt
 
 NAME = "mot"
 PEDESTRIAN = 1

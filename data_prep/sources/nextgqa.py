@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.audit import Audit
-from data_prep.convert import Dropped, Item, Text, add_arguments, convert
-from data_prep.json_stream import read_list
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Text, add_arguments, convert
+from data_prep.convert.json_stream import read_list
+from data_prep.convert.reasons import Reason
 
 __all__ = ["add_arguments", "run"]
 NAME = "nextgqa"

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from data_prep.audit import Audit
-from data_prep.convert import Dropped, Item, Text, add_arguments, convert
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Text, add_arguments, convert
+from data_prep.convert.reasons import Reason
 
 __all__ = ["add_arguments", "run"]
 NAME = "qa"

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from data_prep.boxes import FrameBoxes
-from data_prep.reasons import Reason
+from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile
 
 _LONGEST = 8  # characters of one number: 40 bits

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from data_prep.reasons import Reason
+from data_prep.convert.reasons import Reason
 
 LARGEST = 64 << 20  # bytes of an annotation file that is read at once
 _OF_NUMBERS = b"0123456789+-.eE, \n"

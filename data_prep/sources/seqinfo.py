@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.reasons import Reason
+from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile, read_text
 
 

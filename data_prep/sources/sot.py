@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.boxes import FrameBoxes
-from data_prep.convert import Dropped, Item, Target
-from data_prep.reasons import Reason
+from data_prep.convert.conversion import Dropped, Item, Target
+from data_prep.convert.reasons import Reason
+from data_prep.convert.wording import prompt
 from data_prep.sources.rows import BadFile, xyxy
-from data_prep.wording import prompt
 
 
 def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None, shift: float = 0.0) -> FrameBoxes:

@@ -30,7 +30,7 @@ from data_prep.seconds import seconds_of, span_of_frames
 from data_prep.sources.synthetic_clips import PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip, draw_frame
 from data_prep.sources.synthetic_config import clip_settings, read_config
 from data_prep.stages import Stage, StageError
-from data_prep.workers import worker_processes
+from data_prep.video.workers import worker_processes
 
 # To be raised when the same config comes to draw other clips or records: data of another version is made anew.
 GENERATOR = 1

@@ -12,10 +12,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.audit import Audit
-from data_prep.convert import Item, convert
-from data_prep.convert import add_arguments as add_common
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Item, convert
+from data_prep.convert.conversion import add_arguments as add_common
+from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile, read_rows, read_text
 from data_prep.sources.sot import each_sequence, tracking_item, visible_boxes
 from data_prep.sources.splits import folder_split, is_wanted

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep.audit import Audit
 from data_prep.boxes import FrameBoxes
-from data_prep.convert import Dropped, Item, Target, convert
-from data_prep.convert import add_arguments as add_common
-from data_prep.json_stream import read_list
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Target, convert
+from data_prep.convert.conversion import add_arguments as add_common
+from data_prep.convert.json_stream import read_list
+from data_prep.convert.reasons import Reason
 from data_prep.records import RecordError
 from data_prep.sources.vidor import VidOR
 

@@ -14,17 +14,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.audit import Audit
 from data_prep.boxes import frame_boxes
-from data_prep.convert import Dropped, Item, Target, convert
-from data_prep.convert import add_arguments as add_common
-from data_prep.reasons import Reason
+from data_prep.convert.audit import Audit
+from data_prep.convert.conversion import Dropped, Item, Target, convert
+from data_prep.convert.conversion import add_arguments as add_common
+from data_prep.convert.reasons import Reason
+from data_prep.convert.wording import prompt
 from data_prep.records import RecordError
 from data_prep.sources.masks import Box, boxes_of_ids, masks_of, numbered_masks, pieces
 from data_prep.sources.rows import BadFile, read_text
 from data_prep.sources.splits import is_wanted, names_in
 from data_prep.sources.vspw_things import THINGS
-from data_prep.wording import prompt
 
 NAME = "vspw"
 FPS = 15.0

@@ -1,0 +1,1 @@
+"""Any source of annotations to second-level records: the loop, the records, the audit."""

@@ -1,0 +1,167 @@
+"""Any source of annotations to second-level records: the loop that all sources share.
+
+A source yields what it reads as `Target`, `Scene`, `Text` or `Dropped`; here each becomes a record and a line of frame
+boxes, or is counted with its reason. Nothing is kept in memory but the counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_prep.aggregate import METHODS
+from data_prep.convert.audit import Audit
+from data_prep.convert.building import FASTEST, SLOWEST, Drop, frame_line, scene_record, target_record, text_record
+from data_prep.convert.items import Dropped, Item, Scene, Target, Text
+from data_prep.convert.reasons import Reason
+from data_prep.files import atomic_write, remove_leftovers
+from data_prep.identity import check_outputs
+from data_prep.locks import locked
+from data_prep.records import RecordError, RecordWriter
+from data_prep.stages import StageError
+from data_prep.validation import check_video_path
+
+__all__ = ["Dropped", "Item", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
+Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every source."""
+    parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
+    parser.add_argument("--videos", type=Path, help="video root: check that each video is there")
+    parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
+    parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
+    parser.add_argument("--size", type=_size, help="WxH where the source does not state the picture's size")
+    parser.add_argument("--fps", type=_rate, help="frames a second where the source does not state them")
+    parser.add_argument("--aggregation", choices=METHODS, default="mean", help="frame boxes to one box a second")
+    parser.add_argument("--seed", type=int, default=0, help="chooses among the wordings of prompts")
+    parser.add_argument("--strict", action="store_true", help="the first dropped record is an error")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected WxH such as 1280x720")
+    return int(width), int(height)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not SLOWEST <= rate <= FASTEST:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected frames a second from {SLOWEST:g} to {FASTEST:g}")
+    return rate
+
+
+def convert(name: str, source: Source, args: argparse.Namespace, has_frames: bool = True) -> Audit:
+    """Write records, frame boxes and report of one source.
+
+    Args:
+        has_frames: whether this is a grounding source, which has boxes on frames.
+
+    Raises:
+        RecordError: under --strict at the first drop; always where no record could be written. Records that were
+            there stay; where there were none, the report says what was dropped.
+        StageError: an output is an input, or another process writes there.
+        OSError: a file cannot be read or written.
+    """
+    frames_path, report_path = (args.out.with_name(args.out.name + end) for end in (".frames.jsonl", ".report.json"))
+    check_paths(args, {"--out": args.out, "--out, boxes": frames_path, "--out, report": report_path})
+    audit = Audit(name, strict=args.strict)
+    with locked(args.out), ExitStack() as stack:
+        remove_leftovers(args.out, frames_path, report_path)
+        stack.enter_context(_no_collector())
+        records = stack.enter_context(RecordWriter(args.out))
+        frames = stack.enter_context(atomic_write(frames_path, "wb")) if has_frames else None
+        progress = stack.enter_context(tqdm(desc=name, unit="record", mininterval=1.0, file=sys.stderr))
+        for item in source(args, audit):
+            progress.update()
+            if isinstance(item, Dropped):
+                audit.drop(item.id, item.reason, item.detail)
+                continue
+            try:
+                if isinstance(item, Text):
+                    records.write(text_record(name, item, args))
+                elif isinstance(item, Scene):
+                    records.write(scene_record(name, item, args))
+                else:
+                    record, boxes = target_record(name, item, args)
+                    records.write(record)
+                    if frames is not None:
+                        frames.write(frame_line(item, record["fps"], boxes))
+            except Drop as drop:
+                audit.drop(item.id, drop.reason, str(drop))
+            except RecordError as error:
+                audit.drop(item.id, _reason_of(item), str(error))
+            else:
+                audit.written += 1
+        if not audit.read:
+            raise RecordError(f"--annotations {args.annotations}: no record of {name} found there")
+        if not audit.written:
+            if not args.out.exists():  # the report of an earlier conversion stays beside its records
+                audit.write(report_path)
+            raise RecordError(f"{_why_nothing(audit)}; nothing was written to {args.out}")
+        stack.close()
+        audit.write(report_path)
+    print(audit.table())
+    return audit
+
+
+def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:
+    """Look at every path that a source was given, before any is opened.
+
+    Raises:
+        RecordError: an input is not there.
+        StageError: an output is an input, or is a file of an input folder that no conversion wrote.
+    """
+    inputs = {name: path for name, path in vars(args).items() if isinstance(path, Path) and name != "out"}
+    check_outputs(outputs, inputs.values())
+    for name, path in inputs.items():
+        if not path.exists():
+            raise RecordError(f"--{name.replace('_', '-')} {path}: no such file or folder")
+    ours = all(path.exists() for flag, path in outputs.items() if flag != "--out, boxes")
+    for flag, path in outputs.items():
+        for name, folder in inputs.items():
+            if path.is_file() and not ours and path.resolve().is_relative_to(folder.resolve()):
+                raise StageError(
+                    f"{flag} {path}: a file of --{name.replace('_', '-')}, which no conversion wrote and which would "
+                    "be overwritten; choose another"
+                )
+
+
+def _why_nothing(audit: Audit) -> str:
+    """Say in one line why no record was written: the most frequent reason with an example, which names what misses."""
+    reason, count = max(audit.dropped.items(), key=lambda item: item[1])
+    return (
+        f"{audit.source}: all {audit.read} records dropped, {count} as {reason}, such as {audit.examples[reason][0]}"
+    )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the search for reference cycles, which records have none of, and which grows with the objects alive."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _reason_of(item: Target | Scene | Text) -> Reason:
+    """Why the record of an item is not valid: a path is told from the rest."""
+    try:
+        check_video_path(item.video)
+    except RecordError:
+        return Reason.BAD_PATH
+    return Reason.MALFORMED

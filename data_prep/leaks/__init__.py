@@ -1,0 +1,1 @@
+"""Does a text state coordinates or times that it must not know?"""

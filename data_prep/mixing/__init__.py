@@ -1,0 +1,1 @@
+"""Mixtures of track files that keep evaluation videos out."""

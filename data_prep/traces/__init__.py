@@ -1,0 +1,1 @@
+"""Reasoning traces: a teacher writes the words, the annotations write the numbers."""

@@ -1,0 +1,144 @@
+"""The teacher's prompts: text files of a folder that a user can copy and swap, and the version that they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from data_prep.convert.wording import TEMPLATES
+
+DEFAULT = TEMPLATES / "traces"
+# What a record's request depends on; a record in which one of these changed is asked again.
+ASKED_OF = ("video", "clip", "query", "label", "span", "seconds", "track", "distractors", "others", "target_type")
+
+
+def prompt_file(folder: Path, name: str) -> str:
+    """The text of `<folder>/<name>`; a relative folder that is not below the working directory is looked up here.
+
+    Raises:
+        FileNotFoundError: no such file; the message names it.
+    """
+    base = folder if folder.is_dir() else TEMPLATES / folder
+    path = base / name
+    if not path.is_file():
+        raise FileNotFoundError(f"--prompts {folder}: no file {name} in it")
+    return path.read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a teacher is asked.
+
+    Attributes:
+        teacher, rewrite: templates of the first and of the second request.
+        version: changes with either text and with what the frames are like.
+    """
+
+    teacher: Template
+    rewrite: Template
+    version: str
+
+    @classmethod
+    def read(cls, folder: Path, frames: str) -> Prompts:
+        """Read `teacher.txt` and `rewrite.txt`.
+
+        Args:
+            frames: says how frames are made, for the version.
+
+        Raises:
+            FileNotFoundError: one is missing.
+            ValueError: one lacks a word that has to be in it.
+        """
+        texts = [prompt_file(folder, name) for name in ("teacher.txt", "rewrite.txt")]
+        for text, name, words in zip(
+            texts,
+            ("teacher.txt", "rewrite.txt"),
+            (("$query", "$metadata"), ("$trace", "$problems")),
+            strict=True,
+        ):
+            missing = [word for word in words if word not in text]
+            if missing:
+                raise ValueError(f"--prompts {folder}: {name} has no {' and no '.join(missing)}")
+        digest = hashlib.sha256("\0".join([*texts, frames]).encode()).hexdigest()
+        return cls(Template(texts[0]), Template(texts[1]), digest[:12])
+
+    def first_request(self, record: dict[str, Any]) -> str:
+        """The text below the frames."""
+        return self.teacher.safe_substitute(
+            query=quoted(record["query"]), metadata=quoted(metadata(record)), **_ends(record)
+        )
+
+    def second_request(self, record: dict[str, Any], trace: str, problems: list[str]) -> str:
+        """What is asked where the first answer cannot be used."""
+        return self.rewrite.safe_substitute(
+            query=quoted(record["query"]), trace=quoted(trace), problems=quoted(problems), **_ends(record)
+        )
+
+
+def _ends(record: dict[str, Any]) -> dict[str, int]:
+    return {"first": record["span"][0], "last": record["span"][1]}
+
+
+def quoted(value: Any) -> str:
+    """JSON on one line: a text inside cannot close the quotes, nor begin a line of its own."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def metadata(record: dict[str, Any]) -> dict[str, Any]:
+    """What the teacher is told of the annotation: words, seconds and coarse places, never a coordinate."""
+    states = record["track"]
+    told: dict[str, Any] = {
+        "target": noun_of(record),
+        "seconds": record["seconds"],
+        "event": {"first": record["span"][0], "last": record["span"][1]},
+        "place at first": place_of(states[0]["box"]),
+        "place at last": place_of(states[-1]["box"]),
+        "hidden in seconds": sorted(
+            set(range(record["span"][0], record["span"][1] + 1)) - {state["second"] for state in states}
+        ),
+    }
+    if (count := distractor_count(record)) is not None:
+        told["others of the same kind"] = count
+    if isinstance(record.get("others"), list):
+        told["others"] = [str(name) for name in record["others"]]
+    return told
+
+
+def noun_of(record: dict[str, Any]) -> str:
+    """The label without its number: "person-1" is a person.
+
+    >>> noun_of({"label": "traffic light-2"})
+    'traffic light'
+    """
+    return str(record["label"]).rsplit("-", 1)[0].replace("_", " ").strip() or "object"
+
+
+def distractor_count(record: dict[str, Any]) -> int | None:
+    """How many others of the target's kind the record counts or lists; None where it says nothing of them."""
+    found = record.get("distractors")
+    count = len(found) if isinstance(found, list) else found
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+
+
+def place_of(box: list[float]) -> str:
+    """Where a box is, in words: thirds of the picture.
+
+    >>> place_of([0.0, 0.0, 0.2, 0.2]), place_of([0.4, 0.4, 0.6, 0.6]), place_of([0.7, 0.4, 0.9, 0.6])
+    ('the upper left', 'the centre', 'the right')
+    """
+    across, down = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    side = "left" if across < 1 / 3 else "right" if across > 2 / 3 else ""
+    height = "upper" if down < 1 / 3 else "lower" if down > 2 / 3 else ""
+    if not side:
+        return {"upper": "the top", "lower": "the bottom"}.get(height, "the centre")
+    return f"the {height} {side}" if height else f"the {side}"
+
+
+def record_key(record: dict[str, Any]) -> str:
+    """Names a record and what its request depends on."""
+    asked = json.dumps([record.get(field) for field in ASKED_OF], sort_keys=True, ensure_ascii=False)
+    return f"{record['id']}#{hashlib.sha256(asked.encode()).hexdigest()[:12]}"

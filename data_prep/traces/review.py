@@ -1,0 +1,79 @@
+"""`review.html`: random records with frames, trace, answer and verdict, to be read before training on them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from data_prep.convert.wording import TEMPLATES
+from data_prep.files import atomic_write
+from data_prep.records import RecordError
+from data_prep.traces.correction import answer_text
+from data_prep.traces.frames import data_uri, frames_of, with_box
+from data_prep.traces.outcome import Outcome
+from data_prep.traces.prompts import distractor_count
+from data_prep.video.sampling import VideoError
+
+MOST_FRAMES = 24
+
+
+def write_review(
+    path: Path,
+    records: Sequence[dict[str, Any]],
+    outcomes: Sequence[Outcome],
+    *,
+    rows: int,
+    seed: int,
+    video_root: Path | None,
+    about: dict[str, Any],
+) -> Path:
+    """Write the page: one file, no scripts, no network; texts are shown as text.
+
+    Args:
+        rows: how many, drawn by the seed from all that have an outcome.
+        video_root: None shows no frames.
+        about: what the head of the page says, in order.
+    """
+    places = range(min(len(records), len(outcomes)))
+    chosen = sorted(random.Random(seed).sample(places, min(rows, len(places))))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("review.html").render(
+        about=about, total=len(places), items=[_item(records[place], outcomes[place], video_root) for place in chosen]
+    )
+    with atomic_write(path) as out:
+        out.write(page)
+    return path
+
+
+def _item(record: dict[str, Any], outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
+    boxes = {state["second"]: state["box"] for state in record["track"]}
+    first, last = record["span"]
+    frames, missing = [], ""
+    if video_root is not None:
+        try:
+            for second, picture in frames_of(record, video_root, side=320, most=MOST_FRAMES):
+                drawn = with_box(picture, boxes.get(second))
+                frames.append({"second": second, "inside": first <= second <= last, "uri": data_uri(drawn, 80)})
+        except (RecordError, VideoError, OSError) as error:
+            missing = str(error)
+    return {
+        "id": record["id"],
+        "query": record["query"],
+        "label": record["label"],
+        "span": record["span"],
+        "seconds": record["seconds"],
+        "distractors": distractor_count(record),
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "trace": outcome.trace,
+        "claimed": outcome.claimed,
+        "answer": answer_text(record) if outcome.kept else "",
+        "frames": frames,
+        "missing": missing,
+    }

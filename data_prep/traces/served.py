@@ -1,0 +1,99 @@
+"""Traces of a served teacher: many records under way at once, each answer in the journal before it is used."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.stages import StageError
+from data_prep.traces.folder import JOURNAL
+from data_prep.traces.outcome import Outcome
+from data_prep.traces.prompts import Prompts
+
+
+async def from_server(
+    records: list[dict[str, Any]], args: argparse.Namespace
+) -> tuple[list[Outcome | None], tuple[str, str] | None, dict[str, Any], dict[str, Any]]:
+    """Return what a served teacher made: (outcome by record, None where not asked; why it stopped; about; spent).
+
+    Raises:
+        StageError: a library is missing, or the journal cannot keep answers; those that it has stay.
+    """
+    try:
+        import openai
+
+        from data_prep.traces.asker import Asker
+        from data_prep.traces.client import Client, Limits, Stopped
+        from data_prep.traces.journal import Journal
+    except ImportError as error:
+        raise StageError(f"--teacher openai needs a library: pip install {error.name}") from None
+
+    frames = f"1 a second, at most {args.max_frames}, longer side {args.frame_side}"
+    prompts = Prompts.read(args.prompts, frames)
+    journal = Journal(args.out / JOURNAL)
+    limits = Limits(
+        concurrency=args.concurrency,
+        per_minute=args.requests_per_minute,
+        attempts=args.attempts,
+        timeout_s=args.timeout,
+        first_wait_s=args.backoff,
+        max_requests=args.max_requests,
+        max_tokens=args.max_tokens,
+        max_errors=args.max_errors,
+    )
+    key = args.api_key or os.environ.get("OPENAI_API_KEY") or "none"
+    outcomes: list[Outcome | None] = [None] * len(records)
+    waiting = iter(range(len(records)))
+    async with openai.AsyncOpenAI(
+        base_url=args.base_url, api_key=key, timeout=args.timeout, max_retries=0
+    ) as endpoint:
+        options = {"temperature": args.temperature, "max_tokens": args.answer_tokens}
+        client = Client(endpoint, args.model, journal, limits, options)
+        asker = Asker(
+            client, prompts, args.video_root, args.frame_side, args.max_frames, args.tolerance, not args.no_rewrite
+        )
+        progress = tqdm(total=len(records), desc="traces", unit="record", mininterval=0.5, file=sys.stderr)
+        counts = {"accepted": 0, "rejected": 0, "failed": 0}
+
+        async def work() -> None:
+            for place in waiting:
+                try:
+                    outcome = await asker.outcome(records[place])
+                except Stopped:
+                    return
+                outcomes[place] = outcome
+                counts["accepted" if outcome.kept else outcome.verdict] += 1
+                progress.set_postfix(counts | {"cost": cost_of(journal, args.price)}, refresh=False)
+                progress.update()
+
+        try:
+            await asyncio.gather(*(work() for _ in range(args.concurrency)))
+        except sqlite3.Error as error:
+            raise StageError(f"{args.out / JOURNAL}: {error}; move that file away") from None
+        finally:
+            progress.close()
+            journal_numbers = {
+                "requests": journal.requests,
+                "tokens in": journal.tokens_in,
+                "tokens out": journal.tokens_out,
+            }
+            if args.price:
+                journal_numbers["cost"] = cost_of(journal, args.price)  # type: ignore[assignment]
+            journal.close()
+    if journal.problem:
+        raise StageError(journal.problem)
+    about = {"teacher": args.model, "prompts": prompts.version}
+    return outcomes, client.stopped, about, journal_numbers
+
+
+def cost_of(journal: Any, price: list[float] | None) -> str:
+    """Return what was paid: money where prices are known, else tokens."""
+    if price is None:
+        return f"{journal.tokens} tokens"
+    return f"{(journal.tokens_in * price[0] + journal.tokens_out * price[1]) / 1e6:.4f}"

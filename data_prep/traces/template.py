@@ -1,0 +1,145 @@
+"""The template teacher: a trace composed of the annotations themselves, worded by a text file, varied by seed."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from data_prep.traces.prompts import DEFAULT, distractor_count, noun_of, place_of, prompt_file
+
+# To be raised when the same wordings and seed come to compose other traces: those of another version are made anew.
+COMPOSER = 1
+PARTS = ("asked", "time", "moment", "before", "after", "rivals", "rival", "alone", "place", "still")
+_CLOTHES = re.compile(
+    r"coats?|shirts?|t-shirts?|dress|dresses|trousers|pants|jackets?|clothes|hats?|caps?|suits?|sweaters?|hair|shoes"
+    r"|skirts?|hoodies?|uniforms?|vests?|shorts|jeans|helmets?|ties?|scarf|robes?|top|blouse"
+)
+_FAR = 0.15  # of the picture's side: a target whose centre goes further moves
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """Sentences by part, in the order of the file, and the words that describe a target."""
+
+    parts: dict[str, list[Template]]
+    attributes: frozenset[str]
+
+    @classmethod
+    def read(cls, folder: Path = DEFAULT) -> Wordings:
+        """Read `template.txt` of a folder, and `attributes.txt` there or of the default one.
+
+        Raises:
+            FileNotFoundError: no template.txt.
+            ValueError: a line without a known part.
+        """
+        parts: dict[str, list[Template]] = {}
+        for number, line in enumerate(prompt_file(folder, "template.txt").splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            part, colon, words = line.partition(":")
+            if part not in PARTS or not colon or not words.strip():
+                names = ", ".join(PARTS)
+                raise ValueError(
+                    f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {names}"
+                )
+            parts.setdefault(part, []).append(Template(words.strip()))
+        if not parts:
+            raise ValueError(f"{folder}/template.txt: no wording in it")
+        try:
+            listed = prompt_file(folder, "attributes.txt")
+        except FileNotFoundError:
+            listed = prompt_file(DEFAULT, "attributes.txt")
+        known = {line.strip().lower() for line in listed.splitlines() if line.strip() and not line.startswith("#")}
+        return cls(parts, frozenset(known))
+
+
+def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, str]:
+    """(what stands before the noun, what stands after it) that the query says of its target.
+
+    >>> known = frozenset({"tall", "black", "short"})
+    >>> attributes_of("The tall man in black coat walks to a short woman", "man", known)
+    ('tall', 'in black coat')
+    >>> attributes_of("which red shape moves about?", "circle", frozenset({"red"}))
+    ('red', '')
+    """
+    words = re.findall(r"[\w'-]+", query.lower())
+    last = noun.lower().split()[-1]
+    places = [index for index, word in enumerate(words) if word in (last, last + "s")]
+    if not places and words[:1] in (["which"], ["what"]):
+        places = [
+            index for index, word in enumerate(words[:6]) if word in ("shape", "object", "thing", "one", "person")
+        ]
+    if not places:
+        return "", ""
+    begin = places[0] - (len(noun.split()) - 1 if words[places[0]].startswith(last) else 0)
+    first = begin
+    while first > 0 and words[first - 1] in known:
+        first -= 1
+    after = words[places[0] + 1 : places[0] + 6]
+    phrase = ""
+    if after and after[0] in ("in", "wearing", "with"):
+        rest = [word for word in after[1:] if word not in ("a", "an", "the")]
+        if rest and rest[0] in known:
+            follows = rest[1:2] if rest[1:2] and _CLOTHES.fullmatch(rest[1]) else []
+            phrase = " ".join([after[0], *rest[:1], *follows])
+    return " ".join(words[first:begin]), phrase
+
+
+def compose(record: dict[str, Any], wordings: Wordings, seed: int) -> str:
+    """The trace of one record; the same for the same record, wordings and seed.
+
+    Args:
+        record: of a grounding kind, with a span and at least one box.
+    """
+    rng = random.Random(f"{seed}/{record['id']}")
+    words = _words(record, wordings.attributes)
+    wanted = _wanted(record, words)
+    sentences = []
+    for part, choices in wordings.parts.items():
+        chosen = rng.choice(choices)  # drawn for each part, so that one part's presence does not change another's
+        if part in wanted:
+            sentences.append(chosen.safe_substitute(words))
+    return " ".join(sentences)
+
+
+def _words(record: dict[str, Any], known: frozenset[str]) -> dict[str, str]:
+    noun = noun_of(record)
+    before, after = attributes_of(record["query"], noun, known)
+    plain = " ".join(filter(None, (before, noun)))
+    states = record["track"]
+    others = [f"the {name}" for name in record.get("others") or [] if isinstance(name, str)]
+    return {
+        "query": record["query"],
+        "noun": noun,
+        "attributes": " ".join(filter(None, (before, after))),
+        "plain": plain,
+        "target": " ".join(filter(None, ("the", plain, after))),
+        "first": str(record["span"][0]),
+        "last": str(record["span"][1]),
+        "count": str(distractor_count(record) or 0),
+        "rivals": " and ".join(filter(None, (", ".join(others[:-1]), *others[-1:]))),
+        "from": place_of(states[0]["box"]),
+        "to": place_of(states[-1]["box"]),
+    }
+
+
+def _wanted(record: dict[str, Any], words: dict[str, str]) -> set[str]:
+    """Which parts a record's trace has: more where something could be confused."""
+    first, last = record["span"]
+    count = distractor_count(record)
+    wanted = {"asked", "time" if last > first else "moment"}
+    if count:
+        # Ambiguous: also the seconds beside the event.
+        wanted |= {"before"} if first > 0 else set()
+        wanted |= {"after"} if last < record["seconds"] - 1 else set()
+        wanted.add("rival" if words["rivals"] else "rivals")
+    elif count == 0:
+        wanted.add("alone")
+    (left, top, right, bottom), (left1, top1, right1, bottom1) = record["track"][0]["box"], record["track"][-1]["box"]
+    moved = max(abs(left + right - left1 - right1), abs(top + bottom - top1 - bottom1)) / 2
+    wanted.add("place" if moved > _FAR and words["from"] != words["to"] else "still" if moved <= _FAR else "")
+    return wanted

@@ -1,0 +1,1 @@
+"""Exact frames of videos at any rate, and shards of them."""

@@ -1,0 +1,68 @@
+"""The frames of a record's clip, from a video file or from a folder of numbered pictures (MOT, LaSOT, VSPW)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from data_prep.seconds import exact_fps
+from data_prep.video.packets import check_pixels
+from data_prep.video.sampling import VideoError, sample_frames
+
+_PICTURES = {".jpg", ".jpeg", ".png"}
+
+
+def clip_frames(
+    path: Path, record: Mapping[str, Any], times: Sequence[float], size: tuple[int, int]
+) -> list[Image.Image]:
+    """One RGB picture for each time.
+
+    Args:
+        path: the record's video, or the folder of its frames.
+        record: its `clip` ([start, end], seconds) and, for a folder, its `fps` are used.
+        times: seconds on the clip's clock.
+        size: (width, height) of the pictures.
+
+    Raises:
+        VideoError: nothing there can be read.
+    """
+    start, end = record["clip"]
+    if not path.is_dir():
+        return sample_frames(path, times, clip_start_s=start, clip_end_s=end, size=size)
+    files = picture_files(path)
+    if record["fps"] is None:
+        raise VideoError(path, "a folder of pictures, and the record states no fps")
+    fps = exact_fps(record["fps"])
+    last = min(len(files), math.ceil(Fraction(end) * fps)) - 1
+    numbers = [min(math.floor((Fraction(start) + Fraction(t)) * fps), last) for t in times]
+    pictures = {number: _picture(files[number], size) for number in set(numbers)}
+    return [pictures[number].copy() for number in numbers]
+
+
+@lru_cache(maxsize=256)
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder in the order of their numbers.
+
+    Raises:
+        VideoError: none in it.
+    """
+    files = [path for path in folder.iterdir() if path.suffix.lower() in _PICTURES]
+    if not files:
+        raise VideoError(folder, "no JPEG or PNG in this folder")
+    return sorted(files, key=lambda path: (int(re.sub(r"\D", "", path.stem) or 0), path.name))
+
+
+def _picture(path: Path, size: tuple[int, int]) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            check_pixels(path, *picture.size)
+            return picture.convert("RGB").resize(size, Image.Resampling.BOX)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        raise VideoError(path, f"no picture in it ({' '.join(str(error).split())[:100]})") from None

@@ -1,0 +1,140 @@
+"""Checks of the records against the model: do they fit its context, its answers the limit, its frames the patches?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from recipe.checks.findings import Finding, refuse, warn
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Tokens of one record as the model gets it.
+
+    Attributes:
+        id: the record's.
+        seconds: of its clip.
+        images, text, answer: tokens of its frames, of the rest of the prompt, and of what follows it.
+    """
+
+    id: str
+    seconds: int
+    images: int
+    text: int
+    answer: int
+
+    @property
+    def total(self) -> int:
+        """Tokens of prompt and answer."""
+        return self.images + self.text + self.answer
+
+
+def fits_the_context(longest: Sample | None, limits: Mapping[str, int | None]) -> list[Finding]:
+    """Does the longest sample fit? What is cut are image tokens, and the step fails.
+
+    Args:
+        limits: tokens by the name of what sets them; None is no limit.
+    """
+    if longest is None:
+        return []
+    return [
+        refuse(
+            "context",
+            f"record {longest.id} ({longest.seconds} s) takes {longest.total} tokens ({longest.images} of pictures, "
+            f"{longest.text} of text, {longest.answer} for the answer), {name} is {limit}: lower max_frame_pixels or "
+            "frame_rate, raise the limit, or leave such records out",
+        )
+        for name, limit in limits.items()
+        if limit is not None and longest.total > limit
+    ]
+
+
+def answers_fit(lengths: Mapping[str, int], limit: int) -> list[Finding]:
+    """Do the true answers fit into a rollout? What is cut is salvaged in part, and the end of the span is lost.
+
+    Args:
+        lengths: tokens of true answers by record; a sample of the data that holds its longest.
+        limit: `max_completion_length`, tokens.
+    """
+    over = [name for name, tokens in lengths.items() if tokens > limit]
+    if not over:
+        return []
+    longest = max(lengths, key=lambda name: lengths[name])
+    return [
+        warn(
+            "answers",
+            f"max_completion_length {limit} cuts true answers: {len(over)} of {len(lengths)} looked at are longer; "
+            f"the longest ({longest}) takes {lengths[longest]} tokens, and reasoning comes on top",
+        )
+    ]
+
+
+def frames_are_on_the_grid(
+    sizes: Iterable[tuple[int, int]], grid: int, tokens_of: Callable[[int, int], int]
+) -> list[Finding]:
+    """Does the processor leave the frames as they are? It would resize those that are off its patches or limits.
+
+    Trainer and vLLM then count other image tokens than the prompt holds, and pixel boxes are of another picture.
+
+    Args:
+        sizes: (width, height) of the frames, pixels.
+        grid: patch size x merge size of the model, pixels.
+        tokens_of: image tokens that the processor makes of a picture of that width and height.
+    """
+    for width, height in sizes:
+        expected, made = (width // grid) * (height // grid), tokens_of(width, height)
+        if width % grid or height % grid or made != expected:
+            return [
+                refuse(
+                    "frames",
+                    f"frames of {width} x {height} are not kept: the model's grid is {grid}, which makes {expected} "
+                    f"image tokens, the processor makes {made}; check its patch_size, merge_size and size limits",
+                )
+            ]
+    return []
+
+
+def every_row_has_an_image(images: Mapping[str, int], zero_stage: int) -> list[Finding]:
+    """Would a batch hang ZeRO-3? All processes meet in the vision tower, which a batch without images skips.
+
+    Args:
+        images: frames by record.
+        zero_stage: DeepSpeed's, 0 without.
+    """
+    without = [name for name, count in images.items() if count == 0]
+    if not without or zero_stage != 3:
+        return []
+    return [
+        refuse(
+            "images",
+            f"{len(without)} records have no frame ({', '.join(without[:3])}): batches with and without images hang "
+            "ZeRO-3; leave them out or use launch/accelerate/zero2.yaml",
+        )
+    ]
+
+
+def batches_are_even(samples: int, num_generations: int, records: int) -> list[Finding]:
+    """Do the records fill a rollout? TRL leaves unfilled ones out, and would train nothing without a word.
+
+    Args:
+        samples: of one rollout over all processes.
+    """
+    if samples % num_generations:
+        return [
+            refuse(
+                "batch",
+                f"a rollout of {samples} samples over all processes is no multiple of num_generations "
+                f"{num_generations}",
+            )
+        ]
+    if records * num_generations < samples:
+        return [
+            refuse(
+                "batch",
+                f"{records} records, but a rollout of {samples} samples takes {samples // num_generations} prompts "
+                f"with {num_generations} samples each: give more records, or lower per_device_train_batch_size or "
+                "steps_per_generation",
+            )
+        ]
+    return []

@@ -1,0 +1,140 @@
+"""What the checks need to know of a stage's records and of its model, without loading weights or decoding a frame."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+from data_prep.records import read_records
+from data_prep.seconds import frame_times
+from data_prep.video.rates import parse_policy, rate_of
+from recipe.checks.data import Sample
+from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.dataset import completion_text
+from recipe.inputs.families import Family, fit_frame, is_vision
+from recipe.inputs.loading import control_tokens
+from recipe.inputs.prompts import load_prompts, question, user_message
+
+SAMPLED = 256  # answers that are tokenised, besides the longest
+
+
+@dataclass
+class Facts:
+    """What the records say, collected in one pass."""
+
+    count: int = 0
+    frames: dict[str, int] = field(default_factory=dict)  # of records without any
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    longest: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)  # by tokens, estimated
+    wordiest: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)  # by the answer's states
+    sample: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_facts(script_args: StageArguments, grid: int) -> Facts:
+    """One pass over the track files. Records that state no length or size (captions, questions) are not measured."""
+    facts, chance = Facts(), random.Random(0)
+    for record in _records(script_args):
+        facts.count += 1
+        if record["seconds"] is None or record["width"] is None or record["height"] is None:
+            continue
+        frames = len(starts_of(record, script_args))
+        if not frames:
+            facts.frames[record["id"]] = 0
+        size = fit_frame(record["width"], record["height"], grid=grid, max_pixels=script_args.max_frame_pixels)
+        facts.sizes.add(size)
+        states = sum(len(track["track"]) for track in record.get("tracks") or []) or len(record.get("track") or ())
+        tokens = frames * (size[0] // grid) * (size[1] // grid) + 30 * states + len(record.get("reasoning") or "") // 4
+        _keep(facts.longest, tokens, facts.count, record, most=3)
+        _keep(facts.wordiest, states, facts.count, record, most=8)
+        if len(facts.sample) < SAMPLED:
+            facts.sample.append(record)
+        elif (place := chance.randrange(facts.count)) < SAMPLED:
+            facts.sample[place] = record
+    return facts
+
+
+def starts_of(record: dict[str, Any], script_args: StageArguments) -> list[float]:
+    """Start of each frame's interval, seconds, as the stage will sample the record."""
+    training = not isinstance(script_args, GRPOArguments)
+    rate = rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
+    return [index / rate for index in range(len(frame_times(record["seconds"], rate)))]
+
+
+def _records(script_args: StageArguments) -> Iterator[dict[str, Any]]:
+    for path in script_args.tracks:
+        for number, record in enumerate(read_records(path)):
+            if number == script_args.max_records:
+                break
+            yield record
+
+
+def _keep(heap: list[tuple[int, int, dict[str, Any]]], size: int, number: int, record: Any, *, most: int) -> None:
+    heapq.heappush(heap, (size, number, record))
+    if len(heap) > most:
+        heapq.heappop(heap)
+
+
+class Texts:
+    """Prompts and answers of records in tokens, as the stage will make them."""
+
+    def __init__(self, script_args: StageArguments, family: Family, grid: int, processor: Any) -> None:
+        self.settings, self.family, self.grid, self.processor = script_args, family, grid, processor
+        self.prompts = load_prompts(script_args.prompts)
+        self.control = control_tokens(processor.tokenizer)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def completion(self, record: dict[str, Any]) -> str:
+        """The true completion."""
+        size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
+        return completion_text(record, self.family, self.family.box_scale(size), self.control)
+
+    def answer_tokens(self, record: dict[str, Any]) -> int:
+        """Tokens of the true answer without reasoning."""
+        return self.count(self.completion(record | {"reasoning": ""}))
+
+    def messages(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+        """The user's turn."""
+        starts = starts_of(record, self.settings)
+        return [user_message(starts, question(record, self.prompts, self.control))]
+
+    def rendered(self, record: dict[str, Any], *, completion: bool) -> str:
+        """The prompt, and the completion if wanted, as the chat template writes them."""
+        messages = self.messages(record)
+        if completion:
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": self.completion(record)}]})
+        text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=not completion)
+        return text
+
+    def measure(self, record: dict[str, Any], answer: int | None) -> Sample:
+        """Tokens of a record; `answer` are those that are set aside for it, None those of the true one."""
+        frames = len(starts_of(record, self.settings))
+        width, height = fit_frame(
+            record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
+        )
+        text = self.count(self.rendered(record, completion=False)) - frames
+        images = frames * (width // self.grid) * (height // self.grid)
+        given = self.count(self.completion(record)) if answer is None else answer
+        return Sample(record["id"], record["seconds"], images, text, given)
+
+
+def skeleton(config: Any) -> tuple[dict[str, tuple[int, int]], int, int]:
+    """(linear layer -> its two sizes, number of weights, of the vision tower's), taking no memory for weights."""
+    with torch.device("meta"):  # the class itself: under ZeRO-3, from_config would wait for the other processes
+        model = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)](config)
+    layers = {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    return layers, sum(sizes.values()), sum(size for name, size in sizes.items() if is_vision(name))

@@ -1,0 +1,290 @@
+"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions of `recipe/checks_*.py`.
+
+A finding is one line: a refusal stops the stage, a warning does not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from huggingface_hub import constants, try_to_load_from_cache
+from transformers import AutoConfig
+from trl import GRPOConfig, ModelConfig
+
+from data_prep.stages import StageError
+from recipe.checks.data import (
+    Sample,
+    answers_fit,
+    batches_are_even,
+    every_row_has_an_image,
+    fits_the_context,
+    frames_are_on_the_grid,
+)
+from recipe.checks.facts import Texts, read_facts, skeleton, starts_of
+from recipe.checks.findings import Finding, refuse
+from recipe.checks.launches import Launch, this_launch
+from recipe.checks.machine import (
+    Load,
+    data_is_there,
+    disk_gib,
+    disk_suffices,
+    gpu_is_there,
+    memory_suffices,
+    updates_are_kept,
+    vllm_is_there,
+    weights_are_there,
+)
+from recipe.checks.model import adapted, lora_covers_the_language_model, tags_survive
+from recipe.checks.settings import (
+    clip_acts,
+    groups_can_be_replaced,
+    image_tokens_are_suppressed,
+    is_implemented,
+    rewards_fit,
+)
+from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.loading import load_processor
+from recipe.rollouts.vllm import suppress_image_tokens
+
+
+def check(
+    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch
+) -> tuple[list[Finding], Load | None]:
+    """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
+    grpo = isinstance(script_args, GRPOArguments)
+    use_vllm = bool(grpo and training_args.use_vllm)
+    validated = not grpo or script_args.held_out_every  # else GRPO never reads them
+    findings = data_is_there(
+        script_args.tracks,
+        script_args.frames or script_args.video_root,
+        script_args.validation_tracks if validated else None,
+    )
+    data = not findings
+    findings += gpu_is_there(
+        training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+    )
+    findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
+    findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    if grpo:
+        findings += _rollout_findings(script_args, training_args)
+    config, processor, problem = _checkpoint(model_args)
+    findings += weights_are_there(model_args.model_name_or_path, problem)
+    if problem:
+        return findings, None
+    try:
+        family = family_of(config)
+    except ValueError as error:
+        return [*findings, refuse("family", str(error))], None
+    layers, parameters, vision = skeleton(config)
+    if use_vllm:
+        settings = copy(training_args)
+        suppress_image_tokens(settings, config)
+        ids = {
+            name: processor.tokenizer.convert_tokens_to_ids(name) for name in (family.image_token, family.video_token)
+        }
+        findings += image_tokens_are_suppressed(settings.generation_kwargs, ids)
+    trainable = parameters - (vision if script_args.vision_learning_rate == 0 else 0)
+    if model_args.use_peft:
+        targets = model_args.lora_target_modules or family.lora_targets
+        findings += lora_covers_the_language_model(list(layers), targets)
+        trainable = sum(model_args.lora_r * sum(layers[name]) for name in adapted(list(layers), targets))
+    longest = None
+    if data:
+        found, longest = _data_findings(script_args, training_args, config, processor, launch)
+        findings += found
+    load = _load(training_args, model_args, config, launch, parameters, trainable, longest)
+    findings += updates_are_kept(load.bytes_each, load.sharding, model_args.use_peft)
+    gpu = torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
+    findings += memory_suffices(load, None if training_args.use_cpu else gpu)
+    findings += disk_suffices(disk_of(load, training_args), *_room(Path(training_args.output_dir)))
+    return findings, load
+
+
+def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Finding]:
+    samples = training_args.per_device_train_batch_size * training_args.steps_per_generation
+    return [
+        *clip_acts(
+            training_args.steps_per_generation, training_args.num_iterations, training_args.gradient_accumulation_steps
+        ),
+        *rewards_fit(
+            script_args.reward,
+            training_args.reward_weights,
+            script_args.format_weight,
+            script_args.length_weight,
+        ),
+        *groups_can_be_replaced(
+            samples,
+            training_args.num_generations,
+            str(training_args.scale_rewards),
+            training_args.multi_objective_aggregation,
+            script_args.dynamic_sampling,
+        ),
+    ]
+
+
+def _checkpoint(model_args: ModelConfig) -> tuple[Any, Any, str | None]:
+    """(config, processor, None), or (None, None, what is wrong)."""
+    name = model_args.model_name_or_path
+    if not name:
+        return None, None, "model_name_or_path is missing"
+    try:
+        if not Path(name).is_dir() and not in_cache(name) and not hub_answers():
+            return None, None, "not in the cache, and the hub does not answer"
+        return AutoConfig.from_pretrained(name), load_processor(model_args), None
+    except (OSError, ValueError, StageError) as error:
+        return None, None, " ".join(str(error).split())[:200]
+
+
+def in_cache(name: str) -> bool:
+    """Whether a model id's config was fetched before."""
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def hub_answers() -> bool:
+    """Whether the hub can be reached: asked once, where its own client would try for half a minute."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _data_findings(
+    script_args: StageArguments, training_args: Any, config: Any, processor: Any, launch: Launch
+) -> tuple[list[Finding], Sample | None]:
+    """Findings about the records, and the longest sample."""
+    family, grid = family_of(config), frame_grid(config)
+    facts = read_facts(script_args, grid)
+    texts = Texts(script_args, family, grid, processor)
+    grpo = isinstance(script_args, GRPOArguments)
+    answer = training_args.max_completion_length if grpo else None
+    measured = [texts.measure(record, answer) for _, _, record in facts.longest]
+    longest = max(measured, key=lambda sample: sample.total, default=None)
+    limits = {"the model's context (max_position_embeddings)": config.get_text_config().max_position_embeddings}
+    if grpo:
+        limits["vllm_max_model_length"] = training_args.vllm_max_model_length if training_args.use_vllm else None
+    else:
+        limits["max_length"] = training_args.max_length
+    findings = fits_the_context(longest, limits)
+    processor_merge = processor.image_processor.merge_size**2
+    findings += frames_are_on_the_grid(
+        sorted(facts.sizes),
+        grid,
+        lambda width, height: (
+            processor.image_processor.get_number_of_image_patches(height, width, {}) // processor_merge
+        ),
+    )
+    findings += every_row_has_an_image(facts.frames, launch.zero_stage)
+    if grpo:
+        answers = {record["id"]: record for record in facts.sample + [record for _, _, record in facts.wordiest]}
+        lengths = {name: texts.answer_tokens(record) for name, record in answers.items()}
+        findings += answers_fit(lengths, training_args.max_completion_length)
+        samples = training_args.per_device_train_batch_size * training_args.steps_per_generation * launch.processes
+        findings += batches_are_even(samples, training_args.num_generations, facts.count)
+    if facts.longest:
+        record = facts.longest[-1][2]
+        completion = texts.completion(record)
+        tags = [tag for tag in (*family.think, *family.answer) if tag and tag in completion]
+        findings += tags_survive(
+            tags,
+            family.image_token,
+            {name: texts.count(name) for name in (*tags, family.image_token)},
+            processor.tokenizer.all_special_tokens,
+            texts.rendered(record, completion=True),
+            len(starts_of(record, script_args)),
+        )
+    return findings, longest
+
+
+def _load(
+    training_args: Any,
+    model_args: ModelConfig,
+    config: Any,
+    launch: Launch,
+    parameters: int,
+    trainable: int,
+    longest: Sample | None,
+) -> Load:
+    text = config.get_text_config()
+    dtype = str(config.dtype if model_args.dtype in ("auto", None) else model_args.dtype)
+    grpo = isinstance(training_args, GRPOConfig)
+    tokens = longest.total if longest else 0
+    colocated = grpo and training_args.use_vllm and training_args.vllm_mode == "colocate"
+    return Load(
+        parameters=parameters,
+        trainable=trainable,
+        bytes_each=2 if "16" in dtype else 4,
+        processes=launch.processes,
+        sharding=launch.sharding,
+        tokens=tokens,
+        scored=min(tokens, training_args.max_completion_length) if grpo else tokens,
+        batch=training_args.per_device_train_batch_size,
+        hidden=text.hidden_size,
+        layers=text.num_hidden_layers,
+        vocabulary=text.vocab_size,
+        checkpointing=training_args.gradient_checkpointing,
+        vllm_share=training_args.vllm_gpu_memory_utilization if colocated else 0.0,
+    )
+
+
+def _room(output_dir: Path) -> tuple[float, str]:
+    """(GiB that a stage can use, where): what is free, and what its own earlier checkpoints and model take up.
+
+    Those are written over or removed as it goes on, so a run that fits the disk also fits when it is resumed.
+    """
+    own = sum(path.stat().st_size for path in output_dir.glob("checkpoint-*/**/*") if path.is_file())
+    own += sum(path.stat().st_size for path in output_dir.glob("*.safetensors"))
+    folder = output_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return (shutil.disk_usage(folder).free + own) / 2**30, str(folder)
+
+
+def disk_of(load: Load, training_args: Any) -> float:
+    if training_args.save_strategy == "no":
+        return disk_gib(load, -1, True)
+    return disk_gib(load, training_args.save_total_limit or 10, training_args.save_only_model)
+
+
+def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
+    """The checks at the start of a stage, on the main process before the others go on.
+
+    Raises:
+        StageError: Something is refused.
+    """
+    state = PartialState()
+    with state.main_process_first():
+        if state.is_main_process:
+            findings, _ = check(script_args, training_args, model_args, this_launch())
+            report(findings)
+
+
+def report(findings: list[Finding]) -> None:
+    """Print warnings, and refusals where there are several.
+
+    Raises:
+        StageError: Something is refused.
+    """
+    refused = [finding for finding in findings if finding.refused]
+    for finding in findings:
+        if not finding.refused or len(refused) > 1:
+            print(f"preflight: {finding}", file=sys.stderr)
+    if len(refused) == 1:
+        raise StageError(f"{refused[0].topic}: {refused[0].text}")
+    if refused:
+        topics = ", ".join(dict.fromkeys(finding.topic for finding in refused))
+        raise StageError(f"not begun, preflight refused {len(refused)} points: {topics}; each has its line above")

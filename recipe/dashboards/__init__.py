@@ -1,0 +1,1 @@
+"""Runs in W&B, and side by side on a page."""

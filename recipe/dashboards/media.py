@@ -1,0 +1,118 @@
+"""Fixed validation clips during training: boxes and time bars drawn into the pixels, and a table of the answers.
+
+They lie in the run's folder, `media/step-000050/clip-0.png ...` and `answers.jsonl`, where `make compare` reads them,
+and go to W&B too where the run logs there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from data_prep.files import atomic_write
+from recipe.drawing.boxes import RL, TRUE, Look, boxes_by_second, contact_strip, draw_boxes, time_bars
+from recipe.drawing.sheet import write_sheet
+from recipe.evaluation.scores import true_track
+from stvg_rewards import parse_answer, score_answer
+from stvg_rewards.locate import after_reasoning
+
+FOLDER, ANSWERS = "media", "answers.jsonl"
+CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
+COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
+PREDICTED = Look("predicted", RL.colour, inset=3)  # both are seen where they agree
+MOST_FRAMES = 12  # of a clip's picture
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A clip that was answered.
+
+    Attributes:
+        frames: what the model saw, in order, evenly spread over the clip.
+        scale: what the answer's coordinates are divided by.
+    """
+
+    record: dict[str, Any]
+    frames: Sequence[Image.Image]
+    scale: tuple[float, float]
+    text: str
+
+
+def picture(clip: Shown, *, side: int = 144) -> Image.Image:
+    """Frames with the true and the predicted box, at most twelve seconds evenly spread, above both time bars."""
+    record = clip.record
+    answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
+    systems = [(TRUE, true_track(record).boxes), (PREDICTED, answer.track.boxes)]
+    count = min(record["seconds"], MOST_FRAMES)
+    seconds = [(2 * place + 1) * record["seconds"] // (2 * count) for place in range(count)]
+    strip = contact_strip(
+        [draw_boxes(frame_of(clip, second), boxes_by_second(second, systems), side=side) for second in seconds]
+    )
+    spans = [(TRUE, (record["span"][0], record["span"][1])), (PREDICTED, answer.span)]
+    bars = time_bars(record["seconds"], spans, width=strip.width)
+    whole = Image.new("RGB", (strip.width, strip.height + 4 + bars.height), "white")
+    whole.paste(strip, (0, 0))
+    whole.paste(bars, (0, strip.height + 4))
+    return whole
+
+
+def frame_of(clip: Shown, second: int) -> Image.Image:
+    """The frame nearest to the middle of a second, whatever rate the model sees."""
+    count = len(clip.frames)
+    return clip.frames[min(int((second + 0.5) * count / clip.record["seconds"]), count - 1)]
+
+
+def row(clip: Shown) -> dict[str, Any]:
+    """The clip's row of the table: reasoning and answer apart, and the scores; 0 where nothing could be read."""
+    record = clip.record
+    answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
+    scores = score_answer(answer, true_track(record), (record["span"][0], record["span"][1]))
+    cut = after_reasoning(clip.text)
+    texts = {"reasoning": clip.text[:cut], "answer": clip.text[cut:]}
+    numbers = {name: round(getattr(scores, name), 4) if scores else 0.0 for name in ("tIoU", "mvIoU", "vIoU")}
+    return {"id": record["id"], "query": record.get("query", "")} | texts | numbers
+
+
+def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict[str, Any], *, to_wandb: bool) -> None:
+    """Write a step's pictures and answers; what cannot be written is said and never ends training.
+
+    The answers come last: a step without them is one that was not written whole.
+
+    Args:
+        about: model and settings of the answers (`recipe.inference.answer_key`), the first line of their file.
+    """
+    folder = run_folder / FOLDER / f"step-{step:06d}"
+    rows = [row(clip) for clip in clips]
+    pictures = [picture(clip) for clip in clips]
+    try:
+        for number, drawn in enumerate(pictures):
+            write_sheet(folder / f"clip-{number}.png", drawn)
+        with atomic_write(folder / ANSWERS) as out:
+            out.writelines(json.dumps(line) + "\n" for line in ({"about": about}, *rows))
+    except OSError as error:
+        print(f"media: step {step} is not written: {error}", file=sys.stderr)
+    if to_wandb:
+        log_media(step, rows, pictures)
+
+
+def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Image.Image]) -> None:
+    """The same to the W&B run of this process, if there is one."""
+    import wandb
+
+    if wandb.run is None:
+        return
+    try:
+        captions = [f"{line['query']} (vIoU {line['vIoU']:.2f})" for line in rows]
+        # Not pictures inside the table: those lie outside the run's folder until they are sent.
+        data = [[step, *(line[name] for name in COLUMNS)] for line in rows]
+        table = wandb.Table(columns=["step", *COLUMNS], data=data)
+        images = [wandb.Image(drawn, caption=text) for drawn, text in zip(pictures, captions, strict=True)]
+        wandb.log({CLIPS: images, TABLE: table, "train/global_step": step})
+    except (OSError, wandb.Error) as error:
+        print(f"media: step {step} is not sent to W&B: {error}", file=sys.stderr)

@@ -1,0 +1,170 @@
+"""Runs as the comparison reads them: the trainer's log, the variant and the seed, and what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.stages import read_stamp
+from recipe.inputs.settings import IN_VARIANT, counting
+from recipe.variants.names import variant_of_settings
+
+SMOOTHED = 5  # log entries of the running mean that `steps to` looks at
+LARGEST = 256 * 2**20  # bytes of a log that is read
+UNKNOWN = "unknown"  # variant and seed of a run without a stamp that can be read
+DEFAULT_SEED = 42  # TrainingArguments'; a stamp leaves defaults out
+INPUT = "input "  # before an input's name, among the settings
+# Settings that are in the variant's name, or the seed.
+IN_NAME = IN_VARIANT | {"variant", "seed"}
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class Run:
+    """One run.
+
+    Attributes:
+        variant: name of the reward variant, from the settings in the run's stamp.
+        columns: metric -> (steps, values), oldest first: arrays, as fifty long logs of dicts would fill the memory.
+        entries: log entries that were read.
+        problem: what is wrong with it, "" if nothing is.
+        completions: files of logged completions.
+        told: settings that count, but variant and seed, and inputs: what runs of one curve have in common.
+    """
+
+    folder: Path
+    variant: str
+    seed: str
+    columns: dict[str, Curve]
+    entries: int
+    problem: str = ""
+    completions: list[Path] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def read_run(folder: Path) -> Run:
+    """A run's log and what it was; a problem is noted and never raised."""
+    stamp = read_stamp(folder) or {}
+    settings = stamp.get("settings")
+    variant, seed, told = UNKNOWN, UNKNOWN, {}
+    if isinstance(settings, dict):
+        variant, seed = variant_of_settings(settings), str(settings.get("seed", DEFAULT_SEED))
+        told = common(stamp, settings)
+    problems = [] if stamp else ["its stamp.json cannot be read"]
+    if stamp and not stamp.get("complete"):
+        problems.append("it has not ended")
+    log = newest_log(folder)
+    columns: dict[str, Curve] = {}
+    entries = 0
+    if log is None:
+        problems.append("it has left no trainer_state.json")
+    else:
+        try:
+            if log.stat().st_size > LARGEST:
+                raise ValueError("larger than 256 MiB")
+            found = json.loads(log.read_text(encoding="utf-8"))["log_history"]
+            history = [entry for entry in found if isinstance(entry, dict) and is_number(entry.get("step"))]
+            columns, entries = columns_of(history), len(history)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            problems.append(f"{log.name} cannot be read ({type(error).__name__})")
+    completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
+    return Run(folder, variant, seed, columns, entries, "; ".join(problems), completions, told)
+
+
+def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run has in common with the other seeds of its curve: settings that count, and inputs.
+
+    A stamp of version 1 held all settings, those that change nothing too, and its inputs only by name.
+    """
+    inputs = stamp.get("inputs")
+    if isinstance(inputs, dict):
+        told = settings | {f"{INPUT}{name}": str(digest)[:12] for name, digest in inputs.items()}
+    else:
+        try:
+            told = counting(settings, grpo=True)
+        except (TypeError, ValueError):  # whatever wrote it, this recipe did not
+            told = dict(settings)
+        told |= {f"{INPUT}{name}": settings[name] for name in ("model_name_or_path",) if name in settings}
+    return {name: value for name, value in told.items() if name not in IN_NAME}
+
+
+def columns_of(history: list[dict[str, Any]]) -> dict[str, Curve]:
+    """The numbers of a log by metric; a step that was logged twice counts as it was logged last."""
+    points: dict[str, dict[float, float]] = {}
+    for entry in history:
+        step = float(entry["step"])
+        for name, value in entry.items():
+            if name != "step" and is_number(value):
+                points.setdefault(name, {})[step] = float(value)
+    return {name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points.items()}
+
+
+def newest_log(folder: Path) -> Path | None:
+    """The run's own log, else that of its newest checkpoint."""
+    if (folder / "trainer_state.json").is_file():
+        return folder / "trainer_state.json"
+    logs = list(folder.glob("checkpoint-*/trainer_state.json"))
+    return max(logs, key=lambda path: path.stat().st_mtime) if logs else None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a logged value can be drawn."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def last(one: Run, metric: str) -> float | None:
+    """Mean of the last fifth of a metric's values; None where there are none."""
+    if metric not in one.columns:
+        return None
+    values = one.columns[metric][1]
+    return float(values[-max(1, len(values) // 5) :].mean())
+
+
+def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
+    """Rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that they share."""
+    curves = [one.columns[metric] for one in runs if metric in one.columns]
+    if not curves:
+        return np.zeros((0, 4))
+    shared = curves[0][0]
+    for steps, _ in curves[1:]:
+        shared = np.intersect1d(shared, steps)
+    shared = np.sort(shared)
+    values = []
+    for steps, found in curves:
+        order = np.argsort(steps)
+        values.append(found[order][np.searchsorted(steps[order], shared)])
+    table = np.array(values).reshape(len(curves), len(shared))
+    return np.stack([shared, table.mean(axis=0), table.min(axis=0), table.max(axis=0)], axis=1)
+
+
+def steps_to(
+    groups: dict[str, list[Run]], metric: str, score: float | None
+) -> tuple[dict[str, float | None], float | None]:
+    """(variant -> first step at which the running mean over seeds reaches the score, the score).
+
+    Args:
+        score: None: the lowest best mean of the variants that do not end below their start, so that all of these
+            reach it. Means are of full windows, or of all entries where there are fewer.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for name, runs in groups.items():
+        table = mean_curve(runs, metric)
+        means = table[:, 1]
+        window = min(SMOOTHED, len(means))
+        smoothed = [means[k + 1 - window : k + 1].mean() for k in range(window - 1, len(means))] if window else []
+        steps = table[max(0, window - 1) :, 0]
+        curves[name] = [(float(step), float(mean)) for step, mean in zip(steps, smoothed, strict=True)]
+    if score is None:
+        learns = [curve for curve in curves.values() if curve and curve[-1][1] >= curve[0][1]]
+        score = min((max(mean for _, mean in curve) for curve in learns), default=None)
+    if score is None:
+        return dict.fromkeys(groups), None
+    return {
+        name: next((step for step, mean in curve if mean >= score - 1e-12), None) for name, curve in curves.items()
+    }, score

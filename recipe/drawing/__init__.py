@@ -1,0 +1,1 @@
+"""Boxes, sheets, overlay videos and curves."""

@@ -1,0 +1,212 @@
+"""A video with the answer drawn into it: box, label, query and a time bar; audio kept, frame times as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from PIL import Image, ImageDraw, ImageFont
+
+from data_prep.video.pictures import displayed_picture
+from data_prep.video.sampling import VideoError, probe
+from recipe.drawing.boxes import RL, TRUE, Look, pixel_corners
+from stvg_rewards import Box, Span
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+PREDICTED = Look("predicted", RL.colour)
+# Audio that an MP4 can carry as it is; the rest is encoded anew.
+MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
+LONGEST_SIDE = 1920
+READABLE_SIDE = 384  # smaller pictures are enlarged, or the caption would cover them
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is drawn.
+
+    Attributes:
+        query: the sentence, shown above the picture's lower edge.
+        label: name at the box.
+        seconds: K of the video.
+        span: (first, last) second of the answer, inclusive, or None.
+        boxes: frame in display order -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
+        true_span: the true one, where it is known.
+    """
+
+    query: str
+    label: str
+    seconds: int
+    span: Span | None
+    boxes: Mapping[int, Box]
+    true_span: Span | None = None
+
+
+def frame_times_of(path: str | os.PathLike[str]) -> list[float]:
+    """When each displayed frame appears, in display order, seconds after the first one; decodes the file once."""
+    with av.open(os.fspath(path)) as container:
+        stream = container.streams.video[0]
+        stamps = [moment for frame in _frames(container, stream) if (moment := _moment(frame)) is not None]
+    return [float(stamp - stamps[0]) for stamp in stamps]
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Decoded frames; a damaged file ends where decoding fails."""
+    try:
+        yield from container.decode(stream)
+    except av.FFmpegError:
+        return
+
+
+def _moment(frame: av.VideoFrame) -> Fraction | None:
+    """When a frame appears on its stream's clock, seconds; None where the file does not say."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+
+
+def write_overlay(video: Path, out: Path, overlay: Overlay) -> Path:
+    """Write an H.264 MP4 of the video with the overlay; written aside, then renamed.
+
+    Frames keep their times (variable rates too). The picture is as displayed: turned, square pixels, sides even (one
+    row or column is added where needed), its longer side 384 to 1920 pixels.
+
+    Raises:
+        VideoError: nothing in the file decodes, or it has no video stream.
+        OSError: `out` cannot be written.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.part")
+    try:
+        with av.open(os.fspath(video)) as source, av.open(str(aside), "w", format="mp4") as target:
+            if not source.streams.video:
+                raise VideoError(video, "no video stream in it")
+            _copy(source, target, video, overlay)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return out
+
+
+def _copy(
+    source: av.container.InputContainer, target: av.container.OutputContainer, path: Path, overlay: Overlay
+) -> None:
+    video = source.streams.video[0]
+    audio = source.streams.audio[0] if source.streams.audio else None
+    info = probe(path)
+    size = _fitting(info.width, info.height)
+    base = Fraction(1, 90_000)  # fine enough for every container's clock
+    encoder = target.add_stream("libx264", options={"crf": "20", "preset": "veryfast"})
+    encoder.pix_fmt = "yuv420p"
+    encoder.width, encoder.height = (side + side % 2 for side in size)
+    encoder.time_base = base
+    encoder.codec_context.time_base = base
+    sound = None
+    if audio is not None:
+        if audio.codec_context.name in MP4_AUDIO:
+            sound = target.add_stream_from_template(audio)
+        else:
+            sound = target.add_stream("aac", rate=audio.codec_context.sample_rate or 48_000)
+    number, start, last = 0, None, -1
+    try:
+        for packet in source.demux([stream for stream in (video, audio) if stream is not None]):
+            if audio is not None and packet.stream.index == audio.index:
+                _pass_audio(packet, target, sound)
+                continue
+            for frame in packet.decode():
+                if not isinstance(frame, av.VideoFrame) or (moment := _moment(frame)) is None:
+                    continue
+                start = moment if start is None else start
+                picture = draw(displayed_picture(frame, size), number, float(moment - start), overlay)
+                padded = Image.new("RGB", (encoder.width, encoder.height))
+                padded.paste(picture, (0, 0))
+                drawn = av.VideoFrame.from_image(padded)  # type: ignore[no-untyped-call]
+                stamp = max(round((moment if audio is not None else moment - start) / base), last + 1)
+                drawn.pts, drawn.time_base, last = stamp, base, stamp
+                target.mux(encoder.encode(drawn))
+                number += 1
+    except av.FFmpegError as error:
+        if number == 0:
+            raise VideoError(path, f"nothing in it decodes ({error})") from None
+    if number == 0:
+        raise VideoError(path, "no frame of it decodes")
+    target.mux(encoder.encode(None))
+    if sound is not None and audio is not None and audio.codec_context.name not in MP4_AUDIO:
+        target.mux(sound.encode(None))
+
+
+def _pass_audio(packet: Any, target: av.container.OutputContainer, sound: av.AudioStream | None) -> None:
+    """Audio as it is where the container takes it, else encoded anew."""
+    if sound is None:
+        return
+    if packet.stream.codec_context.name in MP4_AUDIO:
+        if packet.dts is not None:
+            packet.stream = sound
+            target.mux(packet)
+        return
+    for frame in packet.decode():
+        target.mux(sound.encode(frame))
+
+
+def _fitting(width: int, height: int) -> tuple[int, int]:
+    """The displayed size, shrunk where its longer side is too long and enlarged where it is too short."""
+    longer = max(width, height)
+    factor = min(max(longer, READABLE_SIDE), LONGEST_SIDE) / longer
+    return max(2, round(width * factor)), max(2, round(height * factor))
+
+
+def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> Image.Image:
+    """One picture with box, label, query and time bars drawn into it.
+
+    Args:
+        frame: its number in display order.
+        second: when it appears, seconds.
+    """
+    width, height = picture.size
+    draw = ImageDraw.Draw(picture)
+    line = max(2, min(width, height) // 150)
+    letters = max(10, height // 30)
+    font = ImageFont.load_default(letters)
+    box = overlay.boxes.get(frame)
+    if box is not None:
+        left, top, right, bottom = pixel_corners(box, (width, height))
+        draw.rectangle([left, top, right, bottom], outline=PREDICTED.colour, width=line)
+        _text(draw, overlay.label, (left, max(0, top - letters - line)), font, PREDICTED.colour)
+    bar = max(4, height // 60)
+    rows = [(PREDICTED, overlay.span)] + ([(TRUE, overlay.true_span)] if overlay.true_span else [])
+    for index, (look, span) in enumerate(rows):
+        low = height - 1 - index * (bar + 1)
+        draw.rectangle([0, low - bar + 1, width - 1, low], fill="#303030")
+        if span is not None:
+            ends = (span[0] / overlay.seconds, min(span[1] + 1, overlay.seconds) / overlay.seconds)
+            begin, end = (round(share * width) for share in ends)
+            draw.rectangle([begin, low - bar + 1, max(end - 1, begin), low], fill=look.colour)
+    now = min(round(second / overlay.seconds * width), width - 1)
+    draw.line([(now, height - len(rows) * (bar + 1)), (now, height - 1)], fill="white", width=2)
+    caption = f"{clock(second)}  {overlay.query}"
+    _text(draw, _fit(draw, caption, font, width - 8), (4, height - len(rows) * (bar + 1) - letters - 6), font)
+    return picture
+
+
+def clock(second: float) -> str:
+    """Minutes and seconds: 75.2 -> '1:15'."""
+    return f"{int(second) // 60}:{int(second) % 60:02d}"
+
+
+def _text(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], font: Font, back: str = "#000000") -> None:
+    """White text on a filled box, so that it reads on any picture."""
+    left, top, right, bottom = draw.textbbox(place, text, font=font)
+    draw.rectangle([left - 2, top - 2, right + 2, bottom + 2], fill=back)
+    draw.text(place, text, fill="white", font=font)
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
+    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    text = " ".join(text.split())
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(text + "…", font=font) > width:
+        text = text[:-1]
+    return text + "…"

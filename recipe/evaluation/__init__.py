@@ -1,0 +1,1 @@
+"""Scores of answers under named protocols; nothing here loads a model."""

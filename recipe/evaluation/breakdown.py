@@ -1,0 +1,148 @@
+"""Metrics of groups of samples, and bootstrap 95 % intervals: which sentences, events, clips and targets are hard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from recipe.evaluation.scores import Sample
+
+Array = np.ndarray
+NAMES = ("m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5", "mvIoU")
+RESAMPLES = 1000
+_BLOCK = 1 << 18  # resampled weights held at a time: what fits into a processor's cache
+
+# Upper ends, inclusive, and the unit that is shown.
+EVENT_SECONDS = (2, 5, 10, 20, 60)
+CLIP_SECONDS = (10, 30, 60, 180)
+SIZE_PERCENT = (1, 4, 16, 36)
+
+
+def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
+    """The bin of a value: between the end below it and its own, inclusive.
+
+    >>> [bin_name(v, EVENT_SECONDS) for v in (1, 2, 3, 61)]
+    ['1-2', '1-2', '3-5', '61+']
+    >>> [bin_name(v, SIZE_PERCENT, whole=False) for v in (0.5, 1.5, 90)]
+    ['0-1', '1-4', '36+']
+    """
+    low: float = 1 if whole else 0
+    for end in ends:
+        if value <= end:
+            return f"{low}-{end}"
+        low = end + 1 if whole else end
+    return f"{low}+"
+
+
+def target_percent(record: dict[str, Any]) -> float:
+    """Mean area of the true boxes, percent of the picture."""
+    total = 0.0
+    for state in record["track"]:
+        left, top, right, bottom = state["box"]
+        total += (right - left) * (bottom - top)
+    return 100 * total / len(record["track"])
+
+
+def distractors(record: dict[str, Any]) -> str | None:
+    """Number of distractors, where the record states it."""
+    found = record.get("distractors")
+    count = len(found) if isinstance(found, list) else found
+    return None if type(count) is not int else str(count) if count < 4 else "4+"
+
+
+GROUPS: dict[str, Callable[[dict[str, Any]], str | None]] = {
+    "kind": lambda record: record.get("kind"),
+    "event_seconds": lambda record: bin_name(record["span"][1] - record["span"][0] + 1, EVENT_SECONDS),
+    "clip_seconds": lambda record: bin_name(record["seconds"], CLIP_SECONDS),
+    "target_percent": lambda record: bin_name(target_percent(record), SIZE_PERCENT, whole=False),
+    "distractors": distractors,
+}
+
+
+def score_table(runs: Sequence[Sequence[Sample]], of: str = "scores") -> Array:
+    """(samples, 5) of the columns `NAMES`, each sample's mean over repeated runs.
+
+    Args:
+        of: "scores" or "ceiling".
+    """
+    tables = []
+    for samples in runs:
+        scores = np.array([getattr(sample, of) for sample in samples], dtype=np.float64).reshape(-1, 3)
+        t_iou, mv_iou, v_iou = scores.T
+        tables.append(np.column_stack([t_iou, v_iou, v_iou > 0.3, v_iou > 0.5, mv_iou]))
+    return np.mean(tables, axis=0)
+
+
+def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """Percentile bootstrap of the means of several groups of the same samples, drawn together.
+
+    Args:
+        values: (samples, metrics).
+        members: (samples, groups) of booleans.
+
+    Returns:
+        (groups, metrics, 2): low and high end; NaN where a group is never drawn.
+    """
+    n, num_metrics = values.shape
+    groups = members.shape[1]
+    # One product gives every group's sums and sizes: columns are (group, metric) and (group,).
+    columns = np.hstack([(members[:, :, None] * values[:, None, :]).reshape(n, -1), members])
+    rng = np.random.default_rng(seed)
+    means = []
+    block = max(1, _BLOCK // max(n, 1))
+    for begin in range(0, resamples, block):
+        size = min(block, resamples - begin)
+        weights = np.empty((size, n))
+        for place in range(size):
+            weights[place] = np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n)
+        sums = weights @ columns
+        counts = sums[:, -groups:]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means.append(sums[:, :-groups].reshape(size, groups, num_metrics) / counts[:, :, None])
+    drawn_means = np.concatenate(means)
+    percentiles = np.nanpercentile if np.isnan(drawn_means).any() else np.percentile  # the first is slow
+    ends = percentiles(drawn_means, [2.5, 97.5], axis=0)
+    return np.moveaxis(ends, 0, -1)
+
+
+def breakdown(records: Sequence[dict[str, Any]], runs: Sequence[Sequence[Sample]]) -> dict[str, Any]:
+    """Intervals, ceilings and groups of an evaluation, as they stand in metrics.json.
+
+    Args:
+        records: those of the samples, in their order.
+        runs: the samples of each repeat.
+
+    Returns:
+        `interval95`: name -> [low, high]; `ceiling`: name -> mean; `groups`: kind of group -> group -> its n, metrics,
+        interval95 and ceiling. Kinds that no record states are left out.
+    """
+    values, best = score_table(runs), score_table(runs[:1], "ceiling")
+    n = len(records)
+    keys: list[tuple[str, str]] = []
+    masks = [np.ones(n, dtype=bool)]
+    for kind, group_of in GROUPS.items():
+        found = np.array([group_of(record) or "" for record in records])
+        for name in sorted(set(found) - {""}, key=_in_order):
+            keys.append((kind, name))
+            masks.append(found == name)
+    ends = intervals(values, np.column_stack(masks))
+    parts = [_part(values[mask], best[mask], ends[place]) for place, mask in enumerate(masks)]
+    groups: dict[str, dict[str, Any]] = {}
+    for (kind, name), part in zip(keys, parts[1:], strict=True):
+        groups.setdefault(kind, {})[name] = part
+    return {"interval95": parts[0]["interval95"], "ceiling": parts[0]["ceiling"], "groups": groups}
+
+
+def _part(values: Array, best: Array, ends: Array) -> dict[str, Any]:
+    part: dict[str, Any] = {"n": len(values)} | dict(zip(NAMES, values.mean(axis=0).tolist(), strict=True))
+    part["interval95"] = {name: [float(low), float(high)] for name, (low, high) in zip(NAMES, ends, strict=True)}
+    part["ceiling"] = dict(zip(NAMES, best.mean(axis=0).tolist(), strict=True))
+    return part
+
+
+def _in_order(name: str) -> tuple[float, str]:
+    """Bins by their lower end, words by the alphabet."""
+    number = name.split("-")[0].rstrip("+")
+    return (float(number), name) if number.isdigit() else (0.0, name)

@@ -1,0 +1,249 @@
+"""Where answers come from: Hugging Face in process, vLLM in process, or any OpenAI-compatible server.
+
+Each backend is a function from rows (`RowBuilder`) to raw answer texts, in order. The prompt is the same for all.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+from trl import ModelConfig
+
+from data_prep.stages import StageError
+from data_prep.video.rates import parse_policy
+from recipe.inference.answer_key import public
+from recipe.inference.generation import generate
+from recipe.inference.guided import answer_regex
+from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import FAMILIES, frame_grid
+from recipe.inputs.loading import control_tokens, load_answering, load_processor, row_builder
+from recipe.inputs.prompts import load_prompts
+
+_ONE_REQUEST = (400, 413, 422)  # HTTP status of a request that will never do; the next one may
+Answerer = Callable[[list[dict[str, Any]]], list[str]]
+
+
+class Refused(StageError):
+    """A server that takes others refuses this one request: too long, or against its rules."""
+
+
+@dataclass
+class Usage:
+    """Tokens that a server says it was asked with and answered."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, prompt_tokens: Any, completion_tokens: Any) -> None:
+        """Count one answer; what is no number counts nothing."""
+        self.prompt_tokens += prompt_tokens if isinstance(prompt_tokens, int) else 0
+        self.completion_tokens += completion_tokens if isinstance(completion_tokens, int) else 0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded.
+
+    Attributes:
+        temperature: 0 decodes greedily.
+        max_new_tokens: longest answer, tokens; None: room for reasoning and a box in each second of the clip.
+        guided: hold the answer to the answer format by structured outputs (vLLM and servers of it).
+    """
+
+    temperature: float = 0.0
+    max_new_tokens: int | None = None
+    guided: bool = False
+
+    def longest(self, row: dict[str, Any]) -> int:
+        """Tokens of the longest answer to a row."""
+        return self.max_new_tokens or OTHER_TOKENS + ANSWER_TOKENS * int(row["seconds"])
+
+
+def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
+    """A checkpoint through transformers' generate.
+
+    Raises:
+        StageError: no checkpoint there; or guided decoding, which transformers does not have.
+    """
+    if decoding.guided:
+        raise StageError("--guided needs --backend vllm or openai: transformers has no structured outputs")
+    model_args = ModelConfig(model_name_or_path=model, dtype="auto")
+    loaded = load_answering(model_args, script_args)
+    processor = load_processor(model_args)
+    builder = row_builder(script_args, loaded, processor, completions=False)
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        longest = max(decoding.longest(row) for row in rows)
+        return generate(loaded, processor, rows, temperature=decoding.temperature, max_new_tokens=longest)
+
+    return builder, answer
+
+
+def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
+    """A checkpoint through vLLM's offline engine.
+
+    Raises:
+        StageError: vLLM is not installed here, or no checkpoint there.
+    """
+    from recipe.rollouts.vllm import check_installed
+
+    check_installed()
+    from trl.data_utils import prepare_multimodal_messages
+    from vllm import LLM, SamplingParams
+    from vllm.platforms import current_platform
+    from vllm.sampling_params import StructuredOutputsParams
+
+    model_args = ModelConfig(model_name_or_path=model)
+    processor = load_processor(model_args)
+    config = AutoConfig.from_pretrained(model)
+    options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
+    if current_platform.is_cpu():
+        from recipe.rollouts import vllm_cpu
+
+        options |= vllm_cpu.prepare() | {"dtype": str(config.dtype or "float32").removeprefix("torch.")}
+    if decoding.guided:
+        options["structured_outputs_config"] = {"backend": "xgrammar", "disable_any_whitespace": True}
+    engine = LLM(model, **options)
+    builder = row_builder(script_args, _Configured(config), processor, completions=False)
+    never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        prompts = []
+        for row in rows:
+            messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
+            text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            prompts.append({"prompt": text, "multi_modal_data": {"image": row["images"]}})
+        sampling = [
+            SamplingParams(
+                temperature=decoding.temperature,
+                max_tokens=decoding.longest(row),
+                logit_bias=never,
+                structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
+                if decoding.guided
+                else None,
+            )
+            for row in rows
+        ]
+        outputs = engine.generate(prompts, sampling, use_tqdm=False)
+        return [output.outputs[0].text for output in outputs]
+
+    return builder, answer
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """What `row_builder` reads of a model that lives elsewhere."""
+
+    config: Any
+
+
+@dataclass(frozen=True)
+class Server:
+    """An OpenAI-compatible endpoint.
+
+    Attributes:
+        base_url: such as http://localhost:8000/v1.
+        api_key: "" where the server asks for none.
+        family: row of the families' table that the served model belongs to, for its coordinates and tags.
+        timeout_s: longest wait for one answer, seconds.
+    """
+
+    base_url: str
+    api_key: str = ""
+    family: str = "glm4v"
+    timeout_s: float = 600.0
+
+
+def openai_server(
+    script_args: StageArguments, model: str, decoding: Decoding, server: Server, usage: Usage | None = None
+) -> tuple[RowBuilder, Answerer]:
+    """A served model (`vllm serve`, hosted ones) through the `openai` client.
+
+    Args:
+        usage: counts the tokens of every answer, where the server states them.
+
+    Raises:
+        StageError: the client is not installed, the family is unknown; while answering: the server cannot be reached
+            or refuses (`Refused` where only this request is at fault).
+    """
+    try:
+        import openai
+    except ImportError:
+        raise StageError("--backend openai needs the client: pip install openai") from None
+    if server.family not in FAMILIES:
+        raise StageError(f"--family {server.family!r} is unknown; known: {', '.join(FAMILIES)}")
+    client = openai.OpenAI(
+        base_url=server.base_url, api_key=server.api_key or "none", timeout=server.timeout_s, max_retries=3
+    )
+    family = FAMILIES[server.family]
+    tags: tuple[str, ...] = (
+        *family.think,
+        *family.answer,
+        family.image_token,
+        "<|assistant|>",
+        "<|user|>",
+        "<|system|>",
+    )
+    grid, context = family.grid, None
+    if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
+        config = AutoConfig.from_pretrained(model)
+        grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
+        tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
+    builder = RowBuilder(
+        video_root=Path(script_args.video_root),
+        prompts=load_prompts(script_args.prompts),
+        family=family,
+        grid=grid,
+        max_pixels=script_args.max_frame_pixels,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
+        completions=False,
+        control_tokens=tags,
+        context=context,
+    )
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        return [_ask(row) for row in rows]
+
+    def _ask(row: dict[str, Any]) -> str:
+        extra = {"structured_outputs": {"regex": answer_regex(family, row["seconds"])}} if decoding.guided else None
+        try:
+            reply = client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": _content(row)}],
+                temperature=decoding.temperature,
+                max_tokens=decoding.longest(row),
+                extra_body=extra,
+            )
+        except openai.OpenAIError as error:
+            kind = Refused if getattr(error, "status_code", None) in _ONE_REQUEST else StageError
+            said = " ".join(str(error).split())[:300]
+            raise kind(f"{public(server.base_url)}: {type(error).__name__}: {said}") from None
+        if usage is not None and reply.usage is not None:
+            usage.add(reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        return (reply.choices[0].message.content or "") if reply.choices else ""
+
+    return builder, answer
+
+
+def _content(row: dict[str, Any]) -> list[Any]:
+    """The user's turn with its pictures as data URIs, in the order of the prompt."""
+    images = iter(row["images"])
+    content: list[Any] = []
+    for part in row["prompt"][0]["content"]:
+        if part["type"] != "image":
+            content.append(part)
+            continue
+        out = io.BytesIO()
+        next(images).save(out, format="PNG")
+        uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+        content.append({"type": "image_url", "image_url": {"url": uri}})
+    return content

@@ -1,0 +1,138 @@
+"""Every record of a track file through a backend: one JSON a line, in the order of the records, resumable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_prep.errors import StageError
+from data_prep.records import RecordError, read_records, resolve_video
+from data_prep.video.sampling import VideoError
+from recipe.inference.answer_key import AnswerKey, video_stamp
+from recipe.inference.answers_file import AnswersFile, read_lines
+from recipe.inference.backends import Answerer, Refused, Usage
+from recipe.inference.grounding import Policy, QueryError, ground
+from recipe.inputs.dataset import RowBuilder
+
+Backend = Callable[[Usage], tuple[RowBuilder, Answerer]]
+Record = dict[str, Any]
+MOST_REFUSED = 20  # a server that takes none of these takes none at all
+
+
+def ground_file(
+    tracks: Path,
+    videos: Path,
+    out: Path,
+    backend: Backend,
+    policy: Policy,
+    *,
+    key: AnswerKey,
+    workers: int = 1,
+    limit: int | None = None,
+) -> tuple[int, list[str]]:
+    """Ground every record that has a track or could have one; goes on where it stopped.
+
+    Args:
+        backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
+        key: what the answers depend on; `out` holds no others.
+        workers: requests at a time; above 1 for servers only.
+        limit: only the first records.
+
+    Returns:
+        Number of records, and what was not answered: "id: reason" each. Those are asked again by the next call.
+
+    Raises:
+        StageError: `out` was made under another key; or the backend cannot work at all: no checkpoint, a server that
+            cannot be reached or refuses the first `MOST_REFUSED` requests.
+        InUse: Another process is at work on `out`.
+    """
+    records = [record for record in read_records(tracks) if record["kind"] not in ("caption", "qa")][:limit]
+    stamps = {record["id"]: _stamp(videos, record) for record in records}
+    failed: list[str] = []
+    with AnswersFile(out, key) as file:
+        file.outdated(stamps)
+        left = [record for record in records if record["id"] not in file.known]
+        if left:
+            asked = _asked(left, _Asker(videos, backend, policy), workers)
+            refused = 0
+            for record, found in tqdm(asked, total=len(left), unit="record", desc=out.stem):
+                if isinstance(found, Exception):
+                    failed.append(f"{record['id']}: {found}")
+                    refused += isinstance(found, Refused)
+                    if refused == MOST_REFUSED and refused == len(failed) and not file.known:
+                        raise StageError(f"the first {refused} requests were refused, the last one: {found}")
+                    continue
+                file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
+        file.finish(record["id"] for record in records)
+    return len(records), failed
+
+
+def _stamp(videos: Path, record: Record) -> str | None:
+    """Return the stamp of a record's video; None where it is missing or may not be opened, as asking will say."""
+    try:
+        return video_stamp(resolve_video(videos, record["video"]))
+    except RecordError:
+        return None
+
+
+class _Asker:
+    """Grounds one record; each thread has a backend of its own, which counts the tokens of the record under way."""
+
+    def __init__(self, videos: Path, backend: Backend, policy: Policy) -> None:
+        self.videos, self.backend, self.policy = videos, backend, policy
+        self._own = threading.local()
+
+    def __call__(self, record: Record) -> dict[str, Any] | Exception:
+        """The line's fields, or why there is no answer."""
+        if not hasattr(self._own, "parts"):
+            usage = Usage()
+            self._own.parts = (usage, *self.backend(usage))
+        usage, builder, answerer = self._own.parts
+        before = (usage.prompt_tokens, usage.completion_tokens)
+        try:
+            video = resolve_video(self.videos, record["video"])
+            clip = (record["clip"][0], record["seconds"])
+            found = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
+        except (VideoError, RecordError, QueryError, Refused) as error:
+            return error
+        spent = (usage.prompt_tokens - before[0], usage.completion_tokens - before[1])
+        if any(spent):
+            found["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
+        return found
+
+
+def _asked(
+    records: Iterable[Record], ask: Callable[[Record], dict[str, Any] | Exception], workers: int
+) -> Iterator[tuple[Record, dict[str, Any] | Exception]]:
+    """(record, answer) as they come; at most twice `workers` are under way, and none begins after a failure."""
+    if workers == 1:
+        yield from ((record, ask(record)) for record in records)
+        return
+    waiting = iter(records)
+    pool = ThreadPoolExecutor(workers)
+    under_way: dict[Future[dict[str, Any] | Exception], Record] = {}
+    try:
+        while True:
+            while len(under_way) < 2 * workers and (record := next(waiting, None)) is not None:
+                under_way[pool.submit(ask, record)] = record
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                yield under_way.pop(future), future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def tokens_of(path: Path) -> Usage:
+    """Return what all answers of a file took, those of earlier calls too."""
+    total = Usage()
+    for item in read_lines(path).values():
+        spent = item.get("usage")
+        if isinstance(spent, dict):
+            total.add(spent.get("prompt_tokens"), spent.get("completion_tokens"))
+    return total

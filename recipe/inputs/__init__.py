@@ -1,0 +1,1 @@
+"""From a record to what a model gets: settings, families, prompts, frames, rows, the checkpoint."""

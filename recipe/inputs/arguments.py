@@ -1,0 +1,82 @@
+"""Settings of the stages that TRL does not have; the rest is SFTConfig's, GRPOConfig's and ModelConfig's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trl import ScriptArguments
+
+from data_prep.video.rates import FRAME_BUDGET
+from recipe.rewards import reward_functions
+from recipe.variants.names import DEFAULT
+
+
+@dataclass
+class StageArguments(ScriptArguments):
+    """Data and optimiser settings that CPT, SFT and GRPO share."""
+
+    tracks: list[str] = field(default_factory=list, metadata={"help": "track files (JSONL) to train on"})
+    validation_tracks: str | None = field(
+        default=None, metadata={"help": "track file for the wrong-image check after training; none: no check"}
+    )
+    video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
+    prompts: str | None = field(
+        default=None, metadata={"help": "folder of prompt templates; default: the paper's wording"}
+    )
+    max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
+    frame_rate: str = field(
+        default="1",
+        metadata={"help": 'frames a second that the model sees, or "dynamic"; a record\'s own comes first'},
+    )
+    frame_budget: int = field(default=FRAME_BUDGET, metadata={"help": "most frames of a clip under dynamic"})
+    frames: str | None = field(
+        default=None, metadata={"help": "folder of shards of `data_prep frames`; none: the videos are decoded"}
+    )
+    cache_clips: int = field(default=64, metadata={"help": "decoded clips kept for the next fetch"})
+    max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
+    vision_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
+    )
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
+    )
+
+
+@dataclass
+class GRPOArguments(StageArguments):
+    """StageArguments and the choice of the reward."""
+
+    reward: list[str] = field(
+        default_factory=lambda: [DEFAULT],
+        metadata={
+            "help": "reward functions: tiou_mviou (the paper's), mviou, viou, tiou or tiou_viou; dotted paths "
+            "(stvg_rewards.scaled_tiou_reward, my_module.my_reward); path/to/file.py:function; several are summed, "
+            "weighed by reward_weights"
+        },
+    )
+    format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
+    length_weight: float = field(default=0.0, metadata={"help": "weight of the punishment of overlong answers"})
+    dynamic_sampling: int = field(
+        default=0,
+        metadata={
+            "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
+        },
+    )
+
+    held_out_every: int = field(
+        default=0,
+        metadata={
+            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
+        },
+    )
+    held_out_clips: int = field(default=32, metadata={"help": "how many of its first records are answered"})
+    media_clips: int = field(
+        default=4,
+        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reward, str):  # as YAML files may state a single one
+            self.reward = [self.reward]
+        reward_functions(self.reward)  # an unknown name fails before anything is loaded

@@ -1,0 +1,91 @@
+"""Model, processor and row builder of a stage, from its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import ModelConfig
+
+from data_prep.stages import StageError
+from data_prep.video.frame_store import FrameStore
+from data_prep.video.rates import parse_policy
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import family_of, frame_grid, is_vision
+from recipe.inputs.prompts import load_prompts
+
+
+def check_checkpoint(name_or_path: str | None) -> str:
+    """The checkpoint's name or folder.
+
+    Raises:
+        StageError: None was given, or a folder that does not exist or holds no config.json.
+    """
+    if not name_or_path:
+        raise StageError("model_name_or_path is missing: give the folder of a checkpoint or a model id")
+    path = Path(name_or_path)
+    looks_local = name_or_path.startswith((".", "/", "runs/")) or name_or_path.count("/") > 1
+    if looks_local and not (path / "config.json").is_file():
+        raise StageError(
+            f"{name_or_path}: no config.json there, so no checkpoint; an earlier stage makes it (make help)"
+        )
+    return name_or_path
+
+
+def load_processor(model_args: ModelConfig) -> Any:
+    """The checkpoint's processor, padding on the left: GRPO's own processing passes no padding side."""
+    return AutoProcessor.from_pretrained(check_checkpoint(model_args.model_name_or_path), padding_side="left")
+
+
+def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
+    """The checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0."""
+    dtype = model_args.dtype if model_args.dtype in ("auto", None) else getattr(torch, model_args.dtype)
+    model = AutoModelForImageTextToText.from_pretrained(
+        check_checkpoint(model_args.model_name_or_path),
+        dtype=dtype,
+        attn_implementation=model_args.attn_implementation,
+        use_safetensors=True,
+    )
+    if script_args.vision_learning_rate == 0:
+        freeze_vision(model)
+    return model
+
+
+def freeze_vision(model: nn.Module) -> None:
+    """Stop training the vision tower."""
+    for name, parameter in model.named_parameters():
+        if is_vision(name):
+            parameter.requires_grad_(False)
+
+
+def load_answering(model_args: ModelConfig, script_args: StageArguments) -> Any:
+    """The checkpoint's model for answering: on the accelerator where there is one, dropout off."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    return load_model(model_args, script_args).eval().to(device)
+
+
+def row_builder(script_args: StageArguments, model: Any, processor: Any, *, completions: bool) -> RowBuilder:
+    """The row builder that fits the model's family and patch grid, and the processor's control tokens."""
+    return RowBuilder(
+        video_root=Path(script_args.video_root),
+        prompts=load_prompts(script_args.prompts),
+        family=family_of(model.config),
+        grid=frame_grid(model.config),
+        max_pixels=script_args.max_frame_pixels,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
+        store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
+        completions=completions,
+        cache_clips=script_args.cache_clips,
+        control_tokens=control_tokens(processor.tokenizer),
+        context=model.config.get_text_config().max_position_embeddings,
+    )
+
+
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """The tokens that the tokenizer cuts out of any text before it splits words: special ones, tags and the like."""
+    return tuple(sorted(tokenizer.get_added_vocab()))

@@ -1,0 +1,196 @@
+"""GRPO rollouts of an image model through vLLM: what every such run needs, with a GPU or without.
+
+With `use_vllm` TRL 1.16 hands vLLM prompts whose image tokens are expanded already and vLLM expands them again; after
+a weight sync vLLM goes on using image features of the old vision tower; both silently. `ImageGRPOTrainer` mends both.
+The CPU's own fixes are in `recipe.rollouts.vllm_cpu`. vLLM is imported only where it runs, so this module imports
+without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from trl import GRPOConfig, GRPOTrainer
+from trl.extras.profiling import profiling_context
+
+from data_prep.stages import StageError
+
+
+class ImageGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer whose vLLM rollouts see the images as the trainer does; without `use_vllm` it changes nothing.
+
+    Overrides `_generate_single_turn` for two upstream behaviours. It can go when both are mended:
+
+    - Colocated vLLM gets image tokens that the processor has expanded and expands each of them again
+      (huggingface/trl issue 6294), so completions answer another prompt than the one that is scored. Here each image
+      is one token when vLLM gets it, and the ids that come back must equal those that TRL scores.
+    - `sync_weights` empties vLLM's prefix cache and not its encoder cache, so a picture seen before the sync keeps the
+      features of the old vision tower, in colocate and in server mode.
+
+    `__init__` passes on what GRPOConfig has no fields for; see `llm_options`.
+
+    Args:
+        model: a loaded transformers or PEFT model; its `name_or_path` is the folder that vLLM loads.
+        args: GRPOConfig; with `use_vllm`, `generation_kwargs` is given a `logit_bias` against image tokens.
+
+    Raises:
+        StageError: `use_vllm` where vLLM is not installed.
+    """
+
+    _last_loaded_step: int  # upstream's: the step whose weights vLLM holds
+
+    def __init__(self, *, model: Any, args: GRPOConfig, **kwargs: Any) -> None:
+        options: dict[str, Any] = {}
+        if args.use_vllm:
+            check_installed()
+            suppress_image_tokens(args, model.config)
+            if args.vllm_mode == "colocate":
+                options = llm_options(args, model)
+        with extra_llm_options(options), client_for_device(args):
+            super().__init__(model=model, args=args, **kwargs)
+
+    def _generate_single_turn(
+        self,
+        prompt_ids: list[list[int]],
+        images: list[list[Any] | None] | None,
+        multimodal_fields: dict[str, Any],
+        num_generations: int,
+        has_tool_images: bool = False,
+    ) -> tuple[list[list[int]], list[list[float]] | None]:
+        """Completion ids and log-probabilities of one rollout a prompt, as upstream."""
+        if self.use_vllm and self.state.global_step != self._last_loaded_step:
+            with profiling_context(self, "sync_weights"):
+                self.vllm_generation.sync_weights()
+                self._reset_encoder_cache()
+            self._last_loaded_step = self.state.global_step  # upstream's mark: it will not sync again
+        if not self.use_vllm or self.vllm_mode != "colocate" or images is None:
+            result: tuple[list[list[int]], list[list[float]] | None] = super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, has_tool_images
+            )
+            return result
+        image_token = self.model.config.image_token_id
+        read, completion_ids, logprobs, _ = self.vllm_generation.generate(
+            prompts=[collapse_runs(ids, image_token) for ids in prompt_ids],
+            images=images,
+            num_generations=num_generations,
+            profiler=profiling_context(self, "vLLM.generate"),
+        )
+        check_same_prompts(read, prompt_ids, image_token)
+        # A list of the likeliest tokens comes back for each position; asked for 0, it holds the sampled one alone.
+        return completion_ids, [[ranked[0] for ranked in row] for row in logprobs]
+
+    def _reset_encoder_cache(self) -> None:
+        """Make vLLM forget image features that the previous weights made."""
+        if self.vllm_mode == "colocate":
+            self.vllm_generation.llm.llm_engine.reset_encoder_cache()
+        elif self.accelerator.is_main_process:
+            client = self.vllm_generation.vllm_client
+            client.session.post(f"{client.base_url}/reset_encoder_cache").raise_for_status()
+
+
+def check_installed() -> None:
+    """One clear line where vLLM is asked for and missing.
+
+    Raises:
+        StageError: This environment has no vLLM.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise StageError(
+            "use_vllm is on and vLLM is not installed in this environment: on a CPU `make install-vllm` makes one "
+            "that has it and `make grpo VLLM=1` uses it; on a GPU `pip install vllm==0.31.0`; or leave use_vllm off"
+        )
+
+
+def suppress_image_tokens(args: GRPOConfig, config: Any) -> None:
+    """Keep vLLM from sampling tokens that stand for pictures, through `generation_kwargs` of the settings.
+
+    A sampled one has no picture behind it and breaks the forward pass that scores it. TRL suppresses them for Hugging
+    Face's generate only. A `logit_bias` that the settings hold already is kept beside it.
+    """
+    kwargs = dict(args.generation_kwargs or {})
+    never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
+    kwargs["logit_bias"] = {**kwargs.get("logit_bias", {}), **never}
+    args.generation_kwargs = kwargs
+
+
+def llm_options(args: GRPOConfig, model: Any) -> dict[str, Any]:
+    """What a colocated vLLM should be told and GRPOConfig has no fields for.
+
+    `dtype`: what the trainer computes in. vLLM's own choice turns a float32 checkpoint into bfloat16.
+    `limit_mm_per_prompt`: the recipe sends pictures and no videos, so no memory is set aside for videos.
+    `load_format`: no pickled weights.
+    """
+    from vllm.platforms import current_platform
+
+    if args.bf16:
+        dtype = "bfloat16"
+    elif args.fp16:
+        dtype = "float16"
+    else:
+        dtype = str(model.dtype).removeprefix("torch.")
+    options = {"dtype": dtype, "limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
+    if current_platform.is_cpu():
+        from recipe.rollouts import vllm_cpu
+
+        options |= vllm_cpu.prepare()
+    return options
+
+
+@contextmanager
+def extra_llm_options(options: dict[str, Any]) -> Iterator[None]:
+    """Add `options` to the arguments of the LLM that TRL makes while the body runs.
+
+    GRPOTrainer makes it inside its constructor from settings of its own and takes no others, so the name that it calls
+    is exchanged for that long. TRL's own arguments win. It can go when GRPOConfig passes engine arguments through.
+    """
+    if not options:
+        yield
+        return
+    from trl.generation import vllm_generation
+
+    upstream = vllm_generation.LLM
+    vllm_generation.LLM = lambda **theirs: upstream(**(options | theirs))
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = upstream
+
+
+def client_for_device(args: GRPOConfig) -> AbstractContextManager[None]:
+    """In server mode without a GPU: weights travel by file while the body's trainer makes its client."""
+    if args.use_vllm and args.vllm_mode == "server" and args.use_cpu:
+        from recipe.rollouts import vllm_cpu_weights
+
+        return vllm_cpu_weights.file_client()
+    return nullcontext()
+
+
+def collapse_runs(ids: Sequence[int], token: int) -> list[int]:
+    """`ids` with each run of `token` made one: a picture as the chat template writes it, before expansion.
+
+    >>> collapse_runs([5, 9, 9, 9, 6, 9, 9, 7, 7], token=9)
+    [5, 9, 6, 9, 7, 7]
+    """
+    return [one for place, one in enumerate(ids) if one != token or place == 0 or ids[place - 1] != token]
+
+
+def check_same_prompts(read: Sequence[Sequence[int]], scored: Sequence[Sequence[int]], image_token: int) -> None:
+    """Compare the prompts that vLLM read with those that the trainer scores.
+
+    Raises:
+        RuntimeError: They differ, so importance ratios would be nonsense: says which, where and the likely cause.
+    """
+    for number, (ours, theirs) in enumerate(zip(scored, read, strict=True)):
+        if list(ours) == list(theirs):
+            continue
+        pairs = zip(ours, theirs, strict=False)
+        place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
+        raise RuntimeError(
+            f"prompt {number}: vLLM read {len(theirs)} tokens ({list(theirs).count(image_token)} of pictures), the "
+            f"trainer scores {len(ours)} ({list(ours).count(image_token)} of pictures); first difference at token "
+            f"{place}. Resize frames to multiples of patch x merge size before the trainer gets them, and let both "
+            "load the same processor files"
+        )

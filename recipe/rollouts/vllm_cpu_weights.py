@@ -1,0 +1,109 @@
+"""Weights from the trainer to a vLLM server on a machine without a GPU: through a safetensors file, instead of NCCL.
+
+TRL and vLLM 0.31 send weights by NCCL, which a CPU does not have. Both sides of the way by file are here: the engine
+that vLLM's worker receives with, registered as `file` when this module is imported (`recipe.serve --rollouts` has the
+worker import it), and the client that the trainer sends with (`recipe.rollouts.vllm`). Trainer and server share a file
+system. With a GPU nothing of this is used. Needs vLLM installed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from trl.generation import vllm_generation
+from trl.generation.vllm_client import VLLMClient
+from vllm.distributed.weight_transfer import WeightTransferEngine, WeightTransferEngineFactory
+from vllm.distributed.weight_transfer.base import WeightTransferInitInfo, WeightTransferUpdateInfo
+
+from recipe.rollouts import vllm_cpu
+
+BACKEND = "file"
+
+
+@dataclass
+class FileInit(WeightTransferInitInfo):
+    """Nothing is agreed on beforehand."""
+
+
+@dataclass
+class FileUpdate(WeightTransferUpdateInfo):
+    """Where the weights lie: a safetensors file."""
+
+    path: str
+
+
+class FileEngine(WeightTransferEngine):
+    """The worker's side: loads the file that an update names."""
+
+    init_info_cls = FileInit
+    update_info_cls = FileUpdate
+
+    def init_transfer_engine(self, init_info: FileInit) -> None: ...
+
+    def start_weight_update(self) -> None: ...
+
+    def receive_weights(self, update_info: FileUpdate) -> None:
+        self.model.load_weights(iter(load_file(update_info.path).items()))
+
+    def update_weights(self, update_info: dict[str, Any]) -> None:
+        """As upstream, without waiting for an accelerator."""
+        self.receive_weights(self.parse_update_info(update_info))
+
+    def finish_weight_update(self) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+
+class WorkerExtension:
+    """What `--worker-extension-cls` names, so that the worker's process imports this module before its model."""
+
+
+class FileClient(VLLMClient):
+    """The trainer's side."""
+
+    def init_communicator(self, device: torch.device | str | int = 0) -> None:
+        """Check that the server receives by file.
+
+        Raises:
+            RuntimeError: It does not.
+        """
+        backend = (self.get_server_info()["weight_transfer_config"] or {}).get("backend")
+        if backend != BACKEND:
+            raise RuntimeError(
+                f"the vLLM server at {self.base_url} receives weights by {backend}, and without a GPU they travel by "
+                "file: start it with python -m recipe.serve CHECKPOINT --rollouts"
+            )
+        self._post(f"{self.base_url}/init_weight_transfer_engine", json={"init_info": {}})
+
+    def update_named_params(
+        self, metadata: list[tuple[str, str, list[int]]], named_params: Iterator[tuple[str, torch.Tensor]]
+    ) -> None:
+        """Write the weights, have the server load them, delete the file."""
+        with tempfile.TemporaryDirectory(prefix="weights-") as folder:
+            path = Path(folder) / "model.safetensors"
+            save_file({name: value.detach().clone().contiguous() for name, value in named_params}, path)
+            self._start_weight_update()
+            self._post(f"{self.base_url}/update_weights", json={"update_info": {"path": str(path)}})
+            self._finish_weight_update()
+
+
+@contextmanager
+def file_client() -> Iterator[None]:
+    """Have TRL make its client of this kind while the body runs: it calls the class by name and takes no other."""
+    upstream = vllm_generation.VLLMClient
+    vllm_generation.VLLMClient = FileClient
+    try:
+        yield
+    finally:
+        vllm_generation.VLLMClient = upstream
+
+
+WeightTransferEngineFactory.register_engine(BACKEND, FileEngine)
+vllm_cpu.keep_linear_weights_loadable()

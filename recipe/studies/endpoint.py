@@ -1,0 +1,129 @@
+"""Systems of table 1 that live behind an OpenAI-compatible endpoint: asked once a record, their tokens counted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from recipe.cli import check_keys
+from recipe.evaluate import EvalArguments
+from recipe.inference.answer_key import AnswerKey, key_of
+from recipe.inference.backends import Decoding, Server, openai_server
+from recipe.inference.ground_file import ground_file, tokens_of
+from recipe.inference.grounding import Policy
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A served model.
+
+    Attributes:
+        model: its name at the endpoint.
+        base_url: such as https://host/v1.
+        key: the environment variable that holds the key; "" where none is asked for.
+        family: row of the families' table whose coordinates and tags the model uses; most are told to use 0 to 1000.
+        workers: requests at a time.
+        dollars_in, dollars_out: price of a million tokens asked and answered; without them tokens alone are stated.
+    """
+
+    model: str
+    base_url: str
+    key: str = ""
+    family: str = "glm4v"
+    workers: int = 4
+    dollars_in: float | None = None
+    dollars_out: float | None = None
+
+    def unusable(self) -> str:
+        """Why it cannot be asked, or an empty string."""
+        if self.key and not os.environ.get(self.key):
+            return f"no key in ${self.key}"
+        return ""
+
+
+def read_endpoint(where: str, settings: Any) -> Endpoint:
+    """The endpoint of a system's `api` settings.
+
+    Raises:
+        ValueError: No mapping, an unknown or missing key, or no worker.
+    """
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{where}: api is {settings!r}, expected settings by name")
+    check_keys(f"{where}: api", settings, {field.name for field in fields(Endpoint)}, ("model", "base_url"))
+    endpoint = Endpoint(**settings)
+    if not isinstance(endpoint.workers, int) or endpoint.workers < 1:
+        raise ValueError(f"{where}: api: workers is {endpoint.workers!r}, expected a whole number above 0")
+    return endpoint
+
+
+POLICY = Policy(smooth=False)  # the evaluation smooths where it is asked to
+
+
+def key_of_endpoint(args: EvalArguments, endpoint: Endpoint) -> AnswerKey:
+    """Return what the endpoint's answers depend on.
+
+    Raises:
+        StageError: There is no such track file.
+    """
+    return key_of(
+        endpoint.model,
+        args.frames_seen(),
+        tracks=args.tracks,
+        backend="openai",
+        base_url=endpoint.base_url,
+        family=endpoint.family,
+        temperature=args.temperature,
+        max_new_tokens=args.max_new_tokens,
+        **POLICY.settings(),
+    )
+
+
+def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
+    """Write `args.predictions`: one answer a record, on from where an earlier call stopped.
+
+    Records that the endpoint refuses are named on stderr and have no line, so they count 0.
+
+    Returns:
+        Tokens of all answers, and dollars where prices are known.
+
+    Raises:
+        StageError: The endpoint cannot be reached, or refuses from the start.
+        InUse: Another process asks for the same answers.
+    """
+    assert args.predictions is not None
+    server = Server(endpoint.base_url, os.environ.get(endpoint.key, "") if endpoint.key else "", endpoint.family)
+    decoding = Decoding(args.temperature, args.max_new_tokens)
+    out = Path(args.predictions)
+    if not endpoint.unusable():
+        _, failed = ground_file(
+            Path(args.tracks),
+            Path(args.video_root),
+            out,
+            lambda usage: openai_server(args.frames_seen(), endpoint.model, decoding, server, usage),
+            POLICY,
+            key=key_of_endpoint(args, endpoint),
+            workers=endpoint.workers,
+            limit=args.limit,
+        )
+        for line in failed[:10]:
+            print(f"not answered: {line}", file=sys.stderr)
+    spent = tokens_of(out)
+    found: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
+    if endpoint.dollars_in is not None and endpoint.dollars_out is not None:
+        dollars = spent.prompt_tokens * endpoint.dollars_in + spent.completion_tokens * endpoint.dollars_out
+        found["dollars"] = round(dollars / 1e6, 4)
+    return found
+
+
+def cost(result: Mapping[str, Any]) -> str:
+    """What a cell cost, in words."""
+    spent = result.get("cost") or {}
+    words = [f"{spent.get('seconds', 0)} s"]
+    if "prompt_tokens" in spent:
+        words.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
+        words.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
+    return ", ".join(words)

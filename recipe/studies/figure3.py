@@ -1,0 +1,216 @@
+"""Figure 3: Video-MME-v2 head-to-head, training frame rates, rewards; what was not measured is said in its place.
+
+    python -m recipe.studies.figure3 --config recipe/configs/figure3.yaml
+
+Measured bars and lines beside the published numbers, which are marked as such. Reads answers to the benchmark
+(recipe.evaluation.videomme scores them) and the results of recipe.studies.frame_rates and recipe.studies.rewards; it
+runs neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.files import atomic_write
+from data_prep.stages import StageError
+from recipe.cli import OneLineParser, read_settings, run
+from recipe.drawing.curves import COLOURS, GREY
+from recipe.evaluation.videomme import score_file
+
+KEYS = {"out", "questions", "answers", "reading", "published", "fps_study", "reward_study"}
+SCORES = {"non_linear": "non-linear", "plain": "plain"}
+RATE_SCORES = ("m_vIoU", "HOTA", "IDF1")
+
+
+@dataclass
+class Panel:
+    """One panel's content, or why it is empty.
+
+    Attributes:
+        found: what was measured, by name.
+        missing: "name: reason" of what was not.
+    """
+
+    found: dict[str, Any]
+    missing: list[str]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The figure's settings.
+
+    Raises:
+        ValueError: A key that is unknown.
+    """
+    return read_settings(path, KEYS)
+
+
+def head_to_head(config: dict[str, Any]) -> Panel:
+    """Both scores of each system whose answers are there, fractions in [0, 1]."""
+    panel = Panel({}, [])
+    reading = config.get("reading", "corrected")
+    for name, answers in (config.get("answers") or {}).items():
+        try:
+            scores = score_file(Path(config.get("questions") or "test.parquet"), Path(answers))
+        except StageError as error:
+            panel.missing.append(f"{name}: {error}")
+            continue
+        panel.found[name] = {key: scores[reading][key] for key in SCORES} | {"n": scores["n"]}
+    return panel
+
+
+def study(config: dict[str, Any], key: str, hint: str) -> Panel:
+    """A study's result, or the command that makes it."""
+    path = Path(config.get(key) or "")
+    try:
+        return Panel(json.loads(path.read_text(encoding="utf-8")), [])
+    except (OSError, ValueError):
+        return Panel({}, [f"{path}: no such result; {hint} makes it"])
+
+
+def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> None:
+    """Bars of the measured scores; published ones in outline."""
+    names = list(dict.fromkeys([*panel.found, *published]))
+    for place, name in enumerate(names):
+        for offset, (colour, key) in enumerate(zip(COLOURS, SCORES, strict=False)):
+            x = place + 0.4 * offset - 0.2
+            if name in panel.found:
+                axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour)
+            if name in published:
+                theirs = published[name][offset]
+                axes.bar(x, theirs, 0.36, fill=False, edgecolor=colour, linestyle="--", linewidth=1.4)
+                axes.annotate(f"{theirs:g}", (x, theirs), ha="center", va="bottom", fontsize=7, color=GREY)
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+    for colour, key in zip(COLOURS, SCORES, strict=False):
+        axes.bar(0, 0, color=colour, label=SCORES[key])  # for the legend, measured or not
+    axes.set_ylabel("accuracy, %", color=GREY)
+    axes.set_title("Video-MME-v2 (dashed: published)", fontsize=10)
+
+
+def draw_rates(axes: Any, panel: Panel) -> None:
+    """Scores over the training rate."""
+    for colour, key in zip(COLOURS, RATE_SCORES, strict=False):
+        axes.plot(
+            range(len(panel.found)), [result[key] for result in panel.found.values()], "o-", color=colour, label=key
+        )
+    axes.set_xticks(range(len(panel.found)), list(panel.found))
+    axes.set_xlabel("training frames a second", color=GREY)
+    axes.set_title("training frame rate", fontsize=10)
+
+
+def draw_rewards(axes: Any, panel: Panel) -> None:
+    """m_vIoU of sampled answers in training, mean over seeds and their range."""
+    for colour, (name, line) in zip(COLOURS, panel.found["curves"]["m_vIoU"].items(), strict=False):
+        axes.plot(line["step"], line["mean"], color=colour, label=name, linewidth=1.5)
+        axes.fill_between(line["step"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+    axes.set_xlabel("step", color=GREY)
+    axes.set_title("m_vIoU in training, by reward", fontsize=10)
+
+
+def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> None:
+    """All three panels as SVG; an empty one says what is missing."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    draw: dict[str, Callable[[Any, Panel], None]] = {
+        "head_to_head": lambda axes, panel: draw_head_to_head(axes, panel, published),
+        "fps_study": draw_rates,
+        "reward_study": draw_rewards,
+    }
+    with matplotlib.rc_context({"svg.hashsalt": "figure3", "font.size": 9, "text.color": GREY}):
+        page = Figure(figsize=(11.4, 3.2), layout="constrained")
+        for axes, (name, panel) in zip(page.subplots(1, len(panels)), panels.items(), strict=True):
+            if panel.found or (name == "head_to_head" and published):
+                draw[name](axes, panel)
+                if axes.get_legend_handles_labels()[0]:
+                    axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+                axes.grid(color=GREY, alpha=0.25, linewidth=0.6, axis="y")
+            else:
+                axes.set_title(name.replace("_", " "), fontsize=10)
+                axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
+                axes.set_axis_off()
+            axes.tick_params(colors=GREY)
+        with atomic_write(path, "wb") as stream:
+            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
+    """The numbers as Markdown, and what is missing."""
+    published = config.get("published") or {}
+    lines = [
+        "![Figure 3](figure3.svg)",
+        "",
+        f"Video-MME-v2, reading `{config.get('reading', 'corrected')}`, in percent:",
+    ]
+    lines += [
+        "",
+        "| system | non-linear | plain | n | non-linear, published | plain, published |",
+        "|---|" + "---:|" * 5,
+    ]
+    found = panels["head_to_head"].found
+    for name in dict.fromkeys([*found, *published]):
+        ours = (
+            [f"{100 * found[name][key]:.1f}" for key in SCORES] + [str(found[name]["n"])]
+            if name in found
+            else ["–"] * 3
+        )
+        theirs = [f"{value:g}" for value in published[name]] if name in published else ["", ""]
+        lines.append(f"| {name} | {' | '.join([*ours, *theirs])} |")
+    if panels["fps_study"].found:
+        lines += ["", f"| training rate | {' | '.join(RATE_SCORES)} |", "|---|" + "---:|" * len(RATE_SCORES)]
+        for rate, result in panels["fps_study"].found.items():
+            lines.append(f"| {rate} | {' | '.join(f'{result[key]:.3f}' for key in RATE_SCORES)} |")
+    if panels["reward_study"].found:
+        reach = panels["reward_study"].found["steps_to"]["m_vIoU"]
+        score = "" if math.isnan(reach["score"]) else f" {reach['score']:.3f}"
+        lines += ["", f"| reward | steps to a training m_vIoU of{score} |", "|---|---:|"]
+        lines += [f"| {name} | {'–' if step is None else f'{step:g}'} |" for name, step in reach["steps"].items()]
+    missing = [f"- {reason}" for panel in panels.values() for reason in panel.missing]
+    return "\n".join(lines + (["", "Not measured:", "", *missing] if missing else [])) + "\n"
+
+
+def main(config: dict[str, Any]) -> dict[str, Panel]:
+    """Collect, draw, write, print."""
+    panels = {
+        "head_to_head": head_to_head(config),
+        "fps_study": study(config, "fps_study", "make fps-study"),
+        "reward_study": study(config, "reward_study", "make reward-study"),
+    }
+    out = Path(config["out"])
+    figure(panels, config.get("published") or {}, out / "figure3.svg")
+    with atomic_write(out / "figure3.json") as stream:
+        json.dump({name: panel.found for name, panel in panels.items()}, stream, indent=1)
+    text = page(panels, config)
+    with atomic_write(out / "figure3.md") as stream:
+        stream.write(text)
+    print(text)
+    return panels
+
+
+def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
+    """The settings of --config; what is given on the command line beats the file's."""
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure3.yaml"))
+    for name, text in (
+        ("out", "folder of the figure"),
+        ("questions", "the benchmark's test.parquet"),
+        ("fps_study", "result of recipe.studies.frame_rates"),
+        ("reward_study", "result of recipe.studies.rewards"),
+    ):
+        parser.add_argument(f"--{name}", help=text)
+    args = vars(parser.parse_args(words))
+    config = read_config(args.pop("config"))
+    config |= {name: value for name, value in args.items() if value is not None}
+    config["out"] = config.get("out") or "runs/figure3"
+    return (config,)
+
+
+if __name__ == "__main__":
+    run(parse, main)

@@ -1,0 +1,123 @@
+"""What second-level tracks cost and lose against frame-level ones on the same clips (figure 1, section 3.7).
+
+Frame level means every frame in the prompt and a box for every frame of the event in the answer. What is lost is the
+ceiling: the best that a second-level answer can score on frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+from trl.data_utils import prepare_multimodal_messages
+
+from recipe.evaluation.protocols import FrameTruth, ceiling
+from recipe.evaluation.scores import true_track
+from recipe.inputs.dataset import RowBuilder, completion_text
+from recipe.inputs.prompts import question, user_message
+
+LATENCY_ROUNDS = 2  # the faster one counts
+
+
+def prompt_inputs(
+    processor: Any, record: Mapping[str, Any], builder: RowBuilder, rate: float, device: Any = "cpu"
+) -> Any:
+    """The model's inputs for a record at `rate` frames a second; blank frames, since only their number counts."""
+    starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
+    message = user_message(starts, question(dict(record), builder.prompts, builder.control_tokens))
+    frames = [Image.new("RGB", builder.frame_size(dict(record)))] * len(starts)
+    return processor.apply_chat_template(
+        [prepare_multimodal_messages([message], images=frames)],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    ).to(device)
+
+
+def answer_tokens(processor: Any, record: Mapping[str, Any], builder: RowBuilder) -> int:
+    """Tokens of the true answer to a record, reasoning left out."""
+    scale = builder.family.box_scale(builder.frame_size(dict(record)))
+    text = completion_text(dict(record) | {"reasoning": None}, builder.family, scale)
+    return len(processor.tokenizer(text)["input_ids"])
+
+
+def latency(model: Any, inputs: Any, tokens: int) -> float:
+    """Seconds of one greedy answer of exactly `tokens` tokens."""
+    never = [model.config.image_token_id, model.config.video_token_id]
+    best = float("inf")
+    for _ in range(LATENCY_ROUNDS):
+        begin = time.perf_counter()
+        model.generate(**inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, suppress_tokens=never)
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+def frame_record(record: Mapping[str, Any], truth: FrameTruth) -> dict[str, Any]:
+    """The record as a frame-level method would state it: a state for every frame of the event."""
+    states = [{"second": frame, "box": list(box)} for frame, box in sorted(truth.boxes.items())]
+    return dict(record) | {"track": states, "span": [truth.begin, truth.end - 1]}
+
+
+def synthetic_truth(record: Mapping[str, Any], annotation: Mapping[str, Any]) -> FrameTruth:
+    """A synthetic record's frame annotation; the last part of its id is the object's place in the clip."""
+    target = annotation["objects"][int(record["id"].rpartition("/")[2])]
+    width, height = annotation["width"], annotation["height"]
+    boxes = {
+        target["begin_frame"] + offset: (x / width, y / height, (x + w) / width, (y + h) / height)
+        for offset, (x, y, w, h) in enumerate(target["boxes_xywh"])
+    }
+    return FrameTruth(annotation["fps"], target["begin_frame"], target["end_frame"], boxes, annotation["frames"])
+
+
+def compare(
+    records: Sequence[Mapping[str, Any]],
+    truths: Mapping[str, FrameTruth],
+    builder: RowBuilder,
+    processor: Any,
+    model: Any,
+    *,
+    timed: int = 3,
+) -> dict[str, Any]:
+    """Means a clip at both levels.
+
+    Args:
+        truths: id -> frame annotation, one for each record.
+        timed: clips whose latency is measured, taken at even steps of their frame rate.
+
+    Returns:
+        `second` and `frame`: prompt and answer tokens; `fps`: mean frames a second; `latency`: frame / second, one
+        ratio a timed clip with its frames a second; `ceiling`: m_tIoU and m_vIoU on frames of the best second-level
+        answers.
+    """
+    levels: dict[str, list[tuple[int, int]]] = {"second": [], "frame": []}
+    for record in records:
+        truth = truths[record["id"]]
+        for level, rate, stated in (("second", 1.0, record), ("frame", truth.fps, frame_record(record, truth))):
+            prompt = prompt_inputs(processor, record, builder, rate)["input_ids"].shape[1]
+            levels[level].append((prompt, answer_tokens(processor, stated, builder)))
+    best = [ceiling("frame", true_track(dict(record)).boxes, truths[record["id"]]) for record in records]
+    order = sorted(range(len(records)), key=lambda place: truths[records[place]["id"]].fps)
+    chosen = [order[(2 * step + 1) * len(order) // (2 * timed)] for step in range(timed)] if timed else []
+    ratios = []
+    for place in chosen:
+        record, fps = records[place], truths[records[place]["id"]].fps
+        spent = {
+            level: latency(
+                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][place][1]
+            )
+            for level, rate in (("second", 1.0), ("frame", fps))
+        }
+        ratios.append({"fps": fps, "ratio": spent["frame"] / spent["second"]})
+    n = len(records)
+    return {
+        level: {"prompt_tokens": sum(p for p, _ in pairs) / n, "answer_tokens": sum(a for _, a in pairs) / n}
+        for level, pairs in levels.items()
+    } | {
+        "fps": sum(truths[record["id"]].fps for record in records) / n,
+        "latency": ratios,
+        "ceiling": {"m_tIoU": sum(s.tIoU for s in best) / n, "m_vIoU": sum(s.vIoU for s in best) / n},
+        "n": n,
+    }

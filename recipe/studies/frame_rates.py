@@ -1,0 +1,195 @@
+"""Which training frame rate? Supervised training at each rate on scenes of several objects (section 4.3, figure 3).
+
+    python -m recipe.studies.frame_rates --config recipe/configs/tiny/fps-study.yaml
+
+From one checkpoint, on the same scenes with the same steps, at 0.5, 1, 2 and 4 frames a second and `dynamic`; each is
+evaluated at the rate that it was trained at (`dynamic` by the clip's duration alone). Writes `fps-study.json`, a page
+and a figure. What exists with the same settings is not made again. On DanceTrack give its converted scenes as `train`
+and `tracks` and another recipe's folder as `configs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl import ModelConfig
+from trl.data_utils import prepare_multimodal_messages
+
+from data_prep.files import atomic_write
+from data_prep.records import RecordWriter, read_records
+from data_prep.stages import StageError, read_stamp
+from data_prep.video.rates import parse_policy
+from recipe.cli import Parser, run
+from recipe.drawing.curves import COLOURS, GREY
+from recipe.evaluate import EvalArguments, answers_path, key_of_run
+from recipe.inference.predictions import predict
+from recipe.inputs.loading import load_answering, load_processor, row_builder
+from recipe.studies.lift import StudyArguments, run_stage
+from recipe.studies.tracking import matched_vious, score_scenes
+
+SHOWN = ("m_vIoU", "HOTA", "IDF1")
+
+
+@dataclass
+class FpsStudyArguments(StudyArguments):
+    """StudyArguments (its arms and seeds are not used here), the rates and what is trained at them."""
+
+    rates: list[str] = field(default_factory=lambda: ["0.5", "1", "2", "4", "dynamic"])
+    train: list[str] = field(default_factory=list, metadata={"help": "track files with scenes to train on"})
+    start: str = field(default="$RUN/cpt", metadata={"help": "checkpoint that every training starts from"})
+    study_out: str = field(default="$RUN", metadata={"help": "folder of trainings and results"})
+    sft_words: list[str] = field(default_factory=list, metadata={"help": "SFT settings on top of its YAML"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for rate in self.rates:
+            parse_policy(rate)
+        if not self.train:
+            raise ValueError("--train is missing: the track files with scenes to train on")
+
+
+def scenes_alone(tracks: str, folder: Path) -> str:
+    """The track file, or, where it holds other kinds of records too, one in `folder` with its scenes.
+
+    Raises:
+        StageError: There is no scene in it.
+    """
+    scenes, others = [], 0
+    for record in read_records(tracks):
+        if record["kind"] == "scene":
+            scenes.append(record)
+        else:
+            others += 1
+    if not scenes:
+        raise StageError(f"{tracks}: none of its {others} records is a scene (kind scene, several tracks)")
+    if not others:
+        return tracks
+    path = folder / f"{Path(tracks).stem}-scenes.jsonl"
+    with RecordWriter(path) as writer:
+        for record in scenes:
+            writer.write(record)
+    return str(path)
+
+
+def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
+    """Scores of one training's greedy answers to scenes, the tokens that they took, and the training's CPU time."""
+    values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
+    values |= {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
+    given = EvalArguments(**values | {"temperature": 0.0, "repeats": 1})
+    script = given.frames_seen()
+    model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
+    model, processor = load_answering(model_args, script), load_processor(model_args)
+    builder = row_builder(script, model, processor, completions=False)
+    records = list(read_records(args.tracks))[: args.limit]
+    answers = predict(
+        model,
+        processor,
+        args.tracks,
+        builder,
+        answers_path(given, 0),
+        key=key_of_run(given, 0),
+        max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size,
+        limit=args.limit,
+    )
+
+    def scale_of(record: Mapping[str, Any]) -> tuple[float, float]:
+        return builder.family.box_scale(builder.frame_size(dict(record)))  # pixels differ from picture to picture
+
+    scores = score_scenes(records, answers, scale_of)
+    rows = [builder.row(record) for record in records]
+    prompts = [prompt_tokens(processor, row) for row in rows]
+    completions = [len(processor.tokenizer(answers[record["id"]])["input_ids"]) for record in records]
+    cpu = ((read_stamp(checkpoint) or {}).get("results") or {}).get("cpu_seconds")
+    return scores | {
+        "frames": sum(len(row["images"]) for row in rows) / len(rows),
+        "prompt_tokens": sum(prompts) / len(prompts),
+        "answer_tokens": sum(completions) / len(completions),
+        "training_cpu_seconds": cpu,
+        "vIoU_by_scene": matched_vious(records, answers, scale_of),  # for differences paired by scene
+    }
+
+
+def prompt_tokens(processor: Any, row: dict[str, Any]) -> int:
+    """Tokens of a row's prompt, pictures included."""
+    messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
+    inputs = processor.apply_chat_template([messages], add_generation_prompt=True, tokenize=True, return_dict=True)
+    return len(inputs["input_ids"][0])
+
+
+def figure(results: dict[str, dict[str, Any]], path: Path) -> None:
+    """Scores over the training rate, and the prompt's length beside them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "fps-study", "font.size": 9, "text.color": GREY}):
+        page = Figure(figsize=(7.6, 2.8), layout="constrained")
+        left, right = page.subplots(1, 2)
+        places = range(len(results))
+        for colour, name in zip(COLOURS, SHOWN, strict=False):
+            left.plot(places, [result[name] for result in results.values()], "o-", color=colour, label=name)
+        left.legend(frameon=False, labelcolor=GREY, fontsize=8)
+        left.set_title("scores by training rate", fontsize=10)
+        right.bar(places, [result["prompt_tokens"] for result in results.values()], color=COLOURS[0])
+        right.set_title("prompt tokens a clip", fontsize=10)
+        for axes in (left, right):
+            axes.set_xticks(list(places), list(results))
+            axes.set_xlabel("frames a second", color=GREY)
+            axes.tick_params(colors=GREY)
+            axes.grid(color=GREY, alpha=0.25, linewidth=0.6, axis="y")
+        with atomic_write(path, "wb") as stream:
+            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The results as Markdown; time against the training at 1 frame a second."""
+    base = (results.get("1") or next(iter(results.values())))["training_cpu_seconds"]
+    lines = ["| training rate | m_vIoU | HOTA | IDF1 | frames | prompt tokens | answer tokens | training time |"]
+    lines.append("|---|" + "---:|" * 7)
+    for rate, found in results.items():
+        scores = " | ".join(f"{found[name]:.3f}" for name in SHOWN)
+        spent = f"x{found['training_cpu_seconds'] / base:.2f}" if base and found["training_cpu_seconds"] else ""
+        counts = " | ".join(f"{found[name]:.1f}" for name in ("frames", "prompt_tokens", "answer_tokens"))
+        lines.append(f"| {rate} | {scores} | {counts} | {spent} |")
+    return "\n".join(lines)
+
+
+def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:
+    """Train, evaluate, write, print."""
+    folder = Path(args.study_out)
+    args.tracks = scenes_alone(args.tracks, folder)
+
+    def train(rate: str) -> Path:
+        out = folder / f"fps-{rate.replace('.', '_')}"
+        words = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
+        words += ["--video_root", args.video_root, "--frame_rate", rate, "--frame_budget", str(args.frame_budget)]
+        words += args.sft_words
+        run_stage("sft", args, out, args.seed, *words)
+        return out
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        checkpoints = dict(zip(args.rates, pool.map(train, args.rates), strict=True))
+    results = {rate: evaluate_rate(args, rate, checkpoint) for rate, checkpoint in checkpoints.items()}
+    with atomic_write(folder / "fps-study.json") as stream:
+        json.dump(results, stream, indent=1)
+    figure(results, folder / "fps-study.svg")
+    with atomic_write(folder / "fps-study.md") as stream:
+        stream.write(table(results) + "\n")
+    print(table(results))
+    return results
+
+
+def parse(args: list[str] | None = None) -> tuple[FpsStudyArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return Parser((FpsStudyArguments,)).parse_args_and_config(args)
+
+
+if __name__ == "__main__":
+    run(parse, main)

@@ -1,0 +1,125 @@
+"""Do answers to general questions survive SFT on grounding and RL? With and without questions among the SFT data.
+
+    python -m recipe.studies.questions --config recipe/configs/tiny/retention-study.yaml
+
+Two lines from one CPT checkpoint: the recipe's SFT with its RL runs (of recipe.studies.rewards), and an SFT that has a
+share of questions with RL runs of its own. Each checkpoint answers the same held-out questions and grounds the same
+clips. Writes `retention-study.json`; what exists with the same settings is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.files import atomic_write
+from data_prep.records import RecordWriter
+from recipe.cli import Parser, run
+from recipe.evaluate import EvalArguments, evaluate
+from recipe.studies.before_after import DECODING
+from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
+from recipe.studies.retention import TOPICS, accuracy, answer, questions_of, right
+
+REWARD = "tiou_mviou"
+PLAIN, MIXED = "grounding alone", "with questions"
+
+
+@dataclass
+class RetentionArguments(StudyArguments):
+    """StudyArguments (its arms are not used here), the questions, and what is trained with them."""
+
+    study_out: str = field(default="$RUN/paper-mini", metadata={"help": "folder of trainings and results"})
+    questions: str = field(default="$RUN/questions/questions.jsonl", metadata={"help": "held-out questions"})
+    question_videos: str = field(default="$RUN/questions/videos", metadata={"help": "their video root"})
+    sft_tracks: str = field(default="$RUN/traces/traces.jsonl", metadata={"help": "the recipe's SFT data"})
+    more_from: str = field(
+        default="$RUN/data/cpt.jsonl", metadata={"help": "file whose first questions are added to them"}
+    )
+    more: int = field(default=400, metadata={"help": "how many questions are added"})
+    sft_words: list[str] = field(default_factory=list, metadata={"help": "SFT settings on top of its YAML"})
+    grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
+
+
+def train(args: RetentionArguments) -> dict[str, dict[str, list[Path]]]:
+    """line -> {"sft": [checkpoint], "rl": [checkpoint of each seed]}; the first line's are there already."""
+    run_folder, out = Path(args.run), Path(args.study_out)
+    mixed, added = out / "sft-questions", out / "sft-questions.jsonl"
+    with RecordWriter(added) as writer:
+        for record in questions_of(args.more_from, args.more):
+            writer.write(record)
+    words = ["--model_name_or_path", str(run_folder / "cpt"), "--tracks", args.sft_tracks, str(added)]
+    words += ["--video_root", args.video_root, "--validation_tracks", "", *args.sft_words]
+    run_stage("sft", args, mixed, 0, *words)
+
+    variant = variant_of_words(args, "--reward", REWARD, *args.grpo_words).name
+
+    def rl(seed: int) -> Path:
+        folder = out / f"grpo-{variant}-questions-s{seed}"
+        words = ["--reward", REWARD, "--model_name_or_path", str(mixed), *grpo_data(args), *args.grpo_words]
+        run_stage("grpo", args, folder, seed, *words)
+        return folder
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        trained = list(pool.map(rl, args.seeds))
+    plain = [out / f"grpo-{variant}-s{seed}" for seed in args.seeds]
+    return {PLAIN: {"sft": [run_folder / "sft"], "rl": plain}, MIXED: {"sft": [mixed], "rl": trained}}
+
+
+def measure(args: RetentionArguments, checkpoint: Path, *, grounds: bool = True) -> dict[str, Any]:
+    """Right answers by topic and by question, and greedy grounding of the test clips."""
+    settings = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
+    records = questions_of(args.questions)
+    asked = replace(settings, tracks=args.questions, video_root=args.question_videos, limit=None)
+    answers = answer(asked, checkpoint)
+    found: dict[str, Any] = {"questions": accuracy(records, answers), "right": right(records, answers)}
+    if grounds:
+        greedy = replace(settings, model=str(checkpoint), out=str(checkpoint / "eval" / "greedy.json"))
+        metrics, _ = evaluate(replace(greedy, **DECODING["greedy"]))
+        found |= {name: metrics[name] for name in ("m_tIoU", "m_vIoU", "vIoU@0.5")}
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """Right answers and grounding of each checkpoint, as Markdown; RL is the mean over seeds."""
+    topics = [name for name in TOPICS if name in result["cpt"]["questions"]]
+    lines = [f"| SFT data | after | questions | {' | '.join(topics)} | m_tIoU | m_vIoU |"]
+    lines.append("|---|---|" + "---:|" * (len(topics) + 3))
+
+    def line(data: str, after: str, checkpoints: list[dict[str, Any]]) -> str:
+        def mean(values: list[float]) -> str:
+            return f"{sum(values) / len(values):.3f}" if values else ""
+
+        cells = [mean([found["questions"][key] for found in checkpoints]) for key in ("all", *topics)]
+        cells += [mean([found[key] for found in checkpoints if key in found]) for key in ("m_tIoU", "m_vIoU")]
+        return f"| {data} | {after} | {' | '.join(cells)} |"
+
+    lines.append(line("", "CPT", [result["cpt"]]))
+    for name, stages in result["lines"].items():
+        lines += [line(name, "SFT", stages["sft"]), line(name, "RL", stages["rl"])]
+    return "\n".join(lines)
+
+
+def main(args: RetentionArguments) -> dict[str, Any]:
+    """Train, ask, write, print."""
+    checkpoints = train(args)
+    result: dict[str, Any] = {"cpt": measure(args, Path(args.run) / "cpt", grounds=False)}
+    result["lines"] = {
+        name: {stage: [measure(args, folder) for folder in folders] for stage, folders in stages.items()}
+        for name, stages in checkpoints.items()
+    }
+    with atomic_write(Path(args.study_out) / "retention-study.json") as stream:
+        json.dump(result, stream, indent=1)
+    print(table(result))
+    return result
+
+
+def parse(args: list[str] | None = None) -> tuple[RetentionArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return Parser((RetentionArguments,)).parse_args_and_config(args)
+
+
+if __name__ == "__main__":
+    run(parse, main)

@@ -1,0 +1,76 @@
+"""Where the summary, the report and the answers of a GRPO run lie, and which of several reports is the newest."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader
+
+from data_prep.files import atomic_write
+from recipe.evaluate import EvalArguments, answers_path
+
+
+def grpo_folder(run: str, name: str) -> Path:
+    """Return the folder of a GRPO run: a name lies in the run's folder, a path is what it is.
+
+    >>> print(grpo_folder("runs/tiny", "grpo-viou-s0"), grpo_folder("runs/tiny", "elsewhere/mine"))
+    runs/tiny/grpo-viou-s0 elsewhere/mine
+    """
+    return Path(name) if "/" in name else Path(run) / name
+
+
+def write_newest(run: Path, page: Path, summary: dict[str, Any]) -> Path:
+    """Write the newest summary into the run's folder, and a page there that names and links the newest report.
+
+    Args:
+        run: the run's folder; `summary.json` and `report.html` there are those of whichever GRPO run came last.
+        page: the newest report.
+        summary: what it was made from.
+
+    Returns:
+        The page that links the report.
+    """
+    with atomic_write(run / "summary.json") as out:
+        json.dump(summary, out, indent=1)
+    others = sorted(path for path in run.glob("*/report.html") if path.resolve() != page.resolve())
+    links = [link(path, run) for path in (page, *others)]
+    newest = (
+        page_templates()
+        .get_template("newest.html")
+        .render(newest=links[0], others=links[1:], reward=summary.get("reward"), seed=summary.get("seed"))
+    )
+    with atomic_write(run / "report.html") as out:
+        out.write(newest)
+    return run / "report.html"
+
+
+def link(path: Path, folder: Path) -> tuple[str, str]:
+    """Return the address and the name of a page as a page in `folder` links it; one elsewhere by its whole path.
+
+    >>> link(Path("runs/tiny/grpo-a+b-s0/report.html"), Path("runs/tiny"))
+    ('grpo-a%2Bb-s0/report.html', 'grpo-a+b-s0/report.html')
+    """
+    if not path.absolute().is_relative_to(folder.absolute()):
+        return path.absolute().as_uri(), str(path)
+    name = os.path.relpath(path, folder)
+    return quote(name), name
+
+
+def page_templates() -> Environment:
+    """Return the templates of pages; what they are given is escaped."""
+    return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+
+
+def kept_answers(sft: Path, grpo: Path) -> Path:
+    """Return where the answers of the checkpoint that GRPO began from are kept: with it, if it has a folder here."""
+    return sft / "eval" if sft.is_dir() else grpo / "eval-before"
+
+
+def greedy_answers(args: EvalArguments, checkpoint: Path, folder: Path) -> Path:
+    """Return where `recipe.studies.before_after` leaves the greedy answers of a checkpoint in a folder of answers."""
+    values = vars(args) | {"model": str(checkpoint), "out": str(folder / "greedy.json")}
+    return answers_path(EvalArguments(**values), 0)

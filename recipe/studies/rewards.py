@@ -1,0 +1,205 @@
+"""Which reward? GRPO with each variant from one SFT checkpoint, over several seeds (figure 3, right); takes hours.
+
+    python -m recipe.studies.rewards --config recipe/configs/tiny/reward-study.yaml
+
+The same checkpoint, data, settings and seeds for every variant. Writes `reward-study.json`, a page and a figure into
+the run's folder: held-out metrics with the range over seeds, and the sampled training scores against the step. What
+exists with the same settings is not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.files import atomic_write
+from recipe.cli import Parser, run
+from recipe.drawing.curves import COLOURS, GREY, read_history, series
+from recipe.evaluate import EvalArguments
+from recipe.studies.before_after import DECODING, evaluate_both, short
+from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
+
+LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
+SMOOTHED = 5  # log entries
+SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
+
+
+@dataclass
+class RewardStudyArguments(StudyArguments):
+    """StudyArguments (its controls are not used here), the variants, and words for every GRPO run."""
+
+    rewards: list[str] = field(
+        default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"],
+        metadata={"help": 'what each arm has after --reward: "viou", or "tiou_mviou --reward_weights 1 0.5"'},
+    )
+    study_out: str | None = field(default=None, metadata={"help": "folder of trainings and results; default: run"})
+    grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arms(self)  # what is wrong with one is said before anything is trained
+        if len(set(self.seeds)) < 2:
+            raise ValueError(f"--seeds {self.seeds}: expected at least 2, or there is no spread to see")
+
+
+def arms(args: RewardStudyArguments) -> dict[str, list[str]]:
+    """Return the name of each variant of the study -> the words of `--reward` that make it.
+
+    Raises:
+        ValueError: Words that make no variant, or two arms of one variant.
+    """
+    found: dict[str, list[str]] = {}
+    for reward in args.rewards:
+        words = ["--reward", *shlex.split(reward)]
+        name = variant_of_words(args, *words, *args.grpo_words).name
+        if name in found:
+            raise ValueError(f"--rewards {' '.join(args.rewards)}: two arms are the variant {name}; name it once")
+        found[name] = words
+    return found
+
+
+def running_mean(values: Sequence[float], window: int = SMOOTHED) -> list[float]:
+    """Mean of each value and the ones just before it.
+
+    >>> running_mean([1.0, 2.0, 3.0], 2)
+    [1.0, 1.5, 2.5]
+    """
+    return [sum(values[max(0, k + 1 - window) : k + 1]) / min(k + 1, window) for k in range(len(values))]
+
+
+def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
+    """A logged score over seeds: the steps that all share, and mean, lowest and highest of the running means."""
+    found = [series(read_history(folder), name) for folder in folders]
+    count = min(len(steps) for steps, _ in found)
+    values = [running_mean(scores)[:count] for _, scores in found]
+    columns = list(zip(*values, strict=True))
+    return {
+        "step": found[0][0][:count],
+        "mean": [sum(column) / len(column) for column in columns],
+        "low": [min(column) for column in columns],
+        "high": [max(column) for column in columns],
+    }
+
+
+def reached(steps: Sequence[float], means: Sequence[float], score: float, window: int = SMOOTHED) -> float | None:
+    """The first step at which a running mean over a full window reaches a score; None where it never does.
+
+    >>> reached([5, 10, 15], [0.9, 0.2, 0.4], 0.4, window=2)
+    15
+    """
+    places = range(window - 1, len(means))
+    return next((steps[place] for place in places if means[place] >= score), None)
+
+
+def steps_to(curves: dict[str, dict[str, list[float]]], window: int = SMOOTHED) -> dict[str, Any]:
+    """How soon each variant reaches one score: the lowest best mean of the variants that do not end below their start.
+
+    >>> a, b, c = [0.2, 0.4], [0.3, 0.6], [0.3, 0.1]
+    >>> steps_to({name: {"step": [5, 10], "mean": mean} for name, mean in (("a", a), ("b", b), ("c", c))}, window=1)
+    {'score': 0.4, 'steps': {'a': 10, 'b': 10, 'c': None}}
+    """
+    full = {name: line["mean"][window - 1 :] for name, line in curves.items()}
+    score = min((max(means) for means in full.values() if means and means[-1] >= means[0]), default=math.nan)
+    return {
+        "score": score,
+        "steps": {name: reached(line["step"], line["mean"], score, window) for name, line in curves.items()},
+    }
+
+
+def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
+    """One panel a metric: the mean over seeds as a line, their range as a band.
+
+    Args:
+        curves: metric -> variant -> `curve`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "reward-study", "font.size": 9, "text.color": GREY}):
+        page = Figure(figsize=(3.8 * len(curves), 2.8), layout="constrained")
+        for axes, (metric, lines) in zip(page.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+            for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
+                axes.plot(line["step"], line["mean"], color=colour, label=name, linewidth=1.5)
+                axes.fill_between(line["step"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+            axes.set_title(f"{metric} of sampled answers", fontsize=10)
+            axes.set_xlabel("step", color=GREY)
+            axes.tick_params(colors=GREY)
+            axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
+            axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+        with atomic_write(path, "wb") as stream:
+            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Held-out metrics by variant and decoding, mean over seeds (lowest to highest), and the steps to one score."""
+    reach = summary["steps_to"]
+    lines = [f"| decoding | reward | {' | '.join(SHOWN)} | steps to the same m_vIoU | m_tIoU |"]
+    lines.append("|---|---|" + "---:|" * (len(SHOWN) + 2))
+    for decoding in DECODING:
+        start = [f"{summary['sft'][decoding][metric]:.3f}" for metric in SHOWN]
+        lines.append(f"| {decoding} | none (SFT) | {' | '.join(start)} | | |")
+        for name, seeds in summary["rewards"].items():
+            cells = []
+            for metric in SHOWN:
+                values = [seed[decoding][metric] for seed in seeds.values()]
+                cells.append(f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+            steps = [reach[metric]["steps"][name] for metric in LOGGED]
+            cells += ["" if step is None else f"{step:g}" for step in steps]
+            lines.append(f"| {decoding} | {name} | {' | '.join(cells)} |")
+    scores = ", ".join(f"{metric} {reach[metric]['score']:.3f}" for metric in LOGGED)
+    return "\n".join([*lines, "", f"The same score, in training (running mean of {SMOOTHED} log entries): {scores}."])
+
+
+def main(args: RewardStudyArguments) -> None:
+    """Train, evaluate, write, print."""
+    folder = Path(args.run)
+    out_folder = Path(args.study_out or args.run)
+    variants = arms(args)
+    runs = [(name, seed) for name in variants for seed in args.seeds]
+    model = ["--model_name_or_path", str(folder / "sft")]
+
+    def train(one: tuple[str, int]) -> Path:
+        name, seed = one
+        out = out_folder / f"grpo-{name}-s{seed}"
+        run_stage("grpo", args, out, seed, *variants[name], *model, *grpo_data(args), *args.grpo_words)
+        return out
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        checkpoints = dict(zip(runs, pool.map(train, runs), strict=True))
+    evaluation = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
+    curves = {
+        metric: {name: curve([checkpoints[name, seed] for seed in args.seeds], logged) for name in variants}
+        for metric, logged in LOGGED.items()
+    }
+    summary: dict[str, Any] = {
+        "sft": short(evaluate_both(evaluation, folder / "sft")),
+        "rewards": {
+            name: {str(seed): short(evaluate_both(evaluation, checkpoints[name, seed])) for seed in args.seeds}
+            for name in variants
+        },
+        "steps_to": {metric: steps_to(lines) for metric, lines in curves.items()},
+        "curves": curves,
+    }
+    with atomic_write(out_folder / "reward-study.json") as stream:
+        json.dump(summary, stream, indent=1)
+    figure(curves, out_folder / "reward-study.svg")
+    with atomic_write(out_folder / "reward-study.md") as stream:
+        stream.write(table(summary) + "\n")
+    print(table(summary))
+
+
+def parse(args: list[str] | None = None) -> tuple[RewardStudyArguments, ...]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return Parser((RewardStudyArguments,)).parse_args_and_config(args)
+
+
+if __name__ == "__main__":
+    run(parse, main)

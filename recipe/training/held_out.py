@@ -1,0 +1,89 @@
+"""Held-out numbers during GRPO: greedy answers to the first clips of the validation tracks, every so many steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+from trl.models.utils import unwrap_model_for_generation
+
+from data_prep.records import read_records
+from recipe.dashboards.media import Shown, write_media
+from recipe.evaluation.scores import metrics, score_records, scored
+from recipe.inference.answer_key import key_in_training
+from recipe.inference.generation import generate
+from recipe.inputs.dataset import RowBuilder
+
+NAMES = {"m_tIoU": "held_out/m_tIoU", "m_vIoU": "held_out/m_vIoU", "vIoU@0.5": "held_out/vIoU@0.5"}
+
+
+class HeldOut(TrainerCallback):
+    """Logs `held_out/m_tIoU`, `held_out/m_vIoU` and `held_out/vIoU@0.5` of the same clips, before training too.
+
+    Every process answers all clips: generation under ZeRO-3 needs them all, and there are few.
+
+    Args:
+        trainer: the trainer whose model answers and whose log takes the numbers.
+        tracks: track file; its first `clips` records that have a true track are used.
+        every: optimiser steps.
+        longest: most tokens of an answer.
+        media_clips: of how many of them pictures and answers are kept (recipe/dashboards/media.py).
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        tracks: str,
+        builder: RowBuilder,
+        processor: Any,
+        *,
+        every: int,
+        clips: int,
+        longest: int,
+        media_clips: int = 0,
+    ) -> None:
+        self.trainer, self.builder, self.processor = trainer, builder, processor
+        self.every, self.longest, self.media_clips = every, longest, media_clips
+        self.tracks = tracks
+        self.records = scored(read_records(tracks))[:clips]
+        self.answers: dict[str, str] = {}
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self.measure()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % self.every == 0:
+            self.measure()
+
+    def measure(self) -> dict[str, float]:
+        """Answer the clips and log the numbers at this very step."""
+        trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
+        was_training = trainer.model.training
+        scales: dict[str, Any] = {}
+        shown: list[Shown] = []
+        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+            model.eval()
+            for begin in range(0, len(self.records), size):
+                records = self.records[begin : begin + size]
+                rows = [self.builder.row(record) for record in records]
+                texts = generate(model, self.processor, rows, max_new_tokens=self.longest)
+                for record, row, text in zip(records, rows, texts, strict=True):
+                    self.answers[record["id"]] = text
+                    scales[record["id"]] = row["box_scale"]
+                    if len(shown) < self.media_clips:
+                        shown.append(Shown(record, row["images"], tuple(row["box_scale"]), text))
+            model.train(was_training)
+        found = metrics(score_records(self.records, self.answers, lambda record: tuple(scales[record["id"]])))
+        logged = {NAMES[name]: float(found[name]) for name in NAMES}
+        # Not GRPOTrainer.log, which empties its metrics; and any log takes back that a training log is due.
+        due = trainer.control.should_log
+        Trainer.log(trainer, dict(logged))
+        trainer.control.should_log = due
+        if shown and trainer.accelerator.is_main_process:
+            folder, step = Path(trainer.args.output_dir), trainer.state.global_step
+            named = f"{folder} at step {step}"
+            key = key_in_training(named, self.builder, self.tracks, temperature=0.0, max_new_tokens=self.longest)
+            write_media(folder, step, shown, key.describe(), to_wandb="wandb" in trainer.args.report_to)
+        return logged

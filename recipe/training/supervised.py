@@ -1,0 +1,63 @@
+"""The loop that CPT and SFT share: the stages differ in their data and settings, not in their loss (eq. 3)."""
+
+from __future__ import annotations
+
+from trl import ModelConfig, SFTConfig
+
+from recipe.cli import Parser
+from recipe.dashboards.wandb_run import begin_run, end_run, keep_training
+from recipe.inputs.arguments import StageArguments
+from recipe.inputs.dataset import load_mixture
+from recipe.inputs.loading import load_model, load_processor, row_builder
+from recipe.training.checkpoints import MarkComplete
+from recipe.training.lora import peft_config, save_whole
+from recipe.training.starting import begin
+from recipe.training.trainers import GroundingSFTTrainer
+from recipe.training.wrong_image import wrong_image_loss_ratio
+
+
+def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, ModelConfig]:
+    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    return Parser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
+
+
+def main(name: str, script_args: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
+    """Run one supervised stage; does nothing if its folder holds the same stage already."""
+    # Data
+    start = begin(name, script_args, training_args, model_args)
+    if start is None:
+        return
+    stage = start.stage
+    begin_run(stage.folder, training_args, tracks=script_args.tracks)
+    processor = load_processor(model_args)
+    model = load_model(model_args, script_args)
+    builder = row_builder(script_args, model, processor, completions=True)
+    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+    if script_args.validation_tracks:  # say before the training, not after it, that its videos are missing
+        load_mixture([script_args.validation_tracks], builder, limit=1)
+
+    # Trainer
+    trainer = GroundingSFTTrainer(
+        model=model,
+        args=training_args,
+        train_dataset=train_dataset,
+        processing_class=processor,
+        peft_config=peft_config(model_args, model.config),
+        callbacks=[MarkComplete(start.spent_before)],
+    )
+    keep_training(trainer)
+    trainer.vision_learning_rate = script_args.vision_learning_rate
+
+    # Train
+    trainer.train(resume_from_checkpoint=start.checkpoint)
+
+    # Save
+    save_whole(trainer, model_args)
+    trainer.save_state()
+    results = {}
+    if script_args.validation_tracks:
+        ratio = wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)
+        results["wrong_image_loss_ratio"] = ratio
+    if trainer.accelerator.is_main_process:
+        stage.finish(results, spent_before=start.spent_before)
+    end_run()

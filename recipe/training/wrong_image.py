@@ -1,0 +1,57 @@
+"""Does the model look? Loss on the answer with the right frames against the loss with another clip's frames.
+
+A small model easily learns the prior of the answers and ignores the pictures; its loss still falls. The ratio of the
+two losses tells: 1.0 is blind, the recipe asks for at least 1.3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from recipe.inputs.dataset import RowBuilder, load_mixture
+
+
+def wrong_image_loss_ratio(
+    trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = 96, batch: int = 16
+) -> float:
+    """Loss with another row's frames over the loss with the row's own, over the same answer tokens.
+
+    Args:
+        trainer: an SFTTrainer; its collator and model are used as they are.
+        tracks: records that the model was not trained on.
+        rows: how many of them, all of one length so that frames can be exchanged.
+    """
+    dataset = load_mixture(tracks, builder, limit=rows)
+    examples = [dataset[index] for index in range(len(dataset))]
+    lengths = [len(example["images"]) for example in examples]
+    common = max(set(lengths), key=lengths.count)
+    examples = [example for example in examples if len(example["images"]) == common]
+    half = len(examples) // 2  # neighbours in the file often show the same clip
+    others = examples[half:] + examples[:half]
+    shifted = [dict(a) | {"images": b["images"]} for a, b in zip(examples, others, strict=True)]
+    losses = [_loss(trainer, [dict(row) for row in group], batch) for group in (examples, shifted)]
+    return losses[1] / losses[0]
+
+
+@torch.no_grad()
+def _loss(trainer: Any, examples: list[dict[str, Any]], batch: int) -> float:
+    """Mean cross-entropy of the labelled tokens, nats."""
+    model = trainer.model
+    was_training = model.training
+    model.eval()
+    total, tokens = 0.0, 0
+    for begin in range(0, len(examples), batch):
+        inputs = trainer.data_collator(examples[begin : begin + batch])
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        labels = inputs.pop("labels")
+        logits = model(**inputs).logits[:, :-1].float()
+        targets = labels[:, 1:]
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=-100, reduction="sum"
+        )
+        total += float(loss)
+        tokens += int((targets != -100).sum())
+    model.train(was_training)
+    return total / max(tokens, 1)

@@ -1,0 +1,1 @@
+"""Reward variants: their names, their code, and functions from anywhere."""

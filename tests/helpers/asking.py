@@ -1,0 +1,37 @@
+"""Run `recipe.ground` with a model of one answer: `python -m tests.helpers.asking WHERE words...`.
+
+WHERE is the number of the answer at which the process kills itself, or `wait`: it says "asking" on its output at the
+first answer and goes on when its input ends.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from recipe import ground
+from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.families import FAMILIES
+from recipe.inputs.prompts import load_prompts
+from tests.helpers.served_model import ANSWER
+
+
+def main(where, words):
+    builder = RowBuilder(Path(), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+    asked = []
+
+    def answer(rows):
+        if where == "wait" and not asked:
+            print("asking", flush=True)
+            sys.stdin.read()
+        elif where == str(len(asked)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        asked.append(rows)
+        return [ANSWER] * len(rows)
+
+    ground.backend_of = lambda args: (builder, answer)
+    ground.main(*ground.parse(words))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
