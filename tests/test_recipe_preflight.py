@@ -98,7 +98,6 @@ def test_lora_over_each_recipe(recipe, words):
     ("stage", "more", "line"),
     [
         ("grpo", ["--steps_per_generation", "1"], "warning: clip: the clip never acts"),
-        ("grpo", ["--reward_weights", "1.0"], "refused: rewards: reward_weights [1.0] has 1 values"),
         ("grpo", ["--max_completion_length", "3"], "warning: answers: max_completion_length 3 cuts true answers"),
         ("sft", ["--max_length", "16"], "refused: context: record "),
         ("grpo", ["--max_completion_length", "5000"], "refused: context: record "),
@@ -126,6 +125,12 @@ def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
     assert any(found.startswith(line) for found in lines(words("tiny", stage, *more))), lines(
         words("tiny", stage, *more)
     )
+
+
+def test_rewards_and_weights_that_do_not_fit_are_refused_as_they_are_read(words):
+    """The run's folder is called after them."""
+    with pytest.raises(ValueError, match=r"reward_weights \[1\.0\] has 1 values"):
+        preflight.parse(words("tiny", "grpo", "--reward_weights", "1.0"))
 
 
 def test_held_out_clips_are_looked_for_where_they_are_read(words):
