@@ -124,8 +124,16 @@ def test_time_is_linear_in_the_text(unit):
 
 @pytest.mark.parametrize(
     "name",
-    ["number_words", "leak_coordinates", "leak_times", "leak_parts", "leaks", "trace_judge", "trace_prompts"]
-    + ["trace_template", "trace_replies", "trace_correction", "trace_frames"],
+    [
+        "leaks.number_words",
+        "leaks.coordinates",
+        "leaks.times",
+        "leaks.parts",
+        "leaks.checking",
+        "traces.judge",
+        "traces.prompts",
+    ]
+    + ["traces.template", "traces.replies", "traces.correction", "traces.frames"],
 )
 def test_examples_run(name):
     failed, tried = doctest.testmod(importlib.import_module(f"data_prep.{name}"))

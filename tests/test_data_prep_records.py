@@ -204,7 +204,7 @@ def test_names_that_no_file_system_takes(tmp_path):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("module", ["aggregate", "decoding", "files", "packets", "pictures", "records", "seconds",
-                                    "validation", "video"])  # fmt: skip
+@pytest.mark.parametrize("module", ["aggregate", "files", "identity", "locks", "records", "seconds", "validation",
+                                    "video.decoding", "video.packets", "video.pictures", "video.sampling"])  # fmt: skip
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"data_prep.{module}")).failed == 0

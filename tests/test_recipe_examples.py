@@ -10,7 +10,7 @@ FILES = [path for path in sorted(Path("recipe").rglob("*.py")) if ">>> " in path
 
 
 def test_examples_were_found():
-    assert {path.name for path in FILES} >= {"cli.py", "evaluation.py", "windows.py", "torchvision_ops.py"}
+    assert {path.name for path in FILES} >= {"cli.py", "scores.py", "windows.py", "torchvision_ops.py"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

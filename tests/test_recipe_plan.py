@@ -61,7 +61,7 @@ def test_no_steps_is_a_plan_too():
         ([f"{GRPO} --config no.yaml"], "grpo: .*no.yaml"),
         ([f"{TABLE} --limt 3"], "before_after: unknown option '--limt'; did you mean '--limit'?"),
         ([f"{EVAL} --repeats 3"], "evaluate: --repeats above 1 needs --temperature above 0"),
-        ([f"{REWARDS} --seeds 1"], "reward_study: --seeds .*expected at least 2"),
+        ([f"{REWARDS} --seeds 1"], "studies.rewards: --seeds .*expected at least 2"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_the_step(steps, message, capsys):

@@ -190,10 +190,10 @@ def check_studies(steps: list[Step]) -> None:
     Raises:
         ValueError: A study writes elsewhere than where the page reads.
     """
-    pages = [step for step in steps if step.name == "paper_mini"]
+    pages = [step for step in steps if step.name == "studies.paper_mini"]
     for page in pages:
-        reads = dict.fromkeys(("reward_study", "retention_study"), page.read[0].study_out)
-        reads["fps_study"] = str(Path(page.read[0].fps_study).parent)
+        reads = dict.fromkeys(("studies.rewards", "studies.questions"), page.read[0].study_out)
+        reads["studies.frame_rates"] = str(Path(page.read[0].fps_study).parent)
         for step in steps:
             if step.name in reads and Path(step.read[0].study_out) != Path(reads[step.name]):
                 raise ValueError(
