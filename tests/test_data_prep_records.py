@@ -204,7 +204,10 @@ def test_names_that_no_file_system_takes(tmp_path):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("module", ["aggregate", "files", "identity", "locks", "records", "seconds", "validation",
-                                    "video.decoding", "video.packets", "video.pictures", "video.sampling"])  # fmt: skip
+WITH_EXAMPLES = ["aggregate", "files", "identity", "locks", "records", "seconds", "validation"]
+WITH_EXAMPLES += ["video.decoding", "video.packets", "video.pictures", "video.sampling"]
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_in_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"data_prep.{module}")).failed == 0

@@ -28,7 +28,7 @@ def planned(*steps, own="--recipe tiny"):
 
 def test_the_whole_recipe_is_read():
     steps = planned(DATA, BASE, CPT, TRACES, SFT, GRPO, f"{TABLE} -- {GRPO.partition(' ')[2]}")
-    names = ["data_prep synthetic", "tiny", "cpt", "data_prep traces", "sft", "grpo", "before_after"]
+    names = ["data_prep synthetic", "tiny", "cpt", "data_prep traces", "sft", "grpo", "studies.before_after"]
     assert [step.name for step in steps] == names
     assert steps[5].read[1].output_dir == "runs/tiny/grpo-tiou_mviou-s0"
 
@@ -59,7 +59,7 @@ def test_no_steps_is_a_plan_too():
         ([f"{GRPO} --save_steps 51"], "grpo: save_steps 51 falls inside a rollout"),
         ([f"{GRPO} --help"], "grpo: help was asked for, so nothing is run"),
         ([f"{GRPO} --config no.yaml"], "grpo: .*no.yaml"),
-        ([f"{TABLE} --limt 3"], "before_after: unknown option '--limt'; did you mean '--limit'?"),
+        ([f"{TABLE} --limt 3"], "studies.before_after: unknown option '--limt'; did you mean '--limit'?"),
         ([f"{EVAL} --repeats 3"], "evaluate: --repeats above 1 needs --temperature above 0"),
         ([f"{REWARDS} --seeds 1"], "studies.rewards: --seeds .*expected at least 2"),
     ],
