@@ -17,7 +17,6 @@ from unittest.mock import MagicMock
 
 import pandas as pd
 import pytest
-import recipe  # noqa: F401  torchvision can be imported after this
 import torch
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -29,6 +28,7 @@ from trl.generation.vllm_generation import VLLMGeneration
 from trl.scripts import vllm_serve
 from trl.trainer import utils as trl_utils
 
+import recipe  # noqa: F401  torchvision can be imported after this
 from recipe.inputs.families import FAMILIES
 
 PAGE = Path("docs/upstream.md").read_text()
