@@ -51,6 +51,28 @@ def test_every_page_is_reached_from_the_readme():
     assert pages <= reached, sorted(map(str, pages - reached))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_that_a_page_names_exist(page):
+    """Whole paths from the root, in prose or in commands; a folder of the reader's own is called `mine`."""
+    rooms = "recipe|data_prep|rewards|launch|bench|fuzz|tests"
+    named = re.findall(rf"(?:(?<=[`\s])|^)((?:{rooms})/[\w./-]+)(?=[`\s])", page.read_text(), re.MULTILINE)
+    missing = [path for path in named if not Path(path).exists() and "mine" not in Path(path).parts]
+    assert not missing
+
+
+def test_the_readme_is_short_and_begins_with_result_and_commands():
+    lines = README.splitlines()
+    assert len(lines) < 200
+    first_screen = "\n".join(lines[:20])
+    for word in ("m_vIoU", "make grpo", "make test", "docs/images/tiny-sft-vs-rl.png"):
+        assert word in first_screen
+
+
+def test_the_first_screen_has_the_tables_numbers():
+    sft, rl = re.search(r"\| sampled \| m_vIoU \| ([\d.]+) \| ([\d.]+) \|", README).groups()
+    assert f"from {sft} to {rl}" in " ".join(README.splitlines()[:20])
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=str)
 def test_examples_run(page):
     failed, tried = doctest.testfile(str(page.resolve()), module_relative=False, encoding="utf-8")
