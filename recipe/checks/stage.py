@@ -1,4 +1,4 @@
-"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions of `recipe/checks_*.py`.
+"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions beside this file.
 
 A finding is one line: a refusal stops the stage, a warning does not.
 """
