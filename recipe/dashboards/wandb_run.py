@@ -33,8 +33,8 @@ LONGEST_TAG, LONGEST_GROUP = 64, 128  # characters; W&B refuses the run of longe
 def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
     """Tell W&B through its environment variables which run to begin or to go on with; call before training.
 
-    The id lies in the stage's folder, which is moved aside when it is overwritten: another run then. A WANDB_RUN_ID that
-    is set already wins and is kept, as what the user asked for. Steps that were logged after the checkpoint that is
+    The id lies in the stage's folder, which is moved aside when it is overwritten: another run then. A WANDB_RUN_ID
+    that is set already wins and is kept, as what the user asked for. Steps that were logged after the checkpoint that is
     gone on from are logged again with the same values.
 
     Args:
