@@ -34,8 +34,8 @@ def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
     """Tell W&B through its environment variables which run to begin or to go on with; call before training.
 
     The id lies in the stage's folder, which is moved aside when it is overwritten: another run then. A WANDB_RUN_ID
-    that is set already wins and is kept, as what the user asked for. Steps that were logged after the checkpoint that is
-    gone on from are logged again with the same values.
+    that is set already wins and is kept, as what the user asked for. Steps that were logged after the checkpoint that
+    is gone on from are logged again with the same values.
 
     Args:
         folder: the stage's; it exists.
