@@ -12,6 +12,7 @@ from data_prep.seconds import (
     first_frame_of_second,
     frame_time,
     frame_times,
+    nanoseconds,
     second_of_frame,
     second_of_time,
     seconds_of,
@@ -141,6 +142,16 @@ def test_span_of_times():
     assert span_of_times([0.0]) == (0, 0)
     with pytest.raises(ValueError, match="at least one"):
         span_of_times([])
+
+
+def test_times_are_rounded_to_the_nanosecond():
+    """Whole seconds that floats miss from below: 49 * (1 / 49) is 0.9999999999999999."""
+    wrong = [n for n in range(1, 2000) if n * (1 / n) < 1]
+    assert 49 in wrong
+    assert {second_of_time(n * (1 / n)) for n in wrong} == {1}
+    assert nanoseconds(Fraction(1, 3)) == 333_333_333
+    assert nanoseconds(Fraction(2, 3)) == 666_666_667
+    assert second_of_time(1 - 1e-9) == 0, "a nanosecond is seen"
 
 
 @pytest.mark.parametrize("time_s", [-0.001, float("nan"), float("inf")])

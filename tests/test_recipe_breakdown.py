@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from recipe.evaluation.breakdown import EVENT_SECONDS, NAMES, bin_name, breakdown, intervals, score_table
+from recipe.evaluation.breakdown import (
+    EVENT_SECONDS,
+    GROUPS,
+    NAMES,
+    bin_name,
+    breakdown,
+    intervals,
+    score_table,
+    target_percent,
+)
 from recipe.evaluation.page import markdown
 from recipe.evaluation.scores import metrics, score_records
 
@@ -117,3 +126,41 @@ def test_thresholds_are_strict_and_those_of_the_metrics():
 )
 def test_the_ends_of_bins(value, name):
     assert bin_name(value, EVENT_SECONDS) == name
+
+
+@pytest.mark.parametrize(
+    ("boxes", "percent"),
+    [
+        ([(0, 0, 1, 1)], 100),
+        ([(0.2, 0.1, 0.6, 0.2)], 4),  # 0.4 x 0.1: sides of unlike length, away from the corner
+        ([(0, 0, 0.1, 0.1), (0.5, 0.5, 1, 0.9), (0, 0, 0.3, 0.3)], 10),  # (1 + 20 + 9) / 3
+    ],
+)
+def test_a_target_is_as_large_as_its_boxes_are_on_average(boxes, percent):
+    given = {"track": [{"second": second, "box": box} for second, box in enumerate(boxes)]}
+    assert target_percent(given) == pytest.approx(percent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "name"),
+    [
+        ("event_seconds", {"span": [3, 3]}, "1-2"),
+        ("event_seconds", {"span": [3, 4]}, "1-2"),  # both ends belong to it: 2 seconds
+        ("event_seconds", {"span": [3, 5]}, "3-5"),
+        ("event_seconds", {"span": [0, 4]}, "3-5"),
+        ("event_seconds", {"span": [0, 59]}, "21-60"),
+        ("clip_seconds", {"seconds": 10}, "1-10"),
+        ("clip_seconds", {"seconds": 11}, "11-30"),
+        ("clip_seconds", {"seconds": 181}, "181+"),
+        ("target_percent", {"track": [{"second": 0, "box": [0, 0, 0.5, 0.05]}]}, "1-4"),
+        ("target_percent", {"track": [{"second": 0, "box": [0, 0, 0.5, 0.75]}]}, "36+"),
+        ("distractors", {"distractors": 0}, "0"),
+        ("distractors", {"distractors": []}, "0"),
+        ("distractors", {"distractors": 3}, "3"),
+        ("distractors", {"distractors": 4}, "4+"),
+        ("distractors", {"distractors": [1, 2, 3]}, "3"),
+        ("distractors", {"distractors": True}, None),
+    ],
+)
+def test_the_group_of_a_record(kind, changes, name):
+    assert GROUPS[kind](record("a") | changes) == name

@@ -9,6 +9,7 @@ import pytest
 from data_prep.stages import StageError, cpu_seconds
 from recipe import grpo
 from recipe.checks.settings import check_whole_rollouts
+from recipe.training import checkpoints
 from recipe.training.checkpoints import (
     MARKER,
     WRITING,
@@ -18,6 +19,7 @@ from recipe.training.checkpoints import (
     is_whole,
     last_complete,
     mark,
+    read_marker,
     report_half_written,
     spent_on,
 )
@@ -161,6 +163,20 @@ def test_the_marker_is_left_by_the_main_process_alone(tmp_path):
     assert not (path / MARKER).exists()
     MarkComplete().on_save(args, SimpleNamespace(is_world_process_zero=True, global_step=7), None)
     assert (path / MARKER).exists()
+
+
+def test_the_marker_waits_for_the_other_processes(tmp_path, monkeypatch):
+    """Each writes a part of its own: a marker that does not know them would vouch for a checkpoint without them."""
+    path = checkpoint(tmp_path, 7, whole=False)
+
+    def wait():
+        assert not (path / MARKER).exists()
+        (path / "rng_state_1.pth").write_text("of the slower process")
+
+    monkeypatch.setattr(checkpoints, "PartialState", lambda: SimpleNamespace(wait_for_everyone=wait))
+    state = SimpleNamespace(is_world_process_zero=True, global_step=7)
+    MarkComplete().on_save(SimpleNamespace(output_dir=str(tmp_path)), state, None)
+    assert read_marker(path)["files"] == {"model.safetensors": 1, "rng_state_1.pth": 21}
 
 
 def test_old_ones_go_after_the_new_one_is_marked(tmp_path, monkeypatch):

@@ -246,6 +246,19 @@ def test_the_memory_estimate():
     assert lora["optimiser"] == pytest.approx(4 * 10**8 / GIB)
 
 
+def test_the_memory_estimate_of_fsdp():
+    parts = memory_parts(replace(NINE, sharding="fsdp"))
+    # Over 8 GPUs: weights and Adam's two moments in float32, gradients in the checkpoint's dtype.
+    assert parts["weights"] == pytest.approx(4 * 10**10 / 8 / GIB)
+    assert parts["gradients"] == pytest.approx(2 * 10**10 / 8 / GIB)
+    assert parts["optimiser"] == pytest.approx(8 * 10**10 / 8 / GIB)
+    assert parts["activations"] == memory_parts(NINE)["activations"]
+    lora = memory_parts(replace(NINE, sharding="fsdp", trainable=10**8))
+    # Only adapters are float32: 4 bytes of 0.1e9 weights, 2 of the other 9.9e9.
+    assert lora["weights"] == pytest.approx((4 * 10**8 + 2 * 99 * 10**8) / 8 / GIB)
+    assert lora["optimiser"] == pytest.approx(8 * 10**8 / 8 / GIB)
+
+
 def test_memory():
     assert memory_suffices(NINE, 80) == []
     assert memory_suffices(NINE, None) == []

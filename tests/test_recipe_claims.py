@@ -100,6 +100,20 @@ def test_what_is_kept_of_questions():
     assert claims.kept(0.9, (0.0, 0.0), wrong, [wrong], floor=0.5).verdict == NOT_TESTABLE
 
 
+def test_what_may_be_lost_is_the_intervals_low_end():
+    # 40 questions, 7 lost and 6 won: -0.025 on average is within the margin of 0.05, but 95 % reach below -0.15.
+    before = [1.0] * 30 + [0.0] * 10
+    after = [0.0] * 7 + [1.0] * 23 + [1.0] * 6 + [0.0] * 4
+    found = difference([before], [after])
+    assert found.mean == pytest.approx(-0.025)
+    assert found.low < -0.15
+    claim = claims.kept(0.9, (0.0, 0.0), before, [after], floor=0.5)
+    assert claim.verdict == NOT_CONFIRMED
+    assert claim.why.endswith(
+        "More than 0.05 may be lost: nothing in the reward holds on to answers, and there is no KL term"
+    )
+
+
 def test_cost_and_smoothing():
     level = {"prompt_tokens": 50.0, "answer_tokens": 50.0}
     cost = {"second": level, "frame": level | {"prompt_tokens": 500.0}, "fps": 10.0, "latency": []}

@@ -108,8 +108,12 @@ class Broken(torch.utils.data.Dataset):
     ],
 )
 def test_faults_of_the_data_are_one_line_in_a_worker_too(error, line, workers, capsys):
-    loader = torch.utils.data.DataLoader(Broken(error), num_workers=workers)
-    assert ends(lambda: (), lambda: list(loader)) == 2
+    batches = iter(torch.utils.data.DataLoader(Broken(error), num_workers=workers))
+    try:
+        assert ends(lambda: (), lambda: list(batches)) == 2
+    finally:
+        if workers:  # left to the garbage collector, a worker is waited for 5 seconds
+            batches._shutdown_workers()
     assert capsys.readouterr().err == line + "\n"
 
 

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from recipe.drawing.boxes import RL, SFT, TRUE, Look, contact_strip, draw_boxes, pixel_corners, time_bars
+from recipe.drawing.overlay import PREDICTED, Overlay, draw
 
 GREY = (100, 100, 100)
 
@@ -68,3 +69,39 @@ def test_contact_strip():
     assert strip.size == (20, 8)
     assert strip.getpixel((14, 0)) == (1, 2, 3)
     assert strip.getpixel((12, 0)) == (255, 255, 255)
+
+
+def bar(picture, row, look):
+    """The columns of a row of pixels that have a look's colour."""
+    return [x for x in range(picture.width) if picture.getpixel((x, row)) == colour(look)]
+
+
+def overlaid(second, **spans):
+    """400 x 120 grey pixels with the overlay of a clip of 4 seconds: 100 pixels a second, bars of 4 rows."""
+    return draw(Image.new("RGB", (400, 120), GREY), 0, second, Overlay("a cat", "cat", 4, boxes={}, **spans))
+
+
+def test_the_bars_of_a_video_show_both_spans_and_the_time():
+    # The predicted bar holds rows 116 to 119, the true one 111 to 114; a span's last second belongs to it.
+    picture = overlaid(3.5, span=(1, 2), true_span=(0, 0))
+    for row in range(116, 120):
+        assert bar(picture, row, PREDICTED) == list(range(100, 300))
+    for row in range(111, 115):
+        assert bar(picture, row, TRUE) == list(range(100))
+    assert bar(picture, 115, PREDICTED) == bar(picture, 115, TRUE) == []
+    for row in range(111, 120):
+        assert picture.getpixel((350, row)) == (255, 255, 255), "3.5 of 4 seconds have gone by"
+        assert picture.getpixel((340, row)) != (255, 255, 255)
+
+
+def test_a_bar_without_a_span_is_empty_and_one_past_the_end_is_cut():
+    picture = overlaid(0.0, span=None, true_span=(3, 9))
+    assert bar(picture, 118, PREDICTED) == []
+    assert picture.getpixel((200, 118)) == ImageColor.getrgb("#303030")
+    assert bar(picture, 113, TRUE) == list(range(300, 400))
+
+
+def test_without_a_true_span_there_is_one_bar():
+    picture = overlaid(0.0, span=(3, 3))
+    assert bar(picture, 116, PREDICTED) == list(range(300, 400))
+    assert picture.getpixel((395, 113)) == GREY

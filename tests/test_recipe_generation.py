@@ -64,6 +64,28 @@ def test_tokens_that_stand_for_pictures_are_never_answered(parts, monkeypatch):
         assert not torch.isin(output, torch.tensor(pictures)).any()
 
 
+def test_special_tokens_are_not_part_of_an_answer(parts):
+    """A finished answer ends with one, and the shorter answers of a batch are filled up with them."""
+    model, processor, rows = parts
+    end = processor.tokenizer.eos_token_id
+    assert end in processor.tokenizer.all_special_ids
+    letter = processor.tokenizer("a", add_special_tokens=False)["input_ids"][0]
+    steps = []
+
+    def wants(module, inputs, logits):
+        """The letter for all, then the end for the first row, then for the second too."""
+        steps.append(None)
+        wanted = [end if len(steps) > 1 + row else letter for row in range(len(logits))]
+        return logits.scatter(-1, torch.tensor(wanted)[:, None, None].expand(-1, logits.shape[1], 1), 1e4)
+
+    hook = model.lm_head.register_forward_hook(wants)
+    try:
+        answers = generate(model, processor, rows[:2], max_new_tokens=6)
+    finally:
+        hook.remove()
+    assert answers == ["a", "aa"]
+
+
 def test_batches():
     assert list(batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
     assert list(batches([], 2)) == []

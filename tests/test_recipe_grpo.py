@@ -1,9 +1,12 @@
-"""GRPO says so when there are too few records to train on."""
+"""GRPO says so when there are too few records to train on, and hands the settings' weights to its trainer."""
+
+from types import SimpleNamespace
 
 import pytest
 from trl import GRPOConfig
 
 from data_prep.stages import StageError
+from recipe import grpo
 from recipe.grpo import check_enough
 from tests.helpers.tiny_parts import COMMON
 
@@ -28,3 +31,41 @@ def test_fewer_records_than_one_rollout_has_prompts(records, batch, steps, each,
     else:
         with pytest.raises(StageError, match=f"{records} records, but a rollout of {batch * steps} samples takes "):
             check_enough(records, args)
+
+
+class Seen(Exception):
+    """Raised by the stand-in for the trainer, with what it was given."""
+
+
+@pytest.mark.parametrize(
+    ("words", "functions", "weights"),
+    [
+        (["--reward", "tiou_mviou"], ["tiou_reward", "mviou_reward"], [1.0, 1.0]),
+        (["--reward", "tiou_mviou", "--reward_weights", "1.0", "0.25"], ["tiou_reward", "mviou_reward"], [1.0, 0.25]),
+        (["--reward", "viou", "--format_weight", "0.1"], ["viou_reward", "format_reward"], [1.0, 0.1]),
+    ],
+)
+def test_the_weights_of_the_rewards_reach_the_trainer(words, functions, weights, monkeypatch):
+    """TRL weighs all of them as 1 where it is told nothing, and trains something else without a word."""
+
+    def trainer(**given):
+        raise Seen(given)
+
+    start = SimpleNamespace(stage=SimpleNamespace(folder=None), spent_before=0.0, checkpoint=None)
+    model = SimpleNamespace(config=None)
+    for name, value in {
+        "begin": lambda *settings, **extra: start,
+        "begin_run": lambda *settings, **others: None,
+        "load_processor": lambda settings: None,
+        "load_model": lambda *settings: model,
+        "row_builder": lambda *parts, **others: None,
+        "load_mixture": lambda *parts, **others: [{}] * 64,
+        "peft_config": lambda *settings: None,
+        "GroundingGRPOTrainer": trainer,
+    }.items():
+        monkeypatch.setattr(grpo, name, value)
+    with pytest.raises(Seen) as seen:
+        grpo.main(*grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *words]))
+    given = seen.value.args[0]
+    assert [function.__name__ for function in given["reward_funcs"]] == functions
+    assert given["args"].reward_weights == weights

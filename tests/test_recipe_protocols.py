@@ -150,6 +150,22 @@ def test_ceiling_of_a_short_event():
     assert ceiling("frame", {0: BOX}, truth_of(2, 6)).tIoU == pytest.approx(0.4)
 
 
+def test_ceiling_rounds_each_end_of_the_event_both_ways():
+    # [9, 30) at 10 fps has one frame in second 0: seconds 1..2 give 20 / 21, 0..2 would give 21 / 30.
+    assert ceiling("frame", dict.fromkeys(range(3), BOX), truth_of(9, 30)).tIoU == pytest.approx(20 / 21)
+    # [0, 21) has one in second 2: seconds 0..1 give 20 / 21.
+    assert ceiling("frame", dict.fromkeys(range(3), BOX), truth_of(0, 21)).tIoU == pytest.approx(20 / 21)
+    # [1, 29) is best rounded outwards: 28 / 30 against 19 / 28.
+    assert ceiling("frame", dict.fromkeys(range(3), BOX), truth_of(1, 29)).tIoU == pytest.approx(28 / 30)
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(199, 199), (200, 200), (201, 200), (400, 200)])
+def test_tubedetr_looks_at_200_frames_at_most(frames, kept):
+    # At 5 fps each frame would be kept; of 201 the one left out is the last: 199 * 201 // 200 = 199.
+    found = tubedetr_frames(0, frames, 5)
+    assert found == [j * frames // kept for j in range(kept)]
+
+
 # --- a second implementation ------------------------------------------------------------------------------------
 
 

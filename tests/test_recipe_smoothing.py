@@ -104,3 +104,32 @@ def test_a_second_pass_changes_less(seed):
     twice = smooth(once, (0, 11), kind=DEFAULT)
     first = change({k: noisy[k] for k in noisy}, once)
     assert change(once, twice) <= first + 1e-12
+
+
+@pytest.mark.parametrize(("error", "redrawn"), [(8, False), (9, True)])
+def test_an_outlier_is_five_usual_deviations_away(error, redrawn):
+    """A slip of `error` steps on a track of constant speed, in the middle of it.
+
+    The median of the five seconds around lies one step ahead, so the slip is error - 1 steps away from it, and the
+    usual deviation there is 1.4826 steps: the limit is 5 * 1.4826 = 7.4 steps.
+    """
+    track = {k: (0.1 + 0.02 * k, 0.2, 0.5 + 0.02 * k, 0.5) for k in range(12)}
+    left, top, right, bottom = track[5]
+    slipped = (left + 0.02 * error, top, right + 0.02 * error, bottom)
+    found = smooth(track | {5: slipped}, (0, 11), kind="outliers")
+    assert found[5] == pytest.approx(track[5] if redrawn else slipped)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cut", "remark"),
+    [
+        (0.3, 0.3, True, "it moved less than a third of the step on both sides"),
+        (0.4, 0.0, False, "it was on its way"),
+        (0.0, 0.4, False, "it goes on"),
+    ],
+)
+def test_a_cut_is_a_step_of_thrice_the_motion_around(before, after, cut, remark):
+    """A step of 0.3 pictures across a gap of one second, which is filled unless the step is a cut."""
+    places = {0: 0.0, 1: 0.3 * before, 3: 0.3 * (before + 1), 4: 0.3 * (before + 1 + after)}
+    track = {k: (x, 0.2, x + 0.05, 0.5) for k, x in places.items()}
+    assert (2 not in smooth(track, (0, 4), kind="none")) == cut, remark

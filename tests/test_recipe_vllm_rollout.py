@@ -79,6 +79,91 @@ def test_extra_options_reach_the_engine_for_as_long_as_it_is_made(monkeypatch):
     assert vllm_generation.LLM is engine
 
 
+PICTURE = 9
+
+
+class StubEngine:
+    """What TRL's `vllm_generation` is to the trainer: notes what it is asked, expands pictures to two tokens."""
+
+    def __init__(self):
+        self.events = []
+        engine = SimpleNamespace(reset_encoder_cache=lambda: self.events.append("reset"))
+        self.llm = SimpleNamespace(llm_engine=engine)
+        session = SimpleNamespace(post=self.post)
+        self.vllm_client = SimpleNamespace(session=session, base_url="http://server:8000")
+        self.expand = lambda ids: [token for one in ids for token in ([one] * 2 if one == PICTURE else [one])]
+
+    def post(self, address):
+        self.events.append(address)
+        return SimpleNamespace(raise_for_status=lambda: self.events.append("status"))
+
+    def sync_weights(self):
+        self.events.append("sync")
+
+    def generate(self, prompts, images, num_generations, profiler):
+        self.events.append("generate")
+        self.asked = (prompts, images, num_generations)
+        # Two positions a completion, each with the sampled token's log-probability first and a likelier one's after.
+        logprobs = [[[-3.0, -1.0], [-4.0, -0.5]] for _ in prompts]
+        return [self.expand(ids) for ids in prompts], [[5, 6] for _ in prompts], logprobs, None
+
+
+def stubbed(mode="colocate", main=True, step=3):
+    """A trainer that has loaded the weights of step 2 and is at `step`, without a model and without vLLM."""
+    trainer = ImageGRPOTrainer.__new__(ImageGRPOTrainer)
+    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=step), 2
+    trainer.vllm_generation = StubEngine()
+    trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=PICTURE))
+    trainer.accelerator = SimpleNamespace(is_main_process=main, device=torch.device("cpu"))
+    trainer.args = SimpleNamespace(report_to=[])
+    return trainer
+
+
+SCORED = [[1, 9, 9, 2, 9, 9], [3, 9, 9]]  # as TRL's processor expands them: two tokens a picture
+IMAGES = [["a", "b"], ["c"]]
+
+
+def test_vllm_gets_one_token_a_picture_and_the_sampled_log_probabilities_come_back():
+    trainer = stubbed()
+    completions, logprobs = trainer._generate_single_turn(SCORED, IMAGES, {}, 2)
+    assert trainer.vllm_generation.asked == ([[1, 9, 2, 9], [3, 9]], IMAGES, 2)
+    assert completions == [[5, 6], [5, 6]]
+    assert logprobs == [[-3.0, -4.0], [-3.0, -4.0]]
+
+
+def test_what_vllm_read_is_compared_with_what_is_scored():
+    trainer = stubbed()
+    trainer.vllm_generation.expand = lambda ids: [
+        token for one in ids for token in [one] * (3 if one == PICTURE else 1)
+    ]
+    with pytest.raises(RuntimeError, match=r"prompt 0: vLLM read 8 tokens \(6 of pictures\), the trainer scores 6"):
+        trainer._generate_single_turn(SCORED, IMAGES, {}, 1)
+
+
+def test_new_weights_empty_the_encoder_cache_before_anything_is_generated():
+    trainer = stubbed()
+    trainer._generate_single_turn(SCORED, IMAGES, {}, 1)
+    assert trainer.vllm_generation.events == ["sync", "reset", "generate"]
+    trainer._generate_single_turn(SCORED, IMAGES, {}, 1)
+    assert trainer.vllm_generation.events == ["sync", "reset", "generate", "generate"], (
+        "the same step: the same weights"
+    )
+    trainer.state.global_step += 1
+    trainer._generate_single_turn(SCORED, None, {}, 1)
+    assert trainer.vllm_generation.events[4:] == ["sync", "reset", "generate"], (
+        "without pictures it is upstream's turn"
+    )
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_a_server_is_told_once_to_empty_its_encoder_cache(main):
+    trainer = stubbed(mode="server", main=main)
+    trainer._generate_single_turn(SCORED, IMAGES, {}, 1)
+    told = ["http://server:8000/reset_encoder_cache", "status"] if main else []
+    assert trainer.vllm_generation.events == ["sync", *told, "generate"]
+
+
 # The rest needs vLLM: one engine in this process, made once.
 
 
