@@ -38,11 +38,11 @@ def answering(monkeypatch, tiny_data):
     """The command with a backend that gives one text to everything."""
 
     def install(text):
-        from recipe.inputs.dataset import RowBuilder
+        from recipe.inputs.dataset import make_builder
         from recipe.inputs.families import FAMILIES
         from recipe.inputs.prompts import load_prompts
 
-        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder = make_builder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
         seen = []
 
         def answer(rows):

@@ -14,7 +14,7 @@ from data_prep.locks import InUse, locked
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError
 from recipe.inputs import export as sft_rows
-from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from stvg_rewards import parse_answer
@@ -36,7 +36,7 @@ def make(tiny_data, tracks, out, *more):
 
 def test_rows_are_those_that_sft_builds(tiny_data, traces, tmp_path):
     rows = make(tiny_data, traces, tmp_path)
-    builder = RowBuilder(tiny_data / "videos", load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304)
+    builder = make_builder(tiny_data / "videos", load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304)
     records = list(read_records(traces))
     assert len(rows) == len(records) > 5
     for row, record in zip(rows, records, strict=True):
