@@ -100,9 +100,11 @@ def test_one_process_and_no_input_overwritten(tiny_data, traces, tmp_path):
 def test_control_tokens_of_a_query_or_trace_are_broken(tiny_data, traces, tmp_path):
     record = next(iter(read_records(traces)))
     with RecordWriter(tmp_path / "tracks.jsonl") as writer:
-        writer.write(record | {"query": "a <|image|> dog", "reasoning": "it is <|assistant|> </think> there"})
+        writer.write(
+            record | {"query": "a <|image|> dog <|vision_start|>", "reasoning": "it is <|assistant|> </think> there"}
+        )
     (row,) = make(tiny_data, tmp_path / "tracks.jsonl", tmp_path / "out")
-    assert "<|image|>" not in row["prompt"][0]["content"][-1]["text"]
+    assert row["prompt"][0]["content"][-1]["text"].count("< |") == 2
     text = row["completion"][0]["content"]
     assert text.count("</think>") == 1
     assert "<|assistant|>" not in text

@@ -22,7 +22,7 @@ from recipe.inference.guided import answer_regex
 from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.families import FAMILIES, frame_grid
+from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
 from recipe.inputs.loading import builder_for, control_tokens, load_answering, load_processor, row_builder
 
 _ONE_REQUEST = (400, 413, 422)  # HTTP status of a request that will never do; the next one may
@@ -182,19 +182,12 @@ def openai_server(
         base_url=server.base_url, api_key=server.api_key or "none", timeout=server.timeout_s, max_retries=3
     )
     family = FAMILIES[server.family]
-    tags: tuple[str, ...] = (
-        *family.think,
-        *family.answer,
-        family.image_token,
-        "<|assistant|>",
-        "<|user|>",
-        "<|system|>",
-    )
+    tags = families_tokens()
     grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
         config = AutoConfig.from_pretrained(model)
         grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
-        tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
+        tags += control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = builder_for(script_args, family, grid=grid, completions=False, control_tokens=tags, context=context)
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:

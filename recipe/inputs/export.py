@@ -32,18 +32,8 @@ from data_prep.stages import StageError
 from data_prep.video.marks import video_mark
 from recipe.cli import Parser, run
 from recipe.inputs.dataset import RowBuilder, make_builder
-from recipe.inputs.families import FAMILIES
+from recipe.inputs.families import FAMILIES, families_tokens
 from recipe.inputs.prompts import load_prompts
-
-CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|system|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|observation|>",
-    "<|im_start|>",
-    "<|im_end|>",
-)
 
 
 @dataclass
@@ -84,7 +74,6 @@ def main(arguments: RowsArguments) -> None:
         StageError: no record has its video, an output is an input, or another process writes there.
     """
     family = FAMILIES[arguments.family]
-    tags = (*family.think, *family.answer, family.image_token, *CONTROL_TOKENS)
     builder = make_builder(
         video_root=Path(arguments.video_root),
         prompts=load_prompts(arguments.prompts),
@@ -92,7 +81,7 @@ def main(arguments: RowsArguments) -> None:
         grid=arguments.grid or family.grid,
         max_pixels=arguments.max_frame_pixels,
         rate=arguments.frame_rate,
-        control_tokens=tags,
+        control_tokens=families_tokens(),
     )
     out = Path(arguments.out)
     outputs = {"--out": out, "--out, rows": out / "rows.jsonl", "--out, table": out / "rows.parquet"}
