@@ -4,7 +4,7 @@ A second in which the target is never visible has no entry: absence stays absenc
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -15,6 +15,7 @@ from data_prep.validation import quote
 
 Box = tuple[float, float, float, float]
 METHODS = ("mean", "median", "middle", "sampled")
+_Rule = Callable[[int, Sequence[int], Sequence[Sequence[float]]], list[float]]
 _LARGEST = 1e300  # sums of finite numbers below this stay finite
 
 
@@ -51,7 +52,9 @@ def aggregate(
     def on_screen(tick: Fraction) -> int:
         return order[max(bisect_right(order, tick) - 1, 0)]
 
-    return _aggregate(((tick, ticks[tick]) for tick in order), NANOSECONDS, method, rate, on_screen)
+    return _of_visible(
+        ((tick, ticks[tick]) for tick in order), NANOSECONDS, _rule(method, NANOSECONDS, rate, on_screen)
+    )
 
 
 def aggregate_frames(
@@ -74,13 +77,13 @@ def aggregate_frames(
     if frame_boxes and min(frame_boxes) < 0:
         raise ValueError(f"frame {min(frame_boxes)}, expected 0 or more")
     items = ((frame * step, frame_boxes[frame]) for frame in sorted(frame_boxes))
-    return _aggregate(items, exact.numerator, method, rate, lambda tick: math.floor(tick / step) * step)
+    return _of_visible(items, exact.numerator, _rule_of_frames(method, exact, rate))
 
 
 def aggregate_rows(
     frames: np.ndarray, boxes: np.ndarray, fps: float | Fraction, method: str = "mean"
 ) -> dict[int, list[float]]:
-    """`aggregate_frames` for arrays, with the same numbers; "mean" is the fast one.
+    """`aggregate_frames` for arrays, with the same numbers.
 
     Args:
         frames: (n,) integers, increasing, from 0.
@@ -90,54 +93,71 @@ def aggregate_rows(
         >>> aggregate_rows(np.array([29, 30]), np.array([[0, 0, 1, 1], [4, 4, 5, 5]], float), 29.97)
         {0: [0.0, 0.0, 1.0, 1.0], 1: [4.0, 4.0, 5.0, 5.0]}
     """
-    if not len(frames):
-        return {}
     exact = exact_fps(fps)
-    if method != "mean" or int(frames[-1]) * exact.denominator >= 1 << 62 or exact.numerator >= 1 << 62:
-        by_frame = dict(zip(frames.tolist(), boxes.tolist(), strict=True))
-        return {second: list(box) for second, box in aggregate_frames(by_frame, fps, method).items()}
-    seconds = frames * exact.denominator // exact.numerator
-    starts = np.concatenate(([0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1))
-    low, high = np.minimum.reduceat(boxes, starts).tolist(), np.maximum.reduceat(boxes, starts).tolist()
-    columns = boxes.T.tolist()
-    begins, names = starts.tolist(), seconds[starts].tolist()
-    result = {}
-    for second, begin, end, least, most in zip(names, begins, [*begins[1:], len(frames)], low, high, strict=True):
-        count = end - begin
-        # As in _mean: rounding may carry the mean of equal numbers past them.
-        result[second] = [
-            min(max(math.fsum(column[begin:end]) / count, lower), upper)
-            for column, lower, upper in zip(columns, least, most, strict=True)
-        ]
+    if len(frames) and int(frames[-1]) * exact.denominator >= 1 << 62:
+        frames = frames.astype(object)  # Python's integers, which have no end
+    ticks = frames * exact.denominator
+    columns = boxes.reshape(-1, 4).T.tolist()
+    found = _one_box_a_second(ticks.tolist(), columns, exact.numerator, _rule_of_frames(method, exact, 1.0))
+    return {second: list(box) for second, box in found.items()}
+
+
+def _of_visible(items: Iterable[tuple[int, Sequence[float] | None]], per_second: int, rule: _Rule) -> dict[int, Box]:
+    """Return `_one_box_a_second` of the items (tick, box) that have a box, which is checked."""
+    seen = {tick: _checked(box, tick, per_second) for tick, box in items if box is not None}
+    return _one_box_a_second(list(seen), list(zip(*seen.values(), strict=True)), per_second, rule)
+
+
+def _one_box_a_second(
+    ticks: list[int], columns: Sequence[Sequence[float]], per_second: int, rule: _Rule
+) -> dict[int, Box]:
+    """Return second -> box for each second that has visible frames, in order.
+
+    Args:
+        ticks: when the target is visible, whole ticks, increasing, `per_second` of them a second.
+        columns: the four coordinates, each as long as `ticks`.
+    """
+    result: dict[int, Box] = {}
+    begin = 0
+    while begin < len(ticks):
+        second = ticks[begin] // per_second
+        end = bisect_left(ticks, (second + 1) * per_second, begin)
+        x_min, y_min, x_max, y_max = rule(second, ticks[begin:end], [column[begin:end] for column in columns])
+        result[second] = (x_min, y_min, x_max, y_max)
+        begin = end
     return result
 
 
-def _aggregate(
-    items: Iterable[tuple[int, Sequence[float] | None]],
-    per_second: int,
-    method: str,
-    rate: float | Fraction,
-    on_screen: Callable[[Fraction], int],
-) -> dict[int, Box]:
-    """The rule itself on whole ticks, `per_second` of them a second."""
+def _rule_of_frames(method: str, fps: Fraction, rate: float | Fraction) -> _Rule:
+    """Return the rule for frames that each stand at a multiple of `fps.denominator` ticks of 1 / fps.numerator s."""
+    step = fps.denominator
+    return _rule(method, fps.numerator, rate, lambda tick: math.floor(tick / step) * step)
+
+
+def _rule(method: str, per_second: int, rate: float | Fraction, on_screen: Callable[[Fraction], int]) -> _Rule:
+    """Return what makes one box of a second's frames: (second, ticks, four columns) -> four coordinates.
+
+    Args:
+        on_screen: the tick of the frame that is shown at a time in ticks.
+
+    Raises:
+        ValueError: An unknown method.
+    """
     if method not in METHODS:
         raise ValueError(f"aggregation {method!r}, expected one of {', '.join(METHODS)}")
-    visible: dict[int, list[tuple[int, Box]]] = {}
-    for tick, box in items:
-        if box is not None:
-            visible.setdefault(tick // per_second, []).append((tick, _checked(box, tick, per_second)))
-    if method == "mean":
-        return {second: _each_coordinate(frames, _mean) for second, frames in visible.items()}
-    if method == "median":
-        return {second: _each_coordinate(frames, _median) for second, frames in visible.items()}
-    result = {}
-    for second, frames in visible.items():
+    if method in ("mean", "median"):
+        of_column = _mean if method == "mean" else _median
+        return lambda second, ticks, columns: [of_column(column) for column in columns]
+
+    def nearest(second: int, ticks: Sequence[int], columns: Sequence[Sequence[float]]) -> list[float]:
         # Doubled, so that the middle of a second is a whole number of ticks.
         wanted = (2 * second + 1) * per_second
         if method == "sampled":
             wanted = 2 * on_screen(_sampled_time(second, exact_fps(rate)) * per_second)
-        result[second] = min((abs(2 * tick - wanted), tick, box) for tick, box in frames)[2]
-    return result
+        _, index = min((abs(2 * tick - wanted), index) for index, tick in enumerate(ticks))
+        return [column[index] for column in columns]
+
+    return nearest
 
 
 def _sampled_time(second: int, rate: Fraction) -> Fraction:
@@ -146,14 +166,13 @@ def _sampled_time(second: int, rate: Fraction) -> Fraction:
     return (i + Fraction(1, 2)) / rate
 
 
-def _each_coordinate(frames: list[tuple[int, Box]], rule: Callable[[Sequence[float]], float]) -> Box:
-    x_min, y_min, x_max, y_max = (rule(values) for values in zip(*(box for _, box in frames), strict=True))
-    return x_min, y_min, x_max, y_max
-
-
 def _mean(values: Sequence[float]) -> float:
-    # Rounding may carry the mean of equal numbers one step past them; it belongs inside the hull of its frames.
-    return min(max(math.fsum(values) / len(values), min(values)), max(values))
+    mean = math.fsum(values) / len(values)
+    # Rounding may carry the mean of equal numbers one step past them; it belongs inside the hull of its frames. In
+    # most motions it lies between the first and the last, which spares half the time: the search for the extremes.
+    if values[0] <= mean <= values[-1] or values[0] >= mean >= values[-1]:
+        return mean
+    return min(max(mean, min(values)), max(values))
 
 
 def _median(values: Sequence[float]) -> float:

@@ -128,8 +128,8 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
     names = ("backend", "guided", "smooth", "most_filled", "temperature", "max_new_tokens", "window", "overlap")
     return {name: getattr(args, name) for name in names} | {
         "prompts": args.prompts or settings_of(args).prompts,
-        "max_frame_pixels": builder.max_pixels,
-        "frame_rate": builder.rate,
+        "max_frame_pixels": builder.clips.max_pixels,
+        "frame_rate": builder.clips.rate,
     }
 
 

@@ -122,7 +122,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     save_whole(trainer, model_args)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
-        stage.finish({"clips_decoded": builder.clips_decoded}, spent_before=start.spent_before)
+        stage.finish({"clips_decoded": builder.clips.decoded}, spent_before=start.spent_before)
     end_run()
 
 

@@ -64,7 +64,7 @@ def test_datasets_loads_the_shards(shards, tmp_path):
 def test_rows_are_the_same_from_frames_and_from_videos(shards, tiny_data, tiny_base):
     _, _, _, decoded = parts(tiny_data, tiny_base, True, None)
     _, _, builder, stored = parts(tiny_data, tiny_base, True, None, frames=str(shards))
-    builder.video_root = shards / "no-videos"
+    builder.clips.video_root = shards / "no-videos"
     assert len(stored) == len(decoded)
     for ours, theirs in zip(stored, decoded, strict=True):
         assert ours.keys() == theirs.keys()
@@ -178,7 +178,7 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
     assert main(["frames", "--tracks", str(tracks), "--videos", str(tiny_data / "videos"), *fixed]) == 0
     _, _, decode, _ = parts(tiny_data, tiny_base, True, None)
     _, _, builder, _ = parts(tiny_data, tiny_base, True, None, frames=str(out))
-    builder.video_root = tmp_path / "no-videos"
+    builder.clips.video_root = tmp_path / "no-videos"
     rows = load_mixture([str(tracks)], builder)
     assert [rows[k]["id"] for k in range(len(rows))] == ["whole", "good"]
     assert "1 records left out, without its frames at this frame_rate" in caplog.text
@@ -187,7 +187,7 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
         assert row["prompt"] == expected["prompt"]
         assert row["seconds"] == expected["seconds"]
         assert [a.size for a in row["images"]] == [a.size for a in expected["images"]]
-    builder.rate = 2.0
+    builder.clips.rate = 2.0
     with pytest.raises(FileNotFoundError, match="none of its 3 records has its frames at this frame_rate"):
         load_mixture([str(tracks)], builder)
 

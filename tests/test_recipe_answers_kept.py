@@ -15,7 +15,7 @@ from recipe.cli import run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.inference import predictions
 from recipe.inference.answers_file import read_lines
-from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import PROMPTS, load_prompts
 from tests.helpers.films import make_plain_video
@@ -129,7 +129,7 @@ def grounding(tiny_data, words, monkeypatch):
     asked = []
 
     def backend(args):
-        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder = make_builder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
 
         def answer(rows):
             asked.append(rows[0]["id"])
@@ -232,7 +232,7 @@ def test_files_of_one_name_are_different_videos(tiny_data, tmp_path, monkeypatch
     record = next(read_records(tiny_data / "test.jsonl")) | {"clip": [0.0, 6.0], "seconds": 6}
     both = [record | {"id": name, "video": f"{name}/clip.mp4"} for name in "ab"]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(one) + "\n" for one in both))
-    builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+    builder = make_builder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
     shown = []
 
     def answer(rows):
@@ -243,7 +243,7 @@ def test_files_of_one_name_are_different_videos(tiny_data, tmp_path, monkeypatch
     words = ["--tracks", tmp_path / "t.jsonl", "--videos", tmp_path / "root", "--model", "A"]
     command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "o.jsonl"]]))
     assert shown == [0, 2], "red, then blue"
-    assert builder.video_root == tiny_data, "the builder is as it was"
+    assert builder.clips.video_root == tiny_data, "the builder is as it was"
     make_plain_video(red, (0, 255, 0), 6)
     command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "p.jsonl"]]))
     assert shown[2:] == [1, 2], "a replaced file is another video"

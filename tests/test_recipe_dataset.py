@@ -1,14 +1,17 @@
 """Rows: the right frames in the right places, decoded once, and records without a video counted."""
 
+import copy
 import json
 import logging
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from data_prep.records import RecordError, read_records
 from data_prep.video.sampling import VideoError
-from recipe.inputs.dataset import RowBuilder, completion_text, load_mixture
+from recipe.inputs.dataset import completion_text, load_mixture, make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from recipe.variants.columns import REWARD_COLUMNS
@@ -19,7 +22,7 @@ from tests.helpers.films import make_plain_video
 
 def builder_of(tiny_data, **others):
     settings = {"grid": 24, "max_pixels": 48 * 48, "family": FAMILIES["glm4v"], "prompts": load_prompts("tiny")}
-    return RowBuilder(video_root=tiny_data / "videos", **settings | others)
+    return make_builder(video_root=tiny_data / "videos", **settings | others)
 
 
 def records_of(tiny_data, name="ground"):
@@ -84,15 +87,42 @@ def test_each_clip_is_decoded_once(tiny_data):
     text = json.dumps(record)
     rows = builder({"record": [text] * 16})
     assert len(rows["images"]) == 16
-    assert builder.clips_decoded == 1
+    assert builder.clips.decoded == 1
     builder({"record": [text]})
-    assert builder.clips_decoded == 1
+    assert builder.clips.decoded == 1
     small = builder_of(tiny_data, cache_clips=1)
     others = {r["video"]: json.dumps(r) for r in records_of(tiny_data)}
     for _ in range(2):
         for text in others.values():
             small({"record": [text]})
-    assert small.clips_decoded == 2 * len(others), "one clip is kept, so none is found again"
+    assert small.clips.decoded == 2 * len(others), "one clip is kept, so none is found again"
+
+
+def test_threads_share_one_cache_of_two_clips(tiny_data):
+    """Clips are put out while other threads look for them; each thread gets its own clip's frames."""
+    records = list({record["video"]: record for record in records_of(tiny_data)}.values())[:4]
+    expected = [[image.tobytes() for image in builder_of(tiny_data).row(record)["images"]] for record in records]
+    builder = builder_of(tiny_data, cache_clips=2)
+
+    def is_right(number):
+        index = number % len(records)
+        return [image.tobytes() for image in builder.row(records[index])["images"]] == expected[index]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_right, range(40)))
+    assert len(builder.clips._cache) == 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda builder: pickle.loads(pickle.dumps(builder))])
+def test_a_builder_can_be_sent_to_a_worker(tiny_data, copied):
+    """A lock cannot be copied, and datasets and spawned workers copy their transform."""
+    builder = builder_of(tiny_data)
+    record = records_of(tiny_data)[0]
+    row = builder.row(record)
+    other = copied(builder)
+    assert other.row(record)["prompt"] == row["prompt"]
+    assert other.clips.decoded == 2, "its own cache is empty"
+    assert builder.clips.decoded == 1
 
 
 def test_a_clip_is_known_by_its_file_and_not_by_its_name(tiny_data, tmp_path):
@@ -106,16 +136,16 @@ def test_a_clip_is_known_by_its_file_and_not_by_its_name(tiny_data, tmp_path):
         pixel = builder.row(record, **others)["images"][0].getpixel((5, 5))
         return "rgb"[pixel.index(max(pixel))]
 
-    builder.video_root = tmp_path / "a"
+    builder.clips.video_root = tmp_path / "a"
     assert brightest() == "r"
     assert brightest(video=tmp_path / "b" / "clip.mp4") == "b"
-    builder.video_root = tmp_path / "b"
+    builder.clips.video_root = tmp_path / "b"
     assert brightest() == "b"
-    assert builder.clips_decoded == 2, "the same file is decoded once, whichever way it was named"
+    assert builder.clips.decoded == 2, "the same file is decoded once, whichever way it was named"
     make_plain_video(tmp_path / "b" / "clip.mp4", (0, 255, 0))
     assert brightest() == "g"
     sides = [builder.row(record)["images"][0].size]
-    builder.max_pixels = 24 * 24
+    builder.clips.max_pixels = 24 * 24
     sides.append(builder.row(record)["images"][0].size)
     assert sides[1] == (24, 24) != sides[0]
     (tmp_path / "b" / "clip.mp4").unlink()
@@ -245,7 +275,7 @@ def test_two_rates_of_one_clip_are_two_things_in_the_cache(tiny_data):
     builder = builder_of(tiny_data)
     lengths = [len(builder.row(record | {"rate": rate})["images"]) for rate in (1, 2, 1, 2)]
     assert lengths == [record["seconds"], 2 * record["seconds"]] * 2
-    assert builder.clips_decoded == 2
+    assert builder.clips.decoded == 2
 
 
 def test_only_supervised_rows_may_look_at_the_event(tiny_data):

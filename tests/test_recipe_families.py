@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe.inputs.families import FAMILIES, family_of, fit_frame, frame_grid
+from recipe.inputs.families import FAMILIES, families_tokens, family_of, fit_frame, frame_grid
 
 
 class Config:
@@ -16,6 +16,13 @@ def test_box_scale_is_a_setting_of_the_family():
     assert FAMILIES["glm4v"].box_scale((640, 360)) == (1000, 1000)
     assert FAMILIES["qwen3_vl"].box_scale((640, 360)) == (1000, 1000)
     assert FAMILIES["qwen2_5_vl"].box_scale((640, 360)) == (640, 360)
+
+
+def test_the_control_tokens_hold_the_familys_own_tags_and_pictures():
+    for family in FAMILIES.values():
+        tags = {family.image_token, family.video_token, *family.think, *family.answer} - {""}
+        assert tags <= set(family.control_tokens)
+        assert set(family.control_tokens) < set(families_tokens())
 
 
 def test_an_unknown_model_type_is_named():

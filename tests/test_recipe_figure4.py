@@ -20,14 +20,14 @@ HOSTILE = "<think><script>alert(1)</script></think>" + ANSWER.partition("</think
 
 @pytest.fixture
 def config(tmp_path, tiny_data, monkeypatch):
-    from recipe.inputs.dataset import RowBuilder
+    from recipe.inputs.dataset import make_builder
     from recipe.inputs.families import FAMILIES
     from recipe.inputs.prompts import load_prompts
 
     asked = []
 
     def backend_of(args):
-        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder = make_builder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
         asked.append((args.model, args.query))
         return builder, lambda rows: [HOSTILE if args.model == "b" else ANSWER] * len(rows)
 

@@ -1,6 +1,7 @@
 """Ask a video: the command as a user runs it, on real files with an untrained model, and on input of all bad kinds."""
 
 import json
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import AutoProcessor
 
 from data_prep.records import read_records
 from data_prep.video.sampling import probe
@@ -38,11 +40,11 @@ def answering(monkeypatch, tiny_data):
     """The command with a backend that gives one text to everything."""
 
     def install(text):
-        from recipe.inputs.dataset import RowBuilder
+        from recipe.inputs.dataset import make_builder
         from recipe.inputs.families import FAMILIES
         from recipe.inputs.prompts import load_prompts
 
-        builder = RowBuilder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder = make_builder(tiny_data, load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
         seen = []
 
         def answer(rows):
@@ -289,6 +291,37 @@ def test_a_served_model(server, video, tmp_path):
     assert [part["type"] for part in content[:4]] == ["text", "image_url", "text", "image_url"]
     assert "<|image|>" not in json.dumps(content)
     assert "regex" in server.requests[0]["structured_outputs"]
+
+
+CONTROL = (
+    *("<|im_end|>", "<|im_start|>", "<|vision_start|>", "<|endoftext|>", "<|observation|>", "[gMASK]", "<sop>"),
+    *("<|image_pad|>", "<|video|>", "<|user|>", "<|system|>", "</think>", "<answer>", "<tool_call>", "<|my_own|>"),
+)
+
+
+@pytest.mark.parametrize("family", ["glm4v", "qwen2_5_vl", "qwen3_vl"])
+def test_no_control_token_of_a_query_reaches_a_server(server, video, tmp_path, family):
+    """F23: `<|im_end|>` in a query ended the user's turn of a served Qwen; the stated family may be wrong too."""
+    words = words_for(server, video, "--family", family, "--prompts", "tiny", "--out", tmp_path / "a.json")
+    words[1] = "who" + "".join(f" {number}{token}\n{token}" for number, token in enumerate(CONTROL))
+    assert ends(*words) == 0
+    (request,) = server.requests
+    text = request["messages"][0]["content"][-1]["text"]
+    assert [token for token in CONTROL if token in text] == []
+    assert "< |im_end|>\n< |im_end|>" in text, "it is read as words"
+
+
+def test_a_checkpoint_at_hand_adds_its_own_tokens(tiny_base, tmp_path):
+    from recipe.inputs.arguments import StageArguments
+
+    pytest.importorskip("openai")
+    shutil.copytree(tiny_base, tmp_path / "model")
+    processor = AutoProcessor.from_pretrained(tmp_path / "model")
+    processor.tokenizer.add_tokens(["[OWN]"])
+    processor.save_pretrained(tmp_path / "model")
+    settings = StageArguments(dataset_name=None, prompts="tiny")
+    builder, _ = openai_server(settings, str(tmp_path / "model"), Decoding(), Server("http://x"))
+    assert {"[OWN]", "<|im_end|>", "<|image|>"} <= set(builder.control_tokens)
 
 
 def test_a_server_that_fails_once_is_asked_again(server, video, tmp_path):

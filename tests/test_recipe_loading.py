@@ -61,8 +61,9 @@ def test_the_builder_fits_the_model_and_its_processor(tiny_base):
     processor = load_processor(model_args)
     builder = row_builder(script, load_model(model_args, script), processor, completions=False)
     assert processor.tokenizer.padding_side == "left"
-    assert (builder.family.name, builder.grid) == ("glm4v", 24)  # patches of 12, merged 2 x 2
-    assert (builder.max_pixels, builder.rate, builder.cache_clips, builder.completions) == (99, 2.0, 7, False)
+    assert (builder.family.name, builder.clips.grid) == ("glm4v", 24)  # patches of 12, merged 2 x 2
+    clips = builder.clips
+    assert (clips.max_pixels, clips.rate, clips.cache_clips, builder.completions) == (99, 2.0, 7, False)
     assert {"<|image|>", "<|user|>", "</think>", "[gMASK]"} <= set(builder.control_tokens)
     assert control_tokens(processor.tokenizer) == builder.control_tokens
 

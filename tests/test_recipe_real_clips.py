@@ -19,7 +19,7 @@ from data_prep.seconds import frame_time, seconds_of, span_of_frames
 from data_prep.stages import read_stamp
 from data_prep.video.sampling import probe, sample_frames
 from recipe import grpo
-from recipe.inputs.dataset import RowBuilder, load_mixture
+from recipe.inputs.dataset import load_mixture, make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from recipe.training import supervised
@@ -130,7 +130,7 @@ def test_every_clip_has_sentences_and_its_frames(tracks):
     found = list(read_records(tracks / "ground.jsonl"))
     assert {record["video"] for record in found} == {f"vidor/{path.name}" for path in CLIPS.glob("*.mp4")}
     assert len(found) > 40
-    builder = RowBuilder(VIDEOS, load_prompts(), FAMILIES["glm4v"], grid=28, max_pixels=448 * 448)
+    builder = make_builder(VIDEOS, load_prompts(), FAMILIES["glm4v"], grid=28, max_pixels=448 * 448)
     for record in found:
         info = probe(VIDEOS / record["video"])
         assert (info.width, info.height) == (record["width"], record["height"])
@@ -197,7 +197,7 @@ def test_one_step_of_each_stage(tracks, tiny_base, tmp_path):
 def test_the_sentences_are_real(tracks):
     rows = load_mixture(
         [str(tracks / "ground.jsonl")],
-        RowBuilder(VIDEOS, load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304),
+        make_builder(VIDEOS, load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304),
     )
     asked = [json.loads(text)["query"] for text in rows.with_format(None)["record"]]
     assert "a child in white rides a bicycle outdoors." in asked

@@ -14,7 +14,7 @@ from data_prep.locks import InUse, locked
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError
 from recipe.inputs import export as sft_rows
-from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from stvg_rewards import parse_answer
@@ -36,7 +36,7 @@ def make(tiny_data, tracks, out, *more):
 
 def test_rows_are_those_that_sft_builds(tiny_data, traces, tmp_path):
     rows = make(tiny_data, traces, tmp_path)
-    builder = RowBuilder(tiny_data / "videos", load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304)
+    builder = make_builder(tiny_data / "videos", load_prompts("tiny"), FAMILIES["glm4v"], grid=24, max_pixels=2304)
     records = list(read_records(traces))
     assert len(rows) == len(records) > 5
     for row, record in zip(rows, records, strict=True):
@@ -100,9 +100,11 @@ def test_one_process_and_no_input_overwritten(tiny_data, traces, tmp_path):
 def test_control_tokens_of_a_query_or_trace_are_broken(tiny_data, traces, tmp_path):
     record = next(iter(read_records(traces)))
     with RecordWriter(tmp_path / "tracks.jsonl") as writer:
-        writer.write(record | {"query": "a <|image|> dog", "reasoning": "it is <|assistant|> </think> there"})
+        writer.write(
+            record | {"query": "a <|image|> dog <|vision_start|>", "reasoning": "it is <|assistant|> </think> there"}
+        )
     (row,) = make(tiny_data, tmp_path / "tracks.jsonl", tmp_path / "out")
-    assert "<|image|>" not in row["prompt"][0]["content"][-1]["text"]
+    assert row["prompt"][0]["content"][-1]["text"].count("< |") == 2
     text = row["completion"][0]["content"]
     assert text.count("</think>") == 1
     assert "<|assistant|>" not in text

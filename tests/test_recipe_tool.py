@@ -15,7 +15,7 @@ import yaml
 from data_prep.records import RecordError
 from data_prep.stages import StageError
 from recipe import tool
-from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from tests.helpers.films import make_plain_video
@@ -95,8 +95,8 @@ def test_parallel_calls_share_one_model_and_see_their_own_videos(tmp_path, monke
     def backend_of(settings):
         time.sleep(0.2)  # loading takes a while
         loaded.append(settings)
-        builder = RowBuilder(Path("none"), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
-        builder.cache_clips = 2  # clips are put out while other threads look
+        builder = make_builder(Path("none"), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+        builder.clips.cache_clips = 2  # clips are put out while other threads look
 
         def answer(rows):
             inside.append(1)

@@ -124,7 +124,7 @@ def test_a_grpo_step_decodes_each_clip_of_its_batch_once(tiny_data, tiny_base, t
 
     class Count(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
-            after_step.append((len(fetched), builder.clips_decoded))
+            after_step.append((len(fetched), builder.clips.decoded))
 
     args = GRPOConfig(
         output_dir=str(tmp_path),

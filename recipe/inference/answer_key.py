@@ -131,7 +131,7 @@ def key_in_training(model: str, builder: RowBuilder, tracks: str, **decoding: An
         tracks: the file of the records that are asked about.
         decoding: settings that change answers, by name.
     """
-    settings = decoding | {"max_frame_pixels": builder.max_pixels, "frame_rate": builder.rate}
+    settings = decoding | {"max_frame_pixels": builder.clips.max_pixels, "frame_rate": builder.clips.rate}
     prompts = text_digest({name: template.template for name, template in builder.prompts.items()})
     return AnswerKey(model, settings, {"prompts": prompts, "tracks": file_digest(Path(tracks))})
 

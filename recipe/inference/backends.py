@@ -16,16 +16,14 @@ from transformers import AutoConfig
 from trl import ModelConfig
 
 from data_prep.stages import StageError
-from data_prep.video.rates import parse_policy
 from recipe.inference.answer_key import public
 from recipe.inference.generation import generate
 from recipe.inference.guided import answer_regex
 from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.families import FAMILIES, frame_grid
-from recipe.inputs.loading import control_tokens, load_answering, load_processor, row_builder
-from recipe.inputs.prompts import load_prompts
+from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
+from recipe.inputs.loading import builder_for, control_tokens, load_answering, load_processor, row_builder
 
 _ONE_REQUEST = (400, 413, 422)  # HTTP status of a request that will never do; the next one may
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
@@ -184,31 +182,13 @@ def openai_server(
         base_url=server.base_url, api_key=server.api_key or "none", timeout=server.timeout_s, max_retries=3
     )
     family = FAMILIES[server.family]
-    tags: tuple[str, ...] = (
-        *family.think,
-        *family.answer,
-        family.image_token,
-        "<|assistant|>",
-        "<|user|>",
-        "<|system|>",
-    )
+    tags = families_tokens()
     grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
         config = AutoConfig.from_pretrained(model)
         grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
-        tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
-    builder = RowBuilder(
-        video_root=Path(script_args.video_root),
-        prompts=load_prompts(script_args.prompts),
-        family=family,
-        grid=grid,
-        max_pixels=script_args.max_frame_pixels,
-        rate=parse_policy(script_args.frame_rate),
-        frame_budget=script_args.frame_budget,
-        completions=False,
-        control_tokens=tags,
-        context=context,
-    )
+        tags += control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
+    builder = builder_for(script_args, family, grid=grid, completions=False, control_tokens=tags, context=context)
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
         return [_ask(row) for row in rows]

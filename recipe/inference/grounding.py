@@ -188,10 +188,11 @@ def parts_of(seconds: int, builder: RowBuilder, info: VideoInfo, policy: Policy)
     """[first, end) seconds of the parts that the model is asked about, one after the other."""
     if policy.window_s is not None:
         return windows_of(seconds, policy.window_s, policy.overlap_s)
-    width, height = fit_frame(info.width, info.height, grid=builder.grid, max_pixels=builder.max_pixels)
+    clips = builder.clips
+    width, height = fit_frame(info.width, info.height, grid=clips.grid, max_pixels=clips.max_pixels)
     # Under "dynamic" short parts would be seen at higher rates; a part that fits at one a second fits with its budget.
-    rate = 1.0 if isinstance(builder.rate, str) else builder.rate
-    window = window_that_fits(builder.context, width * height // builder.grid**2, rate)
+    rate = 1.0 if isinstance(clips.rate, str) else clips.rate
+    window = window_that_fits(builder.context, width * height // clips.grid**2, rate)
     return windows_of(seconds, window, min(policy.overlap_s, window // 2))
 
 

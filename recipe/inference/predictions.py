@@ -76,7 +76,7 @@ def predict(
 
 def _stamp(builder: RowBuilder, record: dict[str, Any]) -> str | None:
     """Return the stamp of a record's video; None where its frames come from shards."""
-    return None if builder.store else video_stamp(resolve_video(builder.video_root, record["video"]))
+    return None if builder.clips.store else video_stamp(resolve_video(builder.clips.video_root, record["video"]))
 
 
 def _line(name: str, text: str, stamp: str | None) -> Line:

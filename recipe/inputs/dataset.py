@@ -1,78 +1,52 @@
 """Track JSONL -> the rows that TRL's trainers take: interleaved timestamps and frames, completion, reward columns.
 
-The stored dataset holds records as text; frames are decoded when a batch is fetched. TRL's sampler repeats each prompt
-`num_generations` times in a batch and fetches the same generation batch again for every optimiser step on it, so the
-builder decodes each distinct clip once and keeps the last few (`cache_clips`).
+The stored dataset holds records as text; frames (`recipe.inputs.frames`) are decoded when a batch is fetched.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from datasets import Dataset
-from PIL.Image import Image, Resampling
 
-from data_prep.identity import stamp_of
-from data_prep.records import read_records, resolve_video
-from data_prep.seconds import frame_times
-from data_prep.video.clips import clip_frames
-from data_prep.video.frame_store import FrameStore, clip_key
-from data_prep.video.rates import FRAME_BUDGET, Policy, rate_of
-from data_prep.video.sampling import VideoError, probe
-from data_prep.video.sizes import fit_frame
+from data_prep.records import read_records
+from data_prep.video.frame_store import FrameStore
+from data_prep.video.rates import FRAME_BUDGET, Policy
 from recipe.inputs.families import Family
+from recipe.inputs.frames import ClipFrames
 from recipe.inputs.prompts import plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
 
-CacheKey = tuple[Any, ...]
-
-
 @dataclass
 class RowBuilder:
-    """Turns a batch of stored records into rows; the transform of the datasets made here.
-
-    Decoded clips are known by what the file is (resolved path, size, time of change), never by a video's name, and
-    threads may share one builder.
+    """Turns a batch of stored records into rows; the transform of the datasets made here. Threads may share one.
 
     Attributes:
-        video_root: folder that the records' `video` paths are relative to.
+        clips: gives the frames.
         prompts: templates by name, from `load_prompts`.
-        grid, max_pixels: frame size limits, pixels (see `fit_frame`).
-        rate: frames a second, or "dynamic" (`data_prep.video.rates`); a record's own `rate` comes first.
-        frame_budget: most frames of a clip under "dynamic".
-        store: shards that the frames are read from; None: they are decoded from the videos.
         completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
-        cache_clips: how many decoded clips are kept.
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
         context: tokens that the model's positions reach, or None where that is not known.
+        clock: a PhaseClock that the time of making rows goes to, where one is wanted.
     """
 
-    video_root: Path
+    clips: ClipFrames
     prompts: dict[str, Template]
     family: Family
-    grid: int
-    max_pixels: int
-    rate: Policy = 1.0
-    frame_budget: int = FRAME_BUDGET
-    store: FrameStore | None = None
     completions: bool = True
-    cache_clips: int = 64
     control_tokens: tuple[str, ...] = ()
     context: int | None = None
-    clips_decoded: int = 0
-    clock: Any = None  # a PhaseClock that the time of decoding goes to, where one is wanted
-    _cache: OrderedDict[CacheKey, list[Image]] = field(default_factory=OrderedDict, repr=False)
+    clock: Any = None
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         with self.clock.phase("decode") if self.clock else nullcontext():
@@ -80,26 +54,22 @@ class RowBuilder:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def frame_size(self, record: dict[str, Any]) -> tuple[int, int]:
-        """(width, height) of the frames that the model gets.
-
-        Read from the record, or from the video where a caption or question states no picture size.
-        """
-        if record["width"] is None or record["height"] is None:
-            info = probe(resolve_video(self.video_root, record["video"]))
-            return fit_frame(info.width, info.height, grid=self.grid, max_pixels=self.max_pixels)
-        return fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.max_pixels)
+        """Return (width, height) in pixels of the frames that the model gets."""
+        return self.clips.frame_size(record)
 
     def row(self, record: dict[str, Any], *, video: Path | None = None) -> dict[str, Any]:
         """Return one record as a trainer row.
 
         Args:
-            video: the file that the record is about; None: the one that it names below `video_root`.
+            video: the file that the record is about; None: the one that it names below the clips' `video_root`.
+
+        Raises:
+            VideoError: There is no such file, or nothing in it can be read.
         """
-        record = self.with_clip(record)
-        rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
-        times = frame_times(record["seconds"], rate)
-        starts = [index / rate for index in range(len(times))]
-        frames = self.frames(record, times, rate, video=video)
+        record = self.clips.with_clip(record)
+        frames = self.clips.frames(record, video=video)
+        rate = self.clips.rate_for(record)
+        starts = [index / rate for index in range(len(frames))]
         scale = self.family.box_scale(frames[0].size)
         row: dict[str, Any] = {
             "id": record["id"],
@@ -122,74 +92,37 @@ class RowBuilder:
         }
         return row
 
-    def with_clip(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record with clip and seconds; a caption or question about the whole file states none."""
-        if record["seconds"] is not None and record["clip"] is not None:
-            return record
-        if self.store is not None and (known := self.store.whole_file(record["video"])):
-            return record | {"seconds": known[0], "clip": [0.0, known[1]]}
-        info = probe(resolve_video(self.video_root, record["video"]))
-        return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
 
-    def has_frames(self, record: dict[str, Any]) -> bool:
-        """Whether the record's video is there, or, with shards, its clip in them."""
-        if self.store is None:
-            return resolve_video(self.video_root, record["video"]).exists()
-        if record["seconds"] is None or record["clip"] is None:
-            if self.store.whole_file(record["video"]) is None:
-                return False
-            record = self.with_clip(record)
-        rate = rate_of(record, self.rate, budget=self.frame_budget, training=self.completions)
-        start, end = record["clip"]
-        return clip_key(record["video"], start, end, rate) in self.store
+def make_builder(
+    video_root: Path,
+    prompts: dict[str, Template],
+    family: Family,
+    grid: int,
+    max_pixels: int,
+    *,
+    rate: Policy = 1.0,
+    frame_budget: int = FRAME_BUDGET,
+    store: FrameStore | None = None,
+    completions: bool = True,
+    cache_clips: int = 64,
+    control_tokens: tuple[str, ...] = (),
+    context: int | None = None,
+) -> RowBuilder:
+    """Return a row builder with the frames that it needs; arguments as in `ClipFrames` and `RowBuilder`.
 
-    def frames(
-        self, record: dict[str, Any], times: list[float], rate: float, *, video: Path | None = None
-    ) -> list[Image]:
-        """Return the record's frames in order, decoded (or read from the store) unless among the last `cache_clips`.
-
-        Raises:
-            VideoError: There is no such file, or nothing in it can be read.
-        """
-        start, end = record["clip"]
-        size = (self.grid, self.max_pixels, record["width"], record["height"])  # what `frame_size` decides by
-        stored = clip_key(record["video"], start, end, rate)
-        path = video or resolve_video(self.video_root, record["video"])
-        if self.store is None:
-            try:
-                key: CacheKey = (stamp_of(path), start, end, rate, size)
-            except OSError as error:
-                raise VideoError(path, f"cannot be opened ({error.strerror})") from None
-        else:
-            key = (stored, size)
-        # No lock, which could not be copied to a worker: each of these steps is whole, and a clip that another thread
-        # has just put out is decoded once more.
-        if (known := self._cache.get(key)) is not None:
-            with suppress(KeyError):
-                self._cache.move_to_end(key)
-            return known
-        if self.store is None:
-            frames = clip_frames(path, record, times, self.frame_size(record))
-        else:
-            frames = self._stored(record, stored)
-        self.clips_decoded += 1
-        self._cache[key] = frames
-        while len(self._cache) > self.cache_clips:
-            with suppress(KeyError):
-                self._cache.popitem(last=False)
-        return frames
-
-    def _stored(self, record: dict[str, Any], key: str) -> list[Image]:
-        """Frames from the shards, resized where they were made for another grid or limit."""
-        assert self.store is not None
-        frames = self.store.frames(key)
-        # Without a size of its own the record's video would have to be opened: its shape is the stored pictures'.
-        size = (
-            fit_frame(*frames[0].size, grid=self.grid, max_pixels=self.max_pixels)
-            if record["width"] is None or record["height"] is None
-            else self.frame_size(record)
-        )
-        return [frame if frame.size == size else frame.resize(size, Resampling.BOX) for frame in frames]
+    Only rows that carry the completion may have a frame rate that follows from the true event.
+    """
+    clips = ClipFrames(
+        video_root,
+        grid,
+        max_pixels,
+        rate=rate,
+        frame_budget=frame_budget,
+        training=completions,
+        store=store,
+        cache_clips=cache_clips,
+    )
+    return RowBuilder(clips, prompts, family, completions, control_tokens, context)
 
 
 def completion_text(
@@ -237,13 +170,14 @@ def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = 
 def _records_with_frames(path: str, builder: RowBuilder, limit: int | None) -> list[str]:
     kept: list[str] = []
     missing: list[str] = []
-    where = f"its video below {builder.video_root}"
-    if builder.store is not None:
-        where = f"its frames at this frame_rate in {builder.store.folder}"
+    clips = builder.clips
+    where = f"its video below {clips.video_root}"
+    if clips.store is not None:
+        where = f"its frames at this frame_rate in {clips.store.folder}"
     for record in read_records(path):
         if len(kept) == limit:
             break
-        if builder.has_frames(record):
+        if clips.has_frames(record):
             kept.append(json.dumps(record))
         else:
             missing.append(record["video"])

@@ -31,19 +31,9 @@ from data_prep.records import read_records, resolve_video
 from data_prep.stages import StageError
 from data_prep.video.marks import video_mark
 from recipe.cli import Parser, run
-from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.families import FAMILIES
+from recipe.inputs.dataset import RowBuilder, make_builder
+from recipe.inputs.families import FAMILIES, families_tokens
 from recipe.inputs.prompts import load_prompts
-
-CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|system|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|observation|>",
-    "<|im_start|>",
-    "<|im_end|>",
-)
 
 
 @dataclass
@@ -84,15 +74,14 @@ def main(arguments: RowsArguments) -> None:
         StageError: no record has its video, an output is an input, or another process writes there.
     """
     family = FAMILIES[arguments.family]
-    tags = (*family.think, *family.answer, family.image_token, *CONTROL_TOKENS)
-    builder = RowBuilder(
+    builder = make_builder(
         video_root=Path(arguments.video_root),
         prompts=load_prompts(arguments.prompts),
         family=family,
         grid=arguments.grid or family.grid,
         max_pixels=arguments.max_frame_pixels,
         rate=arguments.frame_rate,
-        control_tokens=tags,
+        control_tokens=families_tokens(),
     )
     out = Path(arguments.out)
     outputs = {"--out": out, "--out, rows": out / "rows.jsonl", "--out, table": out / "rows.parquet"}
@@ -117,7 +106,7 @@ def write_rows(out: Path, builder: RowBuilder, arguments: RowsArguments) -> tupl
         ):
             if number == arguments.max_records:
                 break
-            video = resolve_video(builder.video_root, record["video"])
+            video = resolve_video(builder.clips.video_root, record["video"])
             if not video.is_file():
                 missing += 1
                 continue
@@ -128,7 +117,7 @@ def write_rows(out: Path, builder: RowBuilder, arguments: RowsArguments) -> tupl
             written += 1
         if not written:
             raise StageError(
-                f"{arguments.tracks}: none of its {missing} records has its video below {builder.video_root}"
+                f"{arguments.tracks}: none of its {missing} records has its video below {builder.clips.video_root}"
             )
     return written, missing
 

@@ -7,11 +7,33 @@ from typing import Any
 
 from data_prep.video.sizes import fit_frame
 
-__all__ = ["FAMILIES", "Family", "family_of", "fit_frame", "frame_grid", "is_vision"]
+__all__ = ["FAMILIES", "Family", "families_tokens", "family_of", "fit_frame", "frame_grid", "is_vision"]
 
 # The linear layers of the language model of every family, by full name. PEFT's usual short names (q_proj,
 # down_proj and the like) would also match layers of a vision tower, and miss GLM's fused gate_up_proj.
 LANGUAGE_LAYERS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate_up|gate|up|down)_proj)"
+
+# The added vocabulary of the published tokenizers, which they cut out of any text as tokens, and the tags that
+# answers are parsed by.
+GLM_TOKENS = (
+    *("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
+    *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+    *("<|begin_of_image|>", "<|end_of_image|>", "<|image|>"),
+    *("<|begin_of_video|>", "<|end_of_video|>", "<|video|>"),
+    *("<|begin_of_audio|>", "<|end_of_audio|>", "<|begin_of_transcription|>", "<|end_of_transcription|>"),
+    *("<|begin_of_box|>", "<|end_of_box|>", "<|code_prefix|>", "<|code_middle|>", "<|code_suffix|>"),
+    *("<think>", "</think>", "<answer>", "</answer>", "/nothink"),
+    *("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"),
+    *("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
+)
+QWEN_TOKENS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    *("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"),
+    *("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>"),
+    *("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"),
+    *("<think>", "</think>"),
+    *("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +47,7 @@ class Family:
         coordinates: "thousandths" (0..1000 of width and height) or "pixels" (of the resized frame).
         image_token, video_token: stand for one merged patch in the text; their ids are the config's `image_token_id`
             and `video_token_id`.
+        control_tokens: the tokens that a query may not hold, in the published tokenizers.
         think: opening and closing tag of the reasoning part.
         answer: opening and closing tag of the answer part; empty where the family writes the answer bare.
         patch, merge: pixels of a patch's side, and how many patches on a side become one token, in the published
@@ -36,6 +59,7 @@ class Family:
     coordinates: str
     image_token: str
     video_token: str
+    control_tokens: tuple[str, ...]
     think: tuple[str, str] = ("<think>", "</think>")
     answer: tuple[str, str] = ("", "")
     patch: int = 14
@@ -55,12 +79,21 @@ class Family:
 FAMILIES = {
     family.name: family
     for family in (
-        Family("glm4v", "thousandths", "<|image|>", "<|video|>", answer=("<answer>", "</answer>")),
-        Family("glm46v", "thousandths", "<|image|>", "<|video|>"),
-        Family("qwen2_5_vl", "pixels", "<|image_pad|>", "<|video_pad|>"),
-        Family("qwen3_vl", "thousandths", "<|image_pad|>", "<|video_pad|>", patch=16),
+        Family("glm4v", "thousandths", "<|image|>", "<|video|>", GLM_TOKENS, answer=("<answer>", "</answer>")),
+        Family("glm46v", "thousandths", "<|image|>", "<|video|>", GLM_TOKENS),
+        Family("qwen2_5_vl", "pixels", "<|image_pad|>", "<|video_pad|>", QWEN_TOKENS),
+        Family("qwen3_vl", "thousandths", "<|image_pad|>", "<|video_pad|>", QWEN_TOKENS, patch=16),
     )
 }
+
+
+def families_tokens() -> tuple[str, ...]:
+    """Return the control tokens of all families together, for a model whose tokenizer is not at hand.
+
+    All of them, because nothing but the user's word says which family a server's model is of. The last entry, `<|`,
+    begins the tokens of this shape that no published tokenizer has and a fine-tuned one may have.
+    """
+    return (*sorted({token for family in FAMILIES.values() for token in family.control_tokens}), "<|")
 
 
 def family_of(config: Any) -> Family:

@@ -14,8 +14,8 @@ from data_prep.stages import StageError
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import parse_policy
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.families import family_of, frame_grid, is_vision
+from recipe.inputs.dataset import RowBuilder, make_builder
+from recipe.inputs.families import Family, family_of, frame_grid, is_vision
 from recipe.inputs.prompts import load_prompts
 
 
@@ -69,20 +69,45 @@ def load_answering(model_args: ModelConfig, script_args: StageArguments) -> Any:
 
 
 def row_builder(script_args: StageArguments, model: Any, processor: Any, *, completions: bool) -> RowBuilder:
-    """The row builder that fits the model's family and patch grid, and the processor's control tokens."""
-    return RowBuilder(
-        video_root=Path(script_args.video_root),
-        prompts=load_prompts(script_args.prompts),
-        family=family_of(model.config),
+    """Return the row builder that fits the model's family and patch grid, and the processor's control tokens."""
+    return builder_for(
+        script_args,
+        family_of(model.config),
         grid=frame_grid(model.config),
-        max_pixels=script_args.max_frame_pixels,
+        completions=completions,
+        control_tokens=control_tokens(processor.tokenizer),
+        context=model.config.get_text_config().max_position_embeddings,
+    )
+
+
+def builder_for(
+    script_args: StageArguments,
+    family: Family,
+    *,
+    grid: int,
+    completions: bool,
+    control_tokens: tuple[str, ...],
+    context: int | None,
+) -> RowBuilder:
+    """Return the row builder of a stage's settings, for a model that is known by what the arguments say of it.
+
+    Args:
+        grid: pixels that the sides of the model's frames are multiples of.
+        control_tokens, context: see `RowBuilder`.
+    """
+    return make_builder(
+        Path(script_args.video_root),
+        load_prompts(script_args.prompts),
+        family,
+        grid,
+        script_args.max_frame_pixels,
         rate=parse_policy(script_args.frame_rate),
         frame_budget=script_args.frame_budget,
         store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
         completions=completions,
         cache_clips=script_args.cache_clips,
-        control_tokens=control_tokens(processor.tokenizer),
-        context=model.config.get_text_config().max_position_embeddings,
+        control_tokens=control_tokens,
+        context=context,
     )
 
 

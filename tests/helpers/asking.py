@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 from recipe import ground
-from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 from tests.helpers.served_model import ANSWER
 
 
 def main(where, words):
-    builder = RowBuilder(Path(), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
+    builder = make_builder(Path(), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
     asked = []
 
     def answer(rows):
