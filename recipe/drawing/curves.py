@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from recipe.evaluation.logs import series
 
 GREY = "#808080"  # text and axes: readable on white and on black
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """A stage's log entries, oldest first; empty where it has left none or a broken one."""
-    try:
-        history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
-
-
-def series(history: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-    """(steps, values) of one logged metric."""
-    points = [(entry["step"], entry[name]) for entry in history if name in entry and "step" in entry]
-    return [float(step) for step, _ in points], [float(value) for _, value in points]
 
 
 def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> list[str]:
