@@ -20,7 +20,7 @@ from typing import Any
 
 from data_prep.files import atomic_write
 from recipe.cli import Parser, run
-from recipe.drawing.curves import COLOURS, GREY
+from recipe.drawing import plots
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.learning import SMOOTHED, running_mean, steps_to
 from recipe.evaluation.logs import read_log, series
@@ -91,24 +91,13 @@ def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> 
     Args:
         curves: metric -> variant -> `curve`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "reward-study", "font.size": 9, "text.color": GREY}):
-        page = Figure(figsize=(3.8 * len(curves), 2.8), layout="constrained")
+    with atomic_write(path, "wb") as out, plots.drawn(out, 3.8 * len(curves), 2.8, "reward-study") as page:
         for axes, (metric, lines) in zip(page.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-            for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
-                axes.plot(line["step"], line["mean"], color=colour, label=name, linewidth=1.5)
-                axes.fill_between(line["step"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
-            axes.set_title(f"{metric} of sampled answers", fontsize=10)
-            axes.set_xlabel("step", color=GREY)
-            axes.tick_params(colors=GREY)
-            axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-            axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
-        with atomic_write(path, "wb") as stream:
-            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):
+                plots.band(axes, colour, name, line["step"], line["mean"], line["low"], line["high"])
+            plots.label(axes, f"{metric} of sampled answers", "step")
+            plots.soften(axes)
+            plots.legend(axes)
 
 
 def table(summary: dict[str, Any]) -> str:
