@@ -128,7 +128,8 @@ def main(args: argparse.Namespace) -> None:
         remarks=said,
     )
     with atomic_write(args.out) as out:
-        out.write(page)
+        # Half of a surrogate pair, as JSON can hold it and UTF-8 cannot, is shown as a question mark.
+        out.write(page.encode("utf-8", "replace").decode("utf-8"))
     broken = [one for one in runs if one.problem]
     print(
         f"{args.out}: {len(whole)} runs of {len({one.variant for one in whole})} variants"

@@ -29,7 +29,7 @@ from recipe.dashboards.media import CLIPS, TABLE
 from recipe.dashboards.runs import read_run
 from recipe.dashboards.sections import SECTIONS
 from recipe.dashboards.wandb_run import FILE, PROJECT, has_key
-from recipe.drawing.curves import COLOURS
+from recipe.drawing.plots import COLOURS
 
 X = "train/global_step"
 VARIANT = "variant"  # in the runs' config (recipe/dashboards/wandb_run.py)

@@ -1,6 +1,7 @@
 """The comparison page: means over seeds, hostile names shown as text, broken runs listed."""
 
 import json
+import os
 import re
 
 import pytest
@@ -120,6 +121,47 @@ def test_an_unfinished_run_is_read_from_its_checkpoint(tmp_path):
     (folder / "checkpoint-5").mkdir()
     (folder / "trainer_state.json").rename(folder / "checkpoint-5" / "trainer_state.json")
     assert read_run(folder).entries == 3
+
+
+def test_the_newest_log_is_the_one_with_the_latest_step(tmp_path):
+    """Times of files are in the wrong order after a copy; names of folders are whatever a user made of them."""
+    folder = make(tmp_path / "grpo-a", complete=False)
+    (folder / "trainer_state.json").unlink()
+    for place, (name, steps) in enumerate({"checkpoint-12": 6, "checkpoint-9": 2, "checkpoint-6": 3}.items()):
+        (folder / name).mkdir()
+        history = [{"step": 2 * (k + 1), "vIoU": 0.1 * k} for k in range(steps)]
+        log = folder / name / "trainer_state.json"
+        log.write_text(json.dumps({"global_step": 2 * steps, "log_history": history}))
+        os.utime(log, (place, place))
+    assert read_run(folder).entries == 6
+    (folder / "checkpoint-6" / "trainer_state.json").write_text("{")
+    found = read_run(folder)
+    assert found.entries == 6
+    assert "checkpoint-6/trainer_state.json cannot be read (JSONDecodeError)" in found.problem
+    (folder / "trainer_state.json").write_text('{"log_history": [{"step": 4, "vIoU": 0.1}]}')
+    assert read_run(folder).entries == 6, "the run's own log is of a training that was shorter"
+
+
+def test_a_number_too_large_for_a_float_is_left_out(tmp_path):
+    large = 10**400
+    folder = make(tmp_path / "grpo-a", values=(0.1, large, -large, 0.2))
+    assert mean_curve([read_run(folder)], "vIoU")[:, 1].tolist() == [0.1, 0.2]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": large, "vIoU": 0.1}]}))
+    assert read_run(folder).entries == 0
+    (folder / "media" / "step-000005").mkdir(parents=True)
+    row = {"id": "a", "query": "q", "vIoU": large, "tIoU": 0.5}
+    (folder / "media" / "step-000005" / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    [(_, [cell])] = clips({"viou": [read_run(folder)]})
+    assert cell.scores == "tIoU 0.50"
+
+
+def test_half_of_a_surrogate_pair_in_an_answer(tmp_path):
+    folder = make(tmp_path / "grpo-a", settings={"suffix": "\ud800"})
+    (folder / "media" / "step-000005").mkdir(parents=True)
+    row = {"id": "a", "query": "who?", "answer": "the dog \udfff runs"}
+    (folder / "media" / "step-000005" / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    assert ends(folder, "--out", tmp_path / "c.html") == 0
+    assert "the dog ? runs" in (tmp_path / "c.html").read_text()
 
 
 def test_a_step_that_was_logged_again_after_a_kill_counts_once(tmp_path):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from data_prep.records import read_records
 from recipe.drawing.boxes import RL, SFT, TRUE
-from recipe.drawing.curves import curves, read_history, series
+from recipe.drawing.curves import curves
+from recipe.evaluation.logs import read_log, series
 from recipe.studies.report import Clip, choose, read_clips, table_rows, write_report
 from stvg_rewards import Track, format_answer, parse_answer
 
@@ -119,12 +120,12 @@ def test_a_metric_that_was_zero_has_no_ratio():
 
 
 def test_curves(tmp_path):
-    assert read_history(tmp_path) == []
+    assert read_log(tmp_path).entries == []
     (tmp_path / "trainer_state.json").write_text('{"log_history": [{"step": 1, "loss": 2.0}, {"step": 2, "lo')
-    assert read_history(tmp_path) == [], "half-written"
+    assert read_log(tmp_path).entries == [], "half-written"
     entries = [{"step": 1, "loss": 2.0}, {"step": 2, "other": 1.0}, {"step": 3, "loss": 1.0}]
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": entries}))
-    history = read_history(tmp_path)
+    history = read_log(tmp_path).entries
     assert series(history, "loss") == ([1.0, 3.0], [2.0, 1.0])
     svgs = curves(history, [("loss", [("loss", "loss")]), ("reward", [("reward", "reward")])])
     assert len(svgs) == 1

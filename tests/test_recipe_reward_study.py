@@ -6,7 +6,7 @@ import pytest
 
 from recipe.studies import rewards as reward_study
 from recipe.studies.before_after import SUMMARY_METRICS
-from recipe.studies.rewards import RewardStudyArguments, curve, main, parse, steps_to
+from recipe.studies.rewards import RewardStudyArguments, curve, main, parse, to_one_score
 
 
 def log(folder, scores):
@@ -91,7 +91,7 @@ def test_a_curve_over_seeds_of_different_length(tmp_path):
 
 def test_nothing_was_logged(tmp_path):
     (tmp_path / "a").mkdir()
-    found = steps_to({"a": curve([tmp_path / "a"], "vIoU")})
+    found = to_one_score({"a": curve([tmp_path / "a"], "vIoU")})
     assert found["steps"] == {"a": None}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recipe.dashboards.media import ANSWERS, FOLDER
-from recipe.dashboards.runs import Run, is_number
+from recipe.dashboards.runs import Run
+from recipe.evaluation.logs import is_number
 from recipe.inference.about import about_of
 
 MOST_CLIPS = 4  # of the page: pictures make it heavy

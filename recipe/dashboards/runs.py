@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from data_prep.stages import read_stamp
+from recipe.evaluation import learning
+from recipe.evaluation.learning import running_mean
+from recipe.evaluation.logs import points, read_log
 from recipe.inputs.settings import IN_VARIANT, counting
 from recipe.variants.names import variant_of_settings
 
-SMOOTHED = 5  # log entries of the running mean that `steps to` looks at
-LARGEST = 256 * 2**20  # bytes of a log that is read
 UNKNOWN = "unknown"  # variant and seed of a run without a stamp that can be read
 DEFAULT_SEED = 42  # TrainingArguments'; a stamp leaves defaults out
 INPUT = "input "  # before an input's name, among the settings
@@ -59,22 +58,14 @@ def read_run(folder: Path) -> Run:
     problems = [] if stamp else ["its stamp.json cannot be read"]
     if stamp and not stamp.get("complete"):
         problems.append("it has not ended")
-    log = newest_log(folder)
-    columns: dict[str, Curve] = {}
-    entries = 0
-    if log is None:
-        problems.append("it has left no trainer_state.json")
-    else:
-        try:
-            if log.stat().st_size > LARGEST:
-                raise ValueError("larger than 256 MiB")
-            found = json.loads(log.read_text(encoding="utf-8"))["log_history"]
-            history = [entry for entry in found if isinstance(entry, dict) and is_number(entry.get("step"))]
-            columns, entries = columns_of(history), len(history)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            problems.append(f"{log.name} cannot be read ({type(error).__name__})")
+    log = read_log(folder)
+    if log.problem:
+        problems.append(log.problem)
+    columns = {
+        name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points(log.entries).items()
+    }
     completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
-    return Run(folder, variant, seed, columns, entries, "; ".join(problems), completions, told)
+    return Run(folder, variant, seed, columns, len(log.entries), "; ".join(problems), completions, told)
 
 
 def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -92,30 +83,6 @@ def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
             told = dict(settings)
         told |= {f"{INPUT}{name}": settings[name] for name in ("model_name_or_path",) if name in settings}
     return {name: value for name, value in told.items() if name not in IN_NAME}
-
-
-def columns_of(history: list[dict[str, Any]]) -> dict[str, Curve]:
-    """The numbers of a log by metric; a step that was logged twice counts as it was logged last."""
-    points: dict[str, dict[float, float]] = {}
-    for entry in history:
-        step = float(entry["step"])
-        for name, value in entry.items():
-            if name != "step" and is_number(value):
-                points.setdefault(name, {})[step] = float(value)
-    return {name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points.items()}
-
-
-def newest_log(folder: Path) -> Path | None:
-    """The run's own log, else that of its newest checkpoint."""
-    if (folder / "trainer_state.json").is_file():
-        return folder / "trainer_state.json"
-    logs = list(folder.glob("checkpoint-*/trainer_state.json"))
-    return max(logs, key=lambda path: path.stat().st_mtime) if logs else None
-
-
-def is_number(value: Any) -> bool:
-    """Whether a logged value can be drawn."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def last(one: Run, metric: str) -> float | None:
@@ -152,19 +119,7 @@ def steps_to(
         score: None: the lowest best mean of the variants that do not end below their start, so that all of these
             reach it. Means are of full windows, or of all entries where there are fewer.
     """
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for name, runs in groups.items():
-        table = mean_curve(runs, metric)
-        means = table[:, 1]
-        window = min(SMOOTHED, len(means))
-        smoothed = [means[k + 1 - window : k + 1].mean() for k in range(window - 1, len(means))] if window else []
-        steps = table[max(0, window - 1) :, 0]
-        curves[name] = [(float(step), float(mean)) for step, mean in zip(steps, smoothed, strict=True)]
-    if score is None:
-        learns = [curve for curve in curves.values() if curve and curve[-1][1] >= curve[0][1]]
-        score = min((max(mean for _, mean in curve) for curve in learns), default=None)
-    if score is None:
-        return dict.fromkeys(groups), None
-    return {
-        name: next((step for step, mean in curve if mean >= score - 1e-12), None) for name, curve in curves.items()
-    }, score
+    curves = {name: mean_curve(runs, metric) for name, runs in groups.items()}
+    return learning.steps_to(
+        {name: (curve[:, 0].tolist(), running_mean(curve[:, 1].tolist())) for name, curve in curves.items()}, score
+    )

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-GREY = "#808080"  # text and axes: readable on white and on black
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """A stage's log entries, oldest first; empty where it has left none or a broken one."""
-    try:
-        history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
-
-
-def series(history: Sequence[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
-    """(steps, values) of one logged metric."""
-    points = [(entry["step"], entry[name]) for entry in history if name in entry and "step" in entry]
-    return [float(step) for step, _ in points], [float(value) for _, value in points]
+from recipe.drawing import plots
+from recipe.evaluation.logs import series
 
 
 def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> list[str]:
@@ -46,25 +29,14 @@ def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequen
 
 
 def _panel(title: str, lines: Sequence[tuple[str, list[float], list[float]]]) -> str:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": title, "font.size": 9, "text.color": GREY}):
-        figure = Figure(figsize=(3.6, 2.5), layout="constrained")
+    out = io.BytesIO()
+    with plots.drawn(out, 3.6, 2.5, title) as figure:
         axes = figure.add_subplot()
-        for colour, (label, steps, values) in zip(COLOURS, lines, strict=False):
+        for colour, (label, steps, values) in zip(plots.COLOURS, lines, strict=False):
             axes.plot(steps, values, color=colour, label=label, linewidth=1.5)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("step", color=GREY)
-        axes.tick_params(colors=GREY)
-        axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        plots.label(axes, title, "step")
+        plots.soften(axes, frame=False)
         if len(lines) > 1:
-            axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+            plots.legend(axes)
+    text = out.getvalue().decode("utf-8")
     return text[text.index("<svg") :]

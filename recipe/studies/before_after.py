@@ -25,6 +25,7 @@ from data_prep.stages import read_stamp
 from recipe import grpo as grpo_stage
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, evaluate
+from recipe.evaluation.logs import read_log, series
 from recipe.evaluation.scores import METRICS, Sample, paired_gain, per_sample
 from recipe.studies.report import write_report
 from recipe.studies.report_places import greedy_answers, grpo_folder, kept_answers, write_newest
@@ -104,8 +105,7 @@ def summarise(stages: dict[str, Path], before: Any, after: Any) -> dict[str, Any
 
 def mean_logged(folder: Path, name: str) -> float | None:
     """Mean of a metric over a stage's log, or None where it was not logged."""
-    history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    values = [entry[name] for entry in history if name in entry]
+    values = series(read_log(folder).entries, name)[1]
     return sum(values) / len(values) if values else None
 
 

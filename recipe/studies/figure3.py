@@ -20,7 +20,8 @@ from typing import Any
 from data_prep.files import atomic_write
 from data_prep.stages import StageError
 from recipe.cli import OneLineParser, read_settings, run
-from recipe.drawing.curves import COLOURS, GREY
+from recipe.drawing import plots
+from recipe.drawing.plots import COLOURS, GREY
 from recipe.evaluation.videomme import score_file
 
 KEYS = {"out", "questions", "answers", "reading", "published", "fps_study", "reward_study"}
@@ -89,7 +90,7 @@ def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> Non
     for colour, key in zip(COLOURS, SCORES, strict=False):
         axes.bar(0, 0, color=colour, label=SCORES[key])  # for the legend, measured or not
     axes.set_ylabel("accuracy, %", color=GREY)
-    axes.set_title("Video-MME-v2 (dashed: published)", fontsize=10)
+    plots.label(axes, "Video-MME-v2 (dashed: published)")
 
 
 def draw_rates(axes: Any, panel: Panel) -> None:
@@ -99,46 +100,34 @@ def draw_rates(axes: Any, panel: Panel) -> None:
             range(len(panel.found)), [result[key] for result in panel.found.values()], "o-", color=colour, label=key
         )
     axes.set_xticks(range(len(panel.found)), list(panel.found))
-    axes.set_xlabel("training frames a second", color=GREY)
-    axes.set_title("training frame rate", fontsize=10)
+    plots.label(axes, "training frame rate", "training frames a second")
 
 
 def draw_rewards(axes: Any, panel: Panel) -> None:
     """m_vIoU of sampled answers in training, mean over seeds and their range."""
     for colour, (name, line) in zip(COLOURS, panel.found["curves"]["m_vIoU"].items(), strict=False):
-        axes.plot(line["step"], line["mean"], color=colour, label=name, linewidth=1.5)
-        axes.fill_between(line["step"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
-    axes.set_xlabel("step", color=GREY)
-    axes.set_title("m_vIoU in training, by reward", fontsize=10)
+        plots.band(axes, colour, name, line["step"], line["mean"], line["low"], line["high"])
+    plots.label(axes, "m_vIoU in training, by reward", "step")
 
 
 def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> None:
     """All three panels as SVG; an empty one says what is missing."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     draw: dict[str, Callable[[Any, Panel], None]] = {
         "head_to_head": lambda axes, panel: draw_head_to_head(axes, panel, published),
         "fps_study": draw_rates,
         "reward_study": draw_rewards,
     }
-    with matplotlib.rc_context({"svg.hashsalt": "figure3", "font.size": 9, "text.color": GREY}):
-        page = Figure(figsize=(11.4, 3.2), layout="constrained")
+    with atomic_write(path, "wb") as out, plots.drawn(out, 11.4, 3.2, "figure3") as page:
         for axes, (name, panel) in zip(page.subplots(1, len(panels)), panels.items(), strict=True):
             if panel.found or (name == "head_to_head" and published):
                 draw[name](axes, panel)
                 if axes.get_legend_handles_labels()[0]:
-                    axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
-                axes.grid(color=GREY, alpha=0.25, linewidth=0.6, axis="y")
+                    plots.legend(axes)
+                plots.soften(axes, lines="y")
             else:
-                axes.set_title(name.replace("_", " "), fontsize=10)
+                plots.label(axes, name.replace("_", " "))
                 axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
                 axes.set_axis_off()
-            axes.tick_params(colors=GREY)
-        with atomic_write(path, "wb") as stream:
-            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
 
 
 def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:

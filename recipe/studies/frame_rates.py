@@ -25,7 +25,7 @@ from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.rates import parse_policy
 from recipe.cli import Parser, run
-from recipe.drawing.curves import COLOURS, GREY
+from recipe.drawing import plots
 from recipe.evaluate import EvalArguments, answers_path, key_of_run
 from recipe.inference.predictions import predict
 from recipe.inputs.loading import load_answering, load_processor, row_builder
@@ -124,28 +124,17 @@ def prompt_tokens(processor: Any, row: dict[str, Any]) -> int:
 
 def figure(results: dict[str, dict[str, Any]], path: Path) -> None:
     """Scores over the training rate, and the prompt's length beside them."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "fps-study", "font.size": 9, "text.color": GREY}):
-        page = Figure(figsize=(7.6, 2.8), layout="constrained")
+    with atomic_write(path, "wb") as out, plots.drawn(out, 7.6, 2.8, "fps-study") as page:
         left, right = page.subplots(1, 2)
         places = range(len(results))
-        for colour, name in zip(COLOURS, SHOWN, strict=False):
+        for colour, name in zip(plots.COLOURS, SHOWN, strict=False):
             left.plot(places, [result[name] for result in results.values()], "o-", color=colour, label=name)
-        left.legend(frameon=False, labelcolor=GREY, fontsize=8)
-        left.set_title("scores by training rate", fontsize=10)
-        right.bar(places, [result["prompt_tokens"] for result in results.values()], color=COLOURS[0])
-        right.set_title("prompt tokens a clip", fontsize=10)
-        for axes in (left, right):
+        plots.legend(left)
+        right.bar(places, [result["prompt_tokens"] for result in results.values()], color=plots.COLOURS[0])
+        for axes, title in ((left, "scores by training rate"), (right, "prompt tokens a clip")):
             axes.set_xticks(list(places), list(results))
-            axes.set_xlabel("frames a second", color=GREY)
-            axes.tick_params(colors=GREY)
-            axes.grid(color=GREY, alpha=0.25, linewidth=0.6, axis="y")
-        with atomic_write(path, "wb") as stream:
-            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            plots.label(axes, title, "frames a second")
+            plots.soften(axes, lines="y")
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:

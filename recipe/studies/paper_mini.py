@@ -21,15 +21,16 @@ from trl import ModelConfig
 from data_prep.records import read_records
 from data_prep.stages import StageError, read_stamp
 from recipe.cli import Parser, run
-from recipe.drawing.curves import read_history, series
 from recipe.evaluate import EvalArguments, evaluate
+from recipe.evaluation.learning import reached, running_mean
+from recipe.evaluation.logs import read_log, series
 from recipe.inputs.loading import load_answering, load_processor, row_builder
 from recipe.studies import claims, frame_cost
 from recipe.studies.before_after import DECODING, evaluate_both
 from recipe.studies.claims import Claim, Runs, by_clip, difference
 from recipe.studies.paper_mini_page import write_page
 from recipe.studies.questions import MIXED, PLAIN
-from recipe.studies.rewards import LOGGED, reached, running_mean, steps_to
+from recipe.studies.rewards import LOGGED, to_one_score
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 FULL, PART, TUBE = "tiou_mviou", "mviou", "viou"
@@ -141,14 +142,15 @@ def steps_by_seed(study: Study, score: float) -> dict[str, list[float | None]]:
     found: dict[str, list[float | None]] = {}
     for reward in study.rewards["rewards"]:
         for checkpoint in study.rl(reward):
-            steps, values = series(read_history(checkpoint), LOGGED["m_vIoU"])
-            found.setdefault(reward, []).append(reached(steps, running_mean(values), score))
+            steps, values = series(read_log(checkpoint).entries, LOGGED["m_vIoU"])
+            found.setdefault(reward, []).append(reached((steps, running_mean(values)), score))
     return found
 
 
 def phase(study: Study, reward: str, name: str, entries: slice) -> float:
     """Mean of a logged metric over some of the log entries of a reward's runs."""
-    values = [value for checkpoint in study.rl(reward) for value in series(read_history(checkpoint), name)[1][entries]]
+    logged = [series(read_log(checkpoint).entries, name)[1] for checkpoint in study.rl(reward)]
+    values = [value for values in logged for value in values[entries]]
     if not values:
         raise StageError(f"{study.args.study_out}: the runs with reward {reward} logged no {name}")
     return sum(values) / len(values)
@@ -157,7 +159,7 @@ def phase(study: Study, reward: str, name: str, entries: slice) -> float:
 def speed_claims(study: Study) -> list[Claim]:
     """How fast the rewards learn, and why."""
     curves = study.rewards["curves"]["m_vIoU"]
-    score = steps_to({name: curves[name] for name in (FULL, PART)})["score"]
+    score = to_one_score({name: curves[name] for name in (FULL, PART)})["score"]
     empty = {name: phase(study, name, "empty_intersection_rate", EARLY) for name in (FULL, PART)}
     silent = {name: phase(study, name, "frac_reward_zero_std", EARLY) for name in (FULL, PART)}
     return [claims.faster(score, steps_by_seed(study, score)), claims.weak_signal(empty, silent)]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.files import atomic_write
-from recipe.drawing.curves import COLOURS, GREY
+from recipe.drawing import plots
+from recipe.drawing.plots import COLOURS, GREY
 from recipe.studies import frame_rates as fps_study
 from recipe.studies import questions as retention_study
 from recipe.studies import rewards as reward_study
@@ -37,14 +38,8 @@ UNTESTABLE = (
 
 def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
     """SFT and each reward, a panel a metric: a bar for the mean over seeds, a dot a seed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     names = ["SFT", *rewards["rewards"]]
-    with matplotlib.rc_context({"svg.hashsalt": "paper-mini", "font.size": 9, "text.color": GREY}):
-        page = Figure(figsize=(8.4, 4.6), layout="constrained")
+    with atomic_write(path, "wb") as out, plots.drawn(out, 8.4, 4.6, "paper-mini") as page:
         rows = page.subplots(len(DECODING), len(METRICS), squeeze=False)
         for line, decoding in zip(rows, DECODING, strict=True):
             for axes, metric in zip(line, METRICS, strict=True):
@@ -57,12 +52,9 @@ def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
                 for place, seeds in enumerate(values):
                     axes.plot([place] * len(seeds), seeds, "o", color=GREY, markersize=3)
                 axes.set_ylim(0.8 * min(map(min, values)), 1.02 * max(map(max, values)))
-                axes.set_title(f"{metric}, {decoding}", fontsize=10)
+                plots.label(axes, f"{metric}, {decoding}")
                 axes.set_xticks(range(len(names)), names, rotation=25, fontsize=8)
-                axes.tick_params(colors=GREY)
-                axes.grid(color=GREY, alpha=0.25, linewidth=0.6, axis="y")
-        with atomic_write(path, "wb") as stream:
-            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+                plots.soften(axes, lines="y")
 
 
 def verdicts(found: Sequence[Claim]) -> str:

@@ -26,8 +26,9 @@ from data_prep.stages import StageError, read_stamp
 from data_prep.video.sampling import VideoError, sample_frames
 from recipe.cli import Parser, run
 from recipe.drawing.boxes import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
-from recipe.drawing.curves import curves, read_history
+from recipe.drawing.curves import curves
 from recipe.evaluate import EvalArguments
+from recipe.evaluation.logs import read_log
 from recipe.evaluation.scores import METRICS, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
@@ -234,7 +235,7 @@ def write_report(
         except (OSError, VideoError) as error:
             problem = str(error)
     drawn = [
-        (title, curves(read_history(stages[name]), panels))
+        (title, curves(read_log(stages[name]).entries, panels))
         for title, name, panels in (("CPT", "cpt", LOSS), ("SFT", "sft", LOSS), ("GRPO", "grpo", GRPO))
         if name in stages
     ]

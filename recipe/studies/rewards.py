@@ -20,13 +20,14 @@ from typing import Any
 
 from data_prep.files import atomic_write
 from recipe.cli import Parser, run
-from recipe.drawing.curves import COLOURS, GREY, read_history, series
+from recipe.drawing import plots
 from recipe.evaluate import EvalArguments
+from recipe.evaluation.learning import SMOOTHED, running_mean, steps_to
+from recipe.evaluation.logs import read_log, series
 from recipe.studies.before_after import DECODING, evaluate_both, short
 from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
 
 LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
-SMOOTHED = 5  # log entries
 SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
 
 
@@ -64,18 +65,9 @@ def arms(args: RewardStudyArguments) -> dict[str, list[str]]:
     return found
 
 
-def running_mean(values: Sequence[float], window: int = SMOOTHED) -> list[float]:
-    """Mean of each value and the ones just before it.
-
-    >>> running_mean([1.0, 2.0, 3.0], 2)
-    [1.0, 1.5, 2.5]
-    """
-    return [sum(values[max(0, k + 1 - window) : k + 1]) / min(k + 1, window) for k in range(len(values))]
-
-
 def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
     """A logged score over seeds: the steps that all share, and mean, lowest and highest of the running means."""
-    found = [series(read_history(folder), name) for folder in folders]
+    found = [series(read_log(folder).entries, name) for folder in folders]
     count = min(len(steps) for steps, _ in found)
     values = [running_mean(scores)[:count] for _, scores in found]
     columns = list(zip(*values, strict=True))
@@ -87,29 +79,10 @@ def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
     }
 
 
-def reached(steps: Sequence[float], means: Sequence[float], score: float, window: int = SMOOTHED) -> float | None:
-    """The first step at which a running mean over a full window reaches a score; None where it never does.
-
-    >>> reached([5, 10, 15], [0.9, 0.2, 0.4], 0.4, window=2)
-    15
-    """
-    places = range(window - 1, len(means))
-    return next((steps[place] for place in places if means[place] >= score), None)
-
-
-def steps_to(curves: dict[str, dict[str, list[float]]], window: int = SMOOTHED) -> dict[str, Any]:
-    """How soon each variant reaches one score: the lowest best mean of the variants that do not end below their start.
-
-    >>> a, b, c = [0.2, 0.4], [0.3, 0.6], [0.3, 0.1]
-    >>> steps_to({name: {"step": [5, 10], "mean": mean} for name, mean in (("a", a), ("b", b), ("c", c))}, window=1)
-    {'score': 0.4, 'steps': {'a': 10, 'b': 10, 'c': None}}
-    """
-    full = {name: line["mean"][window - 1 :] for name, line in curves.items()}
-    score = min((max(means) for means in full.values() if means and means[-1] >= means[0]), default=math.nan)
-    return {
-        "score": score,
-        "steps": {name: reached(line["step"], line["mean"], score, window) for name, line in curves.items()},
-    }
+def to_one_score(curves: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Return how soon each variant reaches one score, as the summary holds it; NaN where no variant learns."""
+    steps, score = steps_to({name: (line["step"], line["mean"]) for name, line in curves.items()})
+    return {"score": math.nan if score is None else score, "steps": steps}
 
 
 def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
@@ -118,24 +91,13 @@ def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> 
     Args:
         curves: metric -> variant -> `curve`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "reward-study", "font.size": 9, "text.color": GREY}):
-        page = Figure(figsize=(3.8 * len(curves), 2.8), layout="constrained")
+    with atomic_write(path, "wb") as out, plots.drawn(out, 3.8 * len(curves), 2.8, "reward-study") as page:
         for axes, (metric, lines) in zip(page.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-            for colour, (name, line) in zip(COLOURS, lines.items(), strict=False):
-                axes.plot(line["step"], line["mean"], color=colour, label=name, linewidth=1.5)
-                axes.fill_between(line["step"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
-            axes.set_title(f"{metric} of sampled answers", fontsize=10)
-            axes.set_xlabel("step", color=GREY)
-            axes.tick_params(colors=GREY)
-            axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-            axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
-        with atomic_write(path, "wb") as stream:
-            page.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):
+                plots.band(axes, colour, name, line["step"], line["mean"], line["low"], line["high"])
+            plots.label(axes, f"{metric} of sampled answers", "step")
+            plots.soften(axes)
+            plots.legend(axes)
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -185,7 +147,7 @@ def main(args: RewardStudyArguments) -> None:
             name: {str(seed): short(evaluate_both(evaluation, checkpoints[name, seed])) for seed in args.seeds}
             for name in variants
         },
-        "steps_to": {metric: steps_to(lines) for metric, lines in curves.items()},
+        "steps_to": {metric: to_one_score(lines) for metric, lines in curves.items()},
         "curves": curves,
     }
     with atomic_write(out_folder / "reward-study.json") as stream:
