@@ -124,7 +124,7 @@ class Settings:
     [
         ("learning_rat: 1", (), "unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?"),
         ("zzz: 1", (), "unknown key 'zzz' in the YAML file; --help lists the known ones"),
-        ("learning_rate: fast", (), "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
+        ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
         ("- a list", (), "must contain a YAML mapping"),
@@ -143,37 +143,38 @@ def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text
 
 # Every command of the recipe: its other words, a typo, and what is meant.
 TYPOS = {
-    "before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--limit"),
+    "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--max_records"),
     "compare": ("runs/a", "--metrc", "--metric"),
     "cpt": ("--config recipe/configs/tiny/cpt.yaml", "--learning_rat", "--learning_rate"),
     "dashboard": ("", "--entitty", "--entity"),
     "evaluate": ("--tracks a", "--repeat", "--repeats"),
-    "figure3": ("", "--question", "--questions"),
-    "figure4": ("--config recipe/configs/tiny/figure4.yaml", "--agian", "--again"),
-    "fps_study": ("--config recipe/configs/tiny/fps-study.yaml", "--rate", "--rates"),
+    "studies.figure3": ("", "--question", "--questions"),
+    "studies.figure4": ("--config recipe/configs/tiny/figure4.yaml", "--agian", "--again"),
+    "studies.frame_rates": ("--config recipe/configs/tiny/fps-study.yaml", "--rate", "--rates"),
     "ground": ("a.mp4 q --model m", "--overla", "--overlay"),
     "grpo": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
-    "paper_mini": ("--config recipe/configs/tiny/paper-mini.yaml", "--pages", "--page"),
-    "plan": ("", "--recpe", "--recipe"),
+    "studies.paper_mini": ("--config recipe/configs/tiny/paper-mini.yaml", "--pages", "--page"),
+    "checks.plan": ("", "--recpe", "--recipe"),
     "preflight": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
-    "report": ("--config recipe/configs/tiny/eval.yaml", "--pictur", "--picture"),
-    "retention": ("--config recipe/configs/tiny/retention.yaml", "--modl", "--model"),
-    "retention_study": ("--config recipe/configs/tiny/retention-study.yaml", "--question", "--questions"),
-    "reward_study": ("--config recipe/configs/tiny/reward-study.yaml", "--seds", "--seeds"),
+    "studies.report": ("--config recipe/configs/tiny/eval.yaml", "--pictur", "--picture"),
+    "studies.retention": ("--config recipe/configs/tiny/retention.yaml", "--modl", "--model"),
+    "studies.questions": ("--config recipe/configs/tiny/retention-study.yaml", "--question", "--questions"),
+    "studies.rewards": ("--config recipe/configs/tiny/reward-study.yaml", "--seds", "--seeds"),
     "sft": ("--config recipe/configs/tiny/sft.yaml", "--max_stps", "--max_steps"),
-    "sft_rows": ("--config recipe/configs/tiny/traces.yaml", "--famly", "--family"),
-    "study_floor": ("", "--sampels", "--samples"),
-    "study_lift": ("--config recipe/configs/tiny/study.yaml", "--seds", "--seeds"),
-    "table1": ("", "--ot", "--out"),
+    "inputs.export": ("--config recipe/configs/tiny/traces.yaml", "--famly", "--family"),
+    "studies.floor": ("", "--sampels", "--samples"),
+    "studies.lift": ("--config recipe/configs/tiny/study.yaml", "--seds", "--seeds"),
+    "studies.table1": ("", "--ot", "--out"),
     "tiny": ("--config recipe/configs/tiny/model.yaml", "--layer", "--layers"),
     "tool": ("--root . --model m", "--window_", "--window"),
-    "videomme": ("--questions a --predictions b", "--outt", "--out"),
+    "evaluation.videomme": ("--questions a --predictions b", "--outt", "--out"),
 }
 
 
 def test_the_list_holds_every_command_but_serve():
     """serve hands its words to vLLM, whose parser is not ours."""
-    made = {path.stem for path in Path("recipe").glob("*.py") if 'if __name__ == "__main__":' in path.read_text()}
+    starts = [path for path in Path("recipe").rglob("*.py") if 'if __name__ == "__main__":' in path.read_text()]
+    made = {".".join(path.relative_to("recipe").with_suffix("").parts) for path in starts}
     assert made - {"serve"} == TYPOS.keys()
 
 
@@ -181,7 +182,7 @@ def test_the_list_holds_every_command_but_serve():
 def test_a_typo_gets_a_suggestion_in_every_command(command, capsys):
     words, typo, meant = TYPOS[command]
     parse = importlib.import_module(f"recipe.{command}").parse
-    required = ["--samples", "x"] if command == "study_floor" else []
+    required = ["--samples", "x"] if command == "studies.floor" else []
     assert ends(lambda: parse([*words.split(), *required, typo, "1"])) == 2
     assert capsys.readouterr().err == f"error: unknown option '{typo}'; did you mean '{meant}'?\n"
 

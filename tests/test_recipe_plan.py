@@ -48,7 +48,7 @@ def test_no_steps_is_a_plan_too():
             "data_prep traces: unknown option '--promts'; did you mean '--prompts'?",
         ),
         ([f"{TRACES} --prompts no-such"], "data_prep traces: .*no-such"),
-        ([f"{TRACES} --teacher openai"], "data_prep traces: --teacher openai needs --base-url"),
+        ([f"{TRACES} --teacher openai"], "data_prep traces: --teacher openai needs --base_url"),
         ([CPT, f"{SFT} --max_stps 3"], "sft: unknown option '--max_stps'; did you mean '--max_steps'?"),
         ([CPT, f"{SFT} --max_steps many"], "sft: argument --max_steps.*invalid int value: 'many'"),
         ([f"{SFT} --prompts no-such"], "sft: prompt template .*no-such/ground.txt: no such file"),
@@ -59,9 +59,9 @@ def test_no_steps_is_a_plan_too():
         ([f"{GRPO} --save_steps 51"], "grpo: save_steps 51 falls inside a rollout"),
         ([f"{GRPO} --help"], "grpo: help was asked for, so nothing is run"),
         ([f"{GRPO} --config no.yaml"], "grpo: .*no.yaml"),
-        ([f"{TABLE} --limt 3"], "before_after: unknown option '--limt'; did you mean '--limit'?"),
+        ([f"{TABLE} --limt 3"], "before_after: unknown option '--limt'; did you mean '--max_records'?"),
         ([f"{EVAL} --repeats 3"], "evaluate: --repeats above 1 needs --temperature above 0"),
-        ([f"{REWARDS} --seeds 1"], "reward_study: --seeds .*expected at least 2"),
+        ([f"{REWARDS} --seeds 1"], "rewards: --seeds .*expected at least 2"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_the_step(steps, message, capsys):

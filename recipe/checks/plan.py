@@ -46,7 +46,7 @@ class Step:
     @property
     def name(self) -> str:
         """What messages call it: "sft", or "data_prep synthetic"."""
-        return f"{self.module} {self.words[0]}" if self.module == "data_prep" else self.module.partition(".")[2]
+        return f"{self.module} {self.words[0]}" if self.module == "data_prep" else self.module.rpartition(".")[2]
 
 
 def parse(words: list[str] | None = None) -> tuple[list[Step]]:
@@ -192,8 +192,8 @@ def check_studies(steps: list[Step]) -> None:
     """
     pages = [step for step in steps if step.name == "paper_mini"]
     for page in pages:
-        reads = dict.fromkeys(("reward_study", "retention_study"), page.read[0].study_out)
-        reads["fps_study"] = str(Path(page.read[0].fps_study).parent)
+        reads = dict.fromkeys(("rewards", "questions"), page.read[0].study_out)
+        reads["frame_rates"] = str(Path(page.read[0].fps_study).parent)
         for step in steps:
             if step.name in reads and Path(step.read[0].study_out) != Path(reads[step.name]):
                 raise ValueError(
