@@ -62,7 +62,7 @@ DATA_WORDS = synthetic --config $(CONFIGS)/data.yaml --out $(RUN)/data $(DATA_AR
 SCENES_WORDS = synthetic --config $(CONFIGS)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS)
 ASKED_WORDS = synthetic --config $(CONFIGS)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
 BASE_WORDS = --config $(CONFIGS)/model.yaml
-TRACES_WORDS = traces --tracks $(RUN)/data/sft.jsonl --video-root $(RUN)/data/videos --out $(RUN)/traces \
+TRACES_WORDS = traces --tracks $(RUN)/data/sft.jsonl --video_root $(RUN)/data/videos --out $(RUN)/traces \
   --prompts traces-tiny $(TRACES_ARGS)
 CPT_WORDS = --config $(CONFIGS)/cpt.yaml $(SUPERVISED_PEFT) $(CPT_ARGS)
 SFT_WORDS = --config $(CONFIGS)/sft.yaml $(SUPERVISED_PEFT) $(SFT_ARGS)
@@ -272,7 +272,7 @@ paper-mini: install  ## the paper's studies and claims in miniature, written to 
 demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"
 	@$(MAKE) grpo RUN=runs/demo DATA_ARGS="--scale 0.1" CPT_ARGS="--max_steps 60" SFT_ARGS="--max_steps 40" \
-	  GRPO_ARGS="--max_steps 4" EVAL_ARGS="--limit 40"
+	  GRPO_ARGS="--max_steps 4" EVAL_ARGS="--max_records 40"
 
 # --- tests and packaging ----------------------------------------------------------------------------------------
 

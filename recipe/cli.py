@@ -14,7 +14,7 @@ import yaml
 from trl import TrlParser
 
 from data_prep.command_line import OneLineParser as OneLineParser
-from data_prep.command_line import did_you_mean, unknown_words
+from data_prep.command_line import did_you_mean, keep_one_spelling, respelled, unknown_words
 from data_prep.errors import StageError
 from data_prep.records import RecordError
 from data_prep.video.sampling import VideoError
@@ -35,15 +35,23 @@ class Parser(TrlParser):
     ValueError: unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?
 
     `$RUN` in a file's values is replaced by the run's folder (see `recipe.inputs.run_folder`); options are not
-    abbreviated.
+    abbreviated, and dashes and underscores are the same. A field may state the spelling of its option as `aliases` in
+    its metadata: YAML files may say that or the field's name, which as an option is an old spelling, taken with a note.
     """
 
     def __init__(self, dataclass_types: Any, **options: Any) -> None:
         super().__init__(dataclass_types, **{"allow_abbrev": False} | options)
         self._files: list[str] = []
+        self._old: dict[str, str] = {}
+        for action in self._actions:
+            # A field's aliases come after its name; the dashed spelling of either is known to `respelled`.
+            names = [name for name in action.option_strings if name.startswith("--") and "-" not in name[2:]]
+            if names:
+                self._old |= keep_one_spelling(action, names[-1])
 
     def parse_args_and_config(self, args: Iterable[str] | None = None) -> tuple[Any, ...]:
-        words = list(sys.argv[1:] if args is None else args)
+        known = {name for action in self._actions for name in action.option_strings}
+        words = respelled(sys.argv[1:] if args is None else args, known, self._old)
         self._files = []
         while "--config" in words:
             place = words.index("--config")
@@ -55,7 +63,7 @@ class Parser(TrlParser):
         with merged(self._files) as config, whatever_the_machine():
             *found, others = super().parse_args_and_config([*config, *words], return_remaining_strings=True)
         if others:
-            raise ValueError(unknown_words(others, self._option_string_actions))
+            raise ValueError(unknown_words(others, known, self._old))
         for name, value in ((name, value) for part in found for name, value in vars(part).items()):
             if isinstance(value, str) and value.startswith("$RUN"):
                 raise ValueError(f"--{name} is missing: name it, or set the environment variable RUN=runs/<recipe>")
@@ -63,6 +71,8 @@ class Parser(TrlParser):
 
     def set_defaults_with_config(self, **config: Any) -> list[str]:
         known = [action.dest for action in self._actions]
+        spelled = {name[2:]: action.dest for action in self._actions for name in action.option_strings}
+        config = {key if key in known else spelled.get(key, key): value for key, value in config.items()}
         where = ", ".join(self._files) or "the YAML file"
         names = {"RUN": run_folder(self._files)}
         # What a run's folder is called after is known when the command line is read (recipe.grpo).

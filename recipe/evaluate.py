@@ -2,7 +2,8 @@
 
     python -m recipe.evaluate --config recipe/configs/tiny/eval.yaml --model runs/tiny/sft --out metrics.json
     python -m recipe.evaluate --tracks test.jsonl --predictions answers.jsonl --out metrics.json
-    python -m recipe.evaluate --tracks test.jsonl --predictions a.jsonl --protocol frame --frames test.frames.jsonl
+    python -m recipe.evaluate --tracks test.jsonl --predictions a.jsonl --protocol frame \\
+        --frame_annotations test.frames.jsonl
 
 Writes the metrics as JSON and, beside it, as a Markdown page. With `--repeats 3 --temperature 1` the answers are
 sampled three times and the metrics are means over the runs. docs/evaluation.md says what the files hold.
@@ -50,7 +51,10 @@ class EvalArguments:
         default=None, metadata={"help": 'JSONL of {"id", "answer"} or {"id", "track"} instead of a model'}
     )
     protocol: str = field(default="second", metadata={"help": f"{', '.join(PROTOCOLS)}: see docs/definitions.md"})
-    frames: str | None = field(default=None, metadata={"help": "frame annotations (JSONL) for the other protocols"})
+    frames: str | None = field(
+        default=None,
+        metadata={"help": "frame annotations (JSONL) for the other protocols", "aliases": "--frame_annotations"},
+    )
     smooth: str = field(default="off", metadata={"help": "on or off: inter-second smoothing of the answers' boxes"})
     out: str = field(default="metrics.json", metadata={"help": "metrics (JSON); a page and answers lie beside it"})
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
@@ -62,7 +66,9 @@ class EvalArguments:
     repeats: int = field(default=1, metadata={"help": "sampled runs to average"})
     max_new_tokens: int = field(default=512, metadata={"help": "longest answer, tokens"})
     batch_size: int = 50
-    limit: int | None = field(default=None, metadata={"help": "only the first records"})
+    limit: int | None = field(
+        default=None, metadata={"help": "use only the first records", "aliases": "--max_records"}
+    )
     box_scale: float = field(default=1000, metadata={"help": "what 1.0 is called in raw answers of --predictions"})
     seed: int = 0
 
@@ -73,7 +79,7 @@ class EvalArguments:
             raise ValueError(f"--protocol {self.protocol!r}: expected one of {', '.join(PROTOCOLS)}")
         if self.protocol != "second" and not self.frames:
             raise ValueError(
-                f"--protocol {self.protocol} needs --frames: the file that its converter wrote beside --tracks"
+                f"--protocol {self.protocol} needs --frame_annotations: the file that its converter wrote beside --tracks"
             )
         if isinstance(self.smooth, bool):  # what YAML makes of an unquoted on or off
             self.smooth = "on" if self.smooth else "off"

@@ -1,7 +1,7 @@
 """Ask a video a question: when does it happen, and where is the target?
 
     python -m recipe.ground video.mp4 "the person in red picks up the bag" --model runs/tiny/grpo-tiou_mviou-s0
-    python -m recipe.ground --tracks test.jsonl --videos data/videos --model ... --out answers.jsonl
+    python -m recipe.ground --tracks test.jsonl --video_root data/videos --model ... --out answers.jsonl
 
 Prints the span as clock times and writes JSON, an overlay video and a contact sheet where asked.
 """
@@ -50,28 +50,32 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--out", type=Path, help="result (JSON; with --tracks JSONL)")
     parser.add_argument("--overlay", type=Path, help="also write this MP4 with the answer drawn into it")
     parser.add_argument("--sheet", type=Path, help="also write this PNG, one tile a second")
-    parser.add_argument("--frames", choices=("second", "native"), default="second", help="native: a box a frame too")
+    parser.add_argument(
+        "--box_frames", "--frames", choices=("second", "native"), default="second", help="native: a box a frame too"
+    )
     parser.add_argument("--tracks", type=Path, help="ground every record of this file instead of one video")
-    parser.add_argument("--videos", type=Path, default=Path("data/videos"), help="video root of --tracks")
+    parser.add_argument(
+        "--video_root", "--videos", type=Path, default=Path("data/videos"), help="folder of the videos of --tracks"
+    )
     parser.add_argument("--backend", choices=("hf", "vllm", "openai"), default="hf")
-    parser.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
+    parser.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
     parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
     parser.add_argument("--guided", action="store_true", help="hold the answer to the format (vllm, openai)")
     parser.add_argument("--smooth", choices=("on", "off"), default="on", help="inter-second smoothing")
-    parser.add_argument("--most-filled", type=int, default=MOST_FILLED, help="longest gap that is filled, seconds")
-    parser.add_argument("--true-span", type=int, nargs=2, metavar=("FIRST", "LAST"), help="drawn beside the answer's")
+    parser.add_argument("--most_filled", type=int, default=MOST_FILLED, help="longest gap that is filled, seconds")
+    parser.add_argument("--true_span", type=int, nargs=2, metavar=("FIRST", "LAST"), help="drawn beside the answer's")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 decodes greedily")
-    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: room for a box each second)")
+    parser.add_argument("--max_new_tokens", type=int, help="longest answer (default: room for a box each second)")
     parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
-    parser.add_argument("--max-frame-pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
+    parser.add_argument("--max_frame_pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
     parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
-    parser.add_argument("--most-seconds", type=int, default=6 * 3600, help="a longer video is refused")
+    parser.add_argument("--most_seconds", type=int, default=6 * 3600, help="a longer video is refused")
     args = parser.parse_args(words)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
     if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
-        raise StageError(f"--true-span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
+        raise StageError(f"--true_span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
     if args.video is not None:
         check_query(args.query or "")
     elif args.out is None or args.overlay or args.sheet:
@@ -153,9 +157,9 @@ def ground_one(args: argparse.Namespace) -> None:
     result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
     frames: dict[int, Any] = {}
     true_span = (args.true_span[0], args.true_span[1]) if args.true_span else None
-    if args.frames == "native" or args.overlay:
+    if args.box_frames == "native" or args.overlay:
         times, frames = native_track(video, found)
-        if args.frames == "native":
+        if args.box_frames == "native":
             result["frame_track"] = [
                 {"frame": frame, "time_s": round(times[frame], 6), "box": [round(v, 6) for v in box]}
                 for frame, box in sorted(frames.items())
@@ -192,7 +196,7 @@ def ground_all(args: argparse.Namespace) -> None:
     """Every record of a track file: one JSON a line; goes on where it stopped; what fails is listed."""
     key = key_of_answers(args)
     backend, policy = (lambda usage: backend_of(args)), policy_of(args)
-    count, failed = ground_file(args.tracks, args.videos, args.out, backend, policy, key=key)
+    count, failed = ground_file(args.tracks, args.video_root, args.out, backend, policy, key=key)
     print(f"{args.out}: {count - len(failed)} of {count} records answered")
     for line in failed[:10]:
         print(f"not answered: {line}", file=sys.stderr)

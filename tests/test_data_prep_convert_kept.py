@@ -77,7 +77,7 @@ def test_a_file_of_an_input_folder_is_not_overwritten(tmp_path, capsys):
     assert main([*command, str(tmp_path / "split/val.jsonl"), *only]) == 0, "its own earlier output is replaced"
 
 
-@pytest.mark.parametrize("flag", ["--annotations", "--videos", "--vidor"])
+@pytest.mark.parametrize("flag", ["--annotations", "--video_root", "--vidor"])
 def test_an_input_that_is_not_there_is_named(tmp_path, capsys, flag):
     annotations = write(tmp_path / "val_annotations.json", [vidstg_record()])
     command = ["vidstg", "--annotations", str(annotations), "--out", str(tmp_path / "o.jsonl")]
@@ -90,7 +90,7 @@ def test_an_input_that_is_not_there_is_named(tmp_path, capsys, flag):
     ("source", "name", "content", "said"),
     [
         ("vidstg", "val_annotations.json", [vidstg_record()], "give VidOR's annotation folder as --vidor"),
-        ("lasot", "annos/cat-1.txt", "1,1,5,5\n" * 4, "give --size WxH or --videos"),
+        ("lasot", "annos/cat-1.txt", "1,1,5,5\n" * 4, "give --size WxH or --video_root"),
         ("hcstvg", "query_v2.json", {"a.mp4": "a man sits"}, "a sentence without annotation (test split of v2)"),
     ],
 )

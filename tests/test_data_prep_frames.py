@@ -27,8 +27,8 @@ NAMES = ("general.jsonl", "ground.jsonl")
 
 def words(data, out, *others):
     tracks = [str(data / name) for name in NAMES]
-    fixed = ["--max-pixels", "2304", "--grid", "24", "--shard-size", "2", "--workers", "1"]
-    return ["frames", "--tracks", *tracks, "--videos", str(data / "videos"), "--out", str(out), *fixed, *others]
+    fixed = ["--max_frame_pixels", "2304", "--grid", "24", "--shard_size", "2", "--workers", "1"]
+    return ["frames", "--tracks", *tracks, "--video_root", str(data / "videos"), "--out", str(out), *fixed, *others]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_other_settings_are_refused(shards, tiny_data, capsys):
 def test_the_same_after_kill_9_at_any_time(tiny_data, tmp_path):
     """Killed with the first shards there, and again with a shard half written; then it runs to its end."""
     out = tmp_path / "out"
-    slowly = ["--rate", "20", "--shard-size", "1"]  # many frames a shard, so that there is time to kill it
+    slowly = ["--frame_rate", "20", "--shard_size", "1"]  # many frames a shard, so that there is time to kill it
     assert main(words(tiny_data, tmp_path / "undisturbed", *slowly)) == 0
     expected = digests(tmp_path / "undisturbed")
     command = [sys.executable, "-m", "data_prep", *words(tiny_data, out, *slowly), "--workers", "2"]
@@ -151,7 +151,7 @@ def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
         writer.write(records[0] | {"id": "1", "video": "bad.mp4"})
         writer.write(records[0] | {"id": "2", "video": "gone.mp4"})
     out = tmp_path / "out"
-    base = ["frames", "--tracks", str(tmp_path / "t.jsonl"), "--videos", str(tmp_path / "videos")]
+    base = ["frames", "--tracks", str(tmp_path / "t.jsonl"), "--video_root", str(tmp_path / "videos")]
     assert main([*base, "--out", str(out), "--workers", "1"]) == 2
     report = json.loads((out / "frames.report.json").read_text())
     assert (report["clips"], report["without_frames"]) == (2, 2)
@@ -159,7 +159,7 @@ def test_clips_that_cannot_be_decoded_are_listed(tiny_data, tmp_path, capsys):
     assert len(FrameStore(out)) == 0
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith(
-        f"error: {out}: 2 of 2 clips have no frames, expected at most 5% (--max-missing); the first"
+        f"error: {out}: 2 of 2 clips have no frames, expected at most 5% (--max_missing); the first"
     )
 
 
@@ -174,8 +174,8 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
         writer.write(ground | {"id": "good"})
         writer.write(ground | {"id": "gone", "video": "gone.mp4"})
     out = tmp_path / "shards"
-    fixed = ["--max-pixels", "2304", "--grid", "24", "--workers", "1", "--out", str(out), "--max-missing", "0.5"]
-    assert main(["frames", "--tracks", str(tracks), "--videos", str(tiny_data / "videos"), *fixed]) == 0
+    fixed = ["--max_frame_pixels", "2304", "--grid", "24", "--workers", "1", "--out", str(out), "--max_missing", "0.5"]
+    assert main(["frames", "--tracks", str(tracks), "--video_root", str(tiny_data / "videos"), *fixed]) == 0
     _, _, decode, _ = parts(tiny_data, tiny_base, True, None)
     _, _, builder, _ = parts(tiny_data, tiny_base, True, None, frames=str(out))
     builder.clips.video_root = tmp_path / "no-videos"
@@ -199,7 +199,9 @@ def test_a_broken_shard_is_named(tmp_path, content):
         FrameStore(tmp_path)
 
 
-@pytest.mark.parametrize("option", ["--grid", "--max-pixels", "--quality", "--shard-size", "--workers", "--budget"])
+@pytest.mark.parametrize(
+    "option", ["--grid", "--max_frame_pixels", "--quality", "--shard_size", "--workers", "--frame_budget"]
+)
 def test_numbers_that_cannot_be(tiny_data, tmp_path, capsys, option):
     assert main(words(tiny_data, tmp_path / "out", option, "-1")) == 2
     assert f"error: {option} -1, expected a whole number from 1" in capsys.readouterr().err

@@ -33,8 +33,8 @@ def small(tiny_data, tmp_path):
     with RecordWriter(tmp_path / "t.jsonl") as writer:
         for record in records:
             writer.write(record)
-    fixed = ["--max-pixels", "2304", "--grid", "24", "--shard-size", "2", "--workers", "1"]
-    place = ["--tracks", str(tmp_path / "t.jsonl"), "--videos", str(videos), "--out", str(tmp_path / "out")]
+    fixed = ["--max_frame_pixels", "2304", "--grid", "24", "--shard_size", "2", "--workers", "1"]
+    place = ["--tracks", str(tmp_path / "t.jsonl"), "--video_root", str(videos), "--out", str(tmp_path / "out")]
     return records, videos, ["frames", *place, *fixed]
 
 
@@ -52,10 +52,10 @@ def test_a_video_that_comes_back_is_decoded_and_nothing_else(small, tmp_path, ca
     away = tmp_path / "away.mp4"
     (videos / records[0]["video"]).rename(away)
     assert main(command) == 2
-    assert "1 of 4 clips have no frames, expected at most 5% (--max-missing)" in last_line(capsys)
+    assert "1 of 4 clips have no frames, expected at most 5% (--max_missing)" in last_line(capsys)
     untouched = sorted((tmp_path / "out").glob(PATTERN))[1]
     before = untouched.stat().st_mtime_ns
-    assert main([*command, "--max-missing", "0.25"]) == 0, "so many may be missing"
+    assert main([*command, "--max_missing", "0.25"]) == 0, "so many may be missing"
     shutil.copy2(away, videos / records[0]["video"])
     assert main(command) == 0
     assert untouched.stat().st_mtime_ns == before
@@ -68,7 +68,7 @@ def test_a_wrong_video_root_is_an_error_and_the_right_one_mends_it(small, tmp_pa
     records, videos, command = small
     (tmp_path / "empty").mkdir()
     wrong = [str(tmp_path / "empty") if word == str(videos) else word for word in command]
-    assert main([*wrong, "--max-missing", "1"]) == 2, "nothing of something is no success at any share"
+    assert main([*wrong, "--max_missing", "1"]) == 2, "nothing of something is no success at any share"
     assert "4 of 4 clips have no frames" in last_line(capsys)
     assert main(command) == 0
     assert len(FrameStore(tmp_path / "out")) == len(records)
@@ -121,7 +121,7 @@ def test_a_whole_file_whose_length_was_not_known(small, tmp_path):
             writer.write(record)
     away = tmp_path / "away.mp4"
     (videos / records[0]["video"]).rename(away)
-    assert main([*command, "--max-missing", "0.5"]) == 0
+    assert main([*command, "--max_missing", "0.5"]) == 0
     assert len(sorted((tmp_path / "out").glob(PATTERN))) == 3  # 5 clips in twos
     shutil.copy2(away, videos / records[0]["video"])
     assert main(command) == 0
@@ -158,7 +158,7 @@ def test_shards_of_earlier_versions_stay_and_stand_beside_new_ones(small, tmp_pa
     records, videos, command = small
     away = tmp_path / "away.mp4"
     (videos / records[0]["video"]).rename(away)
-    assert main([*command, "--max-missing", "0.5"]) == 0
+    assert main([*command, "--max_missing", "0.5"]) == 0
     as_before_marks(tmp_path / "out")
     assert len(FrameStore(tmp_path / "out")) == 3
     kept = sorted((tmp_path / "out").glob(PATTERN))[1].stat().st_mtime_ns
@@ -219,15 +219,15 @@ def test_outputs_that_are_inputs(small, tmp_path, capsys):
     assert main([str(tracks) if word.endswith("t.jsonl") else word for word in command]) == 2
     assert "one of the inputs" in last_line(capsys)
     assert tracks.read_bytes() == content
-    assert main([*command, "--max-missing", "7"]) == 2
-    assert "--max-missing 7.0, expected a share from 0 to 1" in last_line(capsys)
+    assert main([*command, "--max_missing", "7"]) == 2
+    assert "--max_missing 7.0, expected a share from 0 to 1" in last_line(capsys)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc to find the workers")
 def test_a_killed_worker_ends_the_run_with_one_line(tiny_data, tmp_path):
     """As the system does when memory runs out; finished shards stay and the same command goes on."""
     out = tmp_path / "out"
-    slowly = ["--rate", "20", "--shard-size", "1"]  # many frames a shard, so that there is time to kill
+    slowly = ["--frame_rate", "20", "--shard_size", "1"]  # many frames a shard, so that there is time to kill
     command = [sys.executable, "-m", "data_prep", *words(tiny_data, out, *slowly), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60

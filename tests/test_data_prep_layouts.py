@@ -92,7 +92,7 @@ def test_hcstvg_videos_in_parts(tmp_path, tiny_data):
     videos.mkdir(parents=True)
     (videos / "a.mp4").write_bytes((tiny_data / "videos" / "test" / "00000.mp4").read_bytes())
     path = write(tmp_path / "val_v2.json", {"a.mp4": hcstvg_record(), "b.mp4": hcstvg_record()})
-    records, report, _ = convert("hcstvg", path, tmp_path / "o", "--videos", tmp_path / "v")
+    records, report, _ = convert("hcstvg", path, tmp_path / "o", "--video_root", tmp_path / "v")
     assert [record["video"] for record in records.values()] == ["video_parts/3/a.mp4"]
     assert report["dropped"] == {"missing_video": 1}
 
@@ -216,7 +216,7 @@ def test_mot_seqinfo_that_states_nonsense(tmp_path, line, reason):
 
 def test_a_crowd_is_no_scene_and_counted(tmp_path):
     sequence(tmp_path, "S1", [f"1,{n},5,5,5,5,1,1,1" for n in range(1, 5)])
-    records, report, _ = convert("mot", tmp_path, tmp_path / "o.jsonl", "--most-objects", "3")
+    records, report, _ = convert("mot", tmp_path, tmp_path / "o.jsonl", "--most_objects", "3")
     assert len(records) == 4
     assert report["dropped"] == {"crowded": 1}
 

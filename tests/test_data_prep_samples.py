@@ -111,9 +111,9 @@ def test_shards_of_real_videos(tmp_path):
     lines = [json.dumps({"id": name, "video": name, "question": "What is it?", "answer": "A clip."}) for name in names]
     (tmp_path / "qa.jsonl").write_text("\n".join(lines))
     convert("qa", tmp_path / "qa.jsonl", tmp_path / "t.jsonl")
-    fixed = ["--max-pixels", "20000", "--workers", "1", "--quality", "95", "--out", str(tmp_path / "shards")]
+    fixed = ["--max_frame_pixels", "20000", "--workers", "1", "--quality", "95", "--out", str(tmp_path / "shards")]
     videos = SAMPLES.parent / "videos"
-    assert main(["frames", "--tracks", str(tmp_path / "t.jsonl"), "--videos", str(videos), *fixed]) == 0
+    assert main(["frames", "--tracks", str(tmp_path / "t.jsonl"), "--video_root", str(videos), *fixed]) == 0
     store = FrameStore(tmp_path / "shards")
     assert len(store) == len(names)
     for name in names:

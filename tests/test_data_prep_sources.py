@@ -354,7 +354,7 @@ def test_hostile_files_are_one_line_or_counted(source, content, tmp_path, capsys
 def test_videos_are_checked_where_they_are_given(tmp_path, tiny_data):
     lines = [{"video": v, "question": "?", "answer": "a"} for v in ("test/00000.mp4", "test/none.mp4")]
     path = write(tmp_path / "mine.jsonl", "\n".join(map(json.dumps, lines)))
-    records, report, _ = convert("qa", path, tmp_path / "o.jsonl", "--videos", tiny_data / "videos")
+    records, report, _ = convert("qa", path, tmp_path / "o.jsonl", "--video_root", tiny_data / "videos")
     (record,) = records.values()
     assert (record["width"], record["height"]) == (96, 96)
     assert report["dropped"] == {"missing_video": 1}
@@ -365,7 +365,7 @@ def test_a_link_out_of_the_videos_is_refused(tmp_path):
     (tmp_path / "secret.mp4").write_text("x")
     (tmp_path / "videos" / "a.mp4").symlink_to(tmp_path / "secret.mp4")
     path = write(tmp_path / "mine.jsonl", json.dumps({"video": "a.mp4", "question": "?", "answer": "a"}))
-    _, report, _ = convert("qa", path, tmp_path / "o.jsonl", "--videos", tmp_path / "videos")
+    _, report, _ = convert("qa", path, tmp_path / "o.jsonl", "--video_root", tmp_path / "videos")
     assert report["dropped"] == {"bad_path": 1}
 
 

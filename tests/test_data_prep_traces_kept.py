@@ -97,7 +97,7 @@ def test_another_review_page_changes_no_trace(tiny_data, tmp_path):
     out = tmp_path / "out"
     assert main(template(tiny_data, out)) == 0
     before = contents(out)
-    assert main(template(tiny_data, out, "--review", "2", "--video-root", str(tiny_data / "videos"))) == 0
+    assert main(template(tiny_data, out, "--review", "2", "--video_root", str(tiny_data / "videos"))) == 0
     assert (out / "traces.jsonl").read_bytes() == before["traces.jsonl"]
     assert (out / "review.html").read_bytes() != before["review.html"]
 
@@ -213,7 +213,7 @@ def test_answers_are_about_a_videos_content(tiny_data, tmp_path):
 
     def asked(root):
         with teacher() as server:
-            assert main([*words(tiny_data, tracks, out, server.url), "--video-root", str(root)]) == 0
+            assert main([*words(tiny_data, tracks, out, server.url), "--video_root", str(root)]) == 0
             return len(server.asked)
 
     assert asked(tmp_path / "videos") == 1

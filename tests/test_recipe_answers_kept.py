@@ -150,7 +150,7 @@ def grounding(tiny_data, words, monkeypatch):
 
 @pytest.fixture
 def words(tiny_data, tmp_path):
-    given = ["--tracks", tiny_data / "test.jsonl", "--videos", tiny_data / "videos", "--model", "A"]
+    given = ["--tracks", tiny_data / "test.jsonl", "--video_root", tiny_data / "videos", "--model", "A"]
     return [str(word) for word in [*given, "--out", tmp_path / "o.jsonl"]]
 
 
@@ -169,9 +169,9 @@ def test_another_model_into_the_same_file_is_refused(grounding, tmp_path, capsys
     for others, named in (
         (["--model", "B"], 'another model "A" -> "B"; '),
         (["--model", "B", "--temperature", "1"], 'temperature 0.0 -> 1.0; model "A" -> "B"; '),
-        (["--backend", "openai", "--model", "A", "--base-url", "http://h/v1"], 'backend "hf" -> "openai"; '),
+        (["--backend", "openai", "--model", "A", "--base_url", "http://h/v1"], 'backend "hf" -> "openai"; '),
         (["--smooth", "off"], 'smooth "on" -> "off"; '),
-        (["--max-frame-pixels", "99"], "max_frame_pixels 200704 -> 99; "),
+        (["--max_frame_pixels", "99"], "max_frame_pixels 200704 -> 99; "),
         (["--prompts", "tiny"], "prompts (other content); "),
     ):
         assert grounding(*others) == (2, 0), others
@@ -183,7 +183,7 @@ def test_another_model_into_the_same_file_is_refused(grounding, tmp_path, capsys
     assert grounding("--model", "no/such/model") == (2, 0)
     assert "no/such/model: no config.json there" in capsys.readouterr().err
     assert (tmp_path / "o.jsonl").read_bytes() == content
-    assert grounding("--most-seconds", "99") == (0, 0), "what changes no answer"
+    assert grounding("--most_seconds", "99") == (0, 0), "what changes no answer"
     assert grounding("--model", "B", "--out", str(tmp_path / "b.jsonl")) == (0, 5)
 
 
@@ -216,11 +216,11 @@ def test_a_record_whose_video_changed_is_asked_again(grounding, tiny_data, tmp_p
     videos = tmp_path / "videos"
     shutil.copytree(tiny_data / "videos", videos)
     records = list(read_records(tiny_data / "test.jsonl"))
-    assert grounding("--videos", str(videos)) == (0, 5)
+    assert grounding("--video_root", str(videos)) == (0, 5)
     (videos / records[1]["video"]).unlink()
-    assert grounding("--videos", str(videos)) == (0, 0), "an answer outlives its video"
+    assert grounding("--video_root", str(videos)) == (0, 0), "an answer outlives its video"
     make_plain_video(videos / records[1]["video"], (200, 0, 0), records[1]["seconds"])
-    assert grounding("--videos", str(videos)) == (0, 1)
+    assert grounding("--video_root", str(videos)) == (0, 1)
     assert "1 of 5 answers are about videos that have changed" in capsys.readouterr().err
     assert len(read_lines(tmp_path / "o.jsonl.old-1")) == 5
 
@@ -240,7 +240,7 @@ def test_files_of_one_name_are_different_videos(tiny_data, tmp_path, monkeypatch
         return [ANSWER]
 
     monkeypatch.setattr(command, "backend_of", lambda args: (builder, answer))
-    words = ["--tracks", tmp_path / "t.jsonl", "--videos", tmp_path / "root", "--model", "A"]
+    words = ["--tracks", tmp_path / "t.jsonl", "--video_root", tmp_path / "root", "--model", "A"]
     command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "o.jsonl"]]))
     assert shown == [0, 2], "red, then blue"
     assert builder.clips.video_root == tiny_data, "the builder is as it was"

@@ -212,7 +212,7 @@ GRPO = ["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "tiou_mviou", "
     ],
 )
 def test_what_grpo_was_told_says_what_is_compared(words, folder, sft):
-    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--limit", "3", "--", *GRPO, *words])
+    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--max_records", "3", "--", *GRPO, *words])
     assert grpo_folder(args.run, args.grpo) == Path(folder)
     assert (args.sft, args.run, args.limit) == (sft, "runs/tiny", 3)
 

@@ -128,7 +128,7 @@ class Settings:
     [
         ("learning_rat: 1", (), "unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?"),
         ("zzz: 1", (), "unknown key 'zzz' in the YAML file; --help lists the known ones"),
-        ("learning_rate: fast", (), "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
+        ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
         ("- a list", (), "must contain a YAML mapping"),
@@ -147,7 +147,7 @@ def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text
 
 # Every command of the recipe: its other words, a typo, and what is meant.
 TYPOS = {
-    "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--limit"),
+    "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--max_records"),
     "compare": ("runs/a", "--metrc", "--metric"),
     "cpt": ("--config recipe/configs/tiny/cpt.yaml", "--learning_rat", "--learning_rate"),
     "dashboard": ("", "--entitty", "--entity"),

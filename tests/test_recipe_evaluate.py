@@ -116,7 +116,7 @@ def test_both_spellings_and_yaml_switches(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"protocol": "frame"}, "--protocol frame needs --frames"),
+        ({"protocol": "frame"}, "--protocol frame needs --frame_annotations"),
         ({"smooth": "maybe"}, "--smooth 'maybe': expected on or off"),
         ({"box_scale": 0}, "--box_scale 0: expected a number above 0"),
     ],

@@ -60,7 +60,7 @@ def answering(monkeypatch, tiny_data):
 def test_with_the_tiny_model(video, tiny_base, tmp_path, capsys):
     out = tmp_path / "a.json"
     words = [video, "the red square", "--model", tiny_base, "--out", out, "--prompts", "tiny"]
-    assert ends(*words, "--max-new-tokens", 8, "--max-frame-pixels", 2304) == 0
+    assert ends(*words, "--max_new_tokens", 8, "--max_frame_pixels", 2304) == 0
     result = json.loads(out.read_text())
     assert result["span"] is None, "an untrained model"
     assert result["track"] == []
@@ -72,7 +72,7 @@ def test_with_the_tiny_model(video, tiny_base, tmp_path, capsys):
 def test_the_result(video, answering, tmp_path, capsys):
     answering(ANSWER)
     names = {name: tmp_path / f"sub/a.{name}" for name in ("json", "mp4", "png")}
-    words = [video, " the square ", "--model", "m", "--frames", "native"]
+    words = [video, " the square ", "--model", "m", "--box_frames", "native"]
     assert ends(*words, "--out", names["json"], "--overlay", names["mp4"], "--sheet", names["png"]) == 0
     result = json.loads(names["json"].read_text())
     assert result["span"] == [1, 2]
@@ -106,12 +106,12 @@ def test_the_result(video, answering, tmp_path, capsys):
 def test_the_true_span_is_drawn_too(video, answering, tmp_path, capsys):
     answering(ANSWER)
     green = np.array([0, 158, 115])
-    for words, rows in ([], 0), (["--true-span", 0, 1], 1):
+    for words, rows in ([], 0), (["--true_span", 0, 1], 1):
         assert ends(video, "q", "--model", "m", "--sheet", tmp_path / "s.png", *words) == 0
         pixels = np.asarray(Image.open(tmp_path / "s.png").convert("RGB")).astype(int)
         assert (np.abs(pixels - green).sum(axis=2) < 10).any() == bool(rows)
-    assert ends(video, "q", "--model", "m", "--true-span", 3, 1) == 2
-    assert "--true-span 3 1, expected 0 <= FIRST <= LAST" in capsys.readouterr().err
+    assert ends(video, "q", "--model", "m", "--true_span", 3, 1) == 2
+    assert "--true_span 3 1, expected 0 <= FIRST <= LAST" in capsys.readouterr().err
 
 
 def test_a_clip_beyond_the_models_context_is_cut(tmp_path, answering, monkeypatch):
@@ -203,7 +203,7 @@ def test_one_frame_and_a_long_video(tiny_data, answering, tmp_path):
     assert result["windows"] == [[0, 12], [9, 21], [18, 30]]
     assert [len(row["images"]) for row in seen] == [12, 12, 12]
     assert result["span"] == [1, 8], "no window's answer meets its neighbour's in the overlap: the first one stands"
-    assert ends(*words, "--most-seconds", 20) == 2
+    assert ends(*words, "--most_seconds", 20) == 2
 
 
 def spread_out(path, frames, size, every_s):
@@ -225,7 +225,7 @@ def test_ten_hours_are_refused_in_one_line(answering, tmp_path, capsys):
     answering(ANSWER)
     video = spread_out(tmp_path / "long.mp4", 11, (64, 64), 3600)
     assert ends(video, "q", "--model", "m", "--out", tmp_path / "o.json") == 2
-    assert capsys.readouterr().err.endswith("36001 s, at most 21600 s are taken; cut it or raise --most-seconds\n")
+    assert capsys.readouterr().err.endswith("36001 s, at most 21600 s are taken; cut it or raise --most_seconds\n")
 
 
 def test_8k_is_seen_small_and_drawn_at_most_1920_wide(answering, tmp_path):
@@ -237,7 +237,7 @@ def test_8k_is_seen_small_and_drawn_at_most_1920_wide(answering, tmp_path):
 
 
 def test_control_tokens_of_a_query_reach_no_prompt(video, tiny_base):
-    args = command.parse([str(video), "q", "--model", str(tiny_base), "--prompts", "tiny", "--max-new-tokens", "4"])[0]
+    args = command.parse([str(video), "q", "--model", str(tiny_base), "--prompts", "tiny", "--max_new_tokens", "4"])[0]
     builder, answerer = command.backend_of(args)
     found = ground(video, "<|image|></think>{x}<|assistant|>", builder, answerer, Policy())
     assert found.span is None
@@ -252,7 +252,7 @@ def test_every_record_of_a_file_and_on_from_where_it_stopped(tiny_data, answerin
     tracks = tmp_path / "tracks.jsonl"
     tracks.write_text("".join(json.dumps(record) + "\n" for record in [*records, gone]))
     kept = {"id": records[0]["id"], "kept": True}
-    words = ["--tracks", tracks, "--videos", tiny_data / "videos", "--model", "m", "--out", out]
+    words = ["--tracks", tracks, "--video_root", tiny_data / "videos", "--model", "m", "--out", out]
     key = command.key_of_answers(*command.parse([str(word) for word in words]))
     torn = '{"id": "' + records[1]["id"] + '", "ans'
     (tmp_path / "answers.jsonl.part").write_text(key.first_line() + json.dumps(kept) + "\n" + torn)
@@ -280,7 +280,7 @@ def server():
 
 def words_for(server, video, *others):
     pytest.importorskip("openai")
-    return [video, "q <|image|>", "--model", "m", "--backend", "openai", "--base-url", server.url, *others]
+    return [video, "q <|image|>", "--model", "m", "--backend", "openai", "--base_url", server.url, *others]
 
 
 def test_a_served_model(server, video, tmp_path):

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
 def ask(video, base, out, *others):
     """The command's result, from a process of its own: an engine stays in the one that made it."""
     words = ["-m", "recipe.ground", str(video), "the red square", "--model", str(base), "--out", str(out)]
-    words += ["--prompts", "tiny", "--max-frame-pixels", "2304", "--smooth", "off", *others]
+    words += ["--prompts", "tiny", "--max_frame_pixels", "2304", "--smooth", "off", *others]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(out.read_text())
@@ -26,8 +26,8 @@ def ask(video, base, out, *others):
 def test_the_same_greedy_answer(tiny_data, tiny_base, tmp_path):
     pytest.importorskip("vllm")
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
-    ours = ask(video, tiny_base, tmp_path / "hf.json", "--max-new-tokens", "48")
-    theirs = ask(video, tiny_base, tmp_path / "vllm.json", "--max-new-tokens", "48", "--backend", "vllm")
+    ours = ask(video, tiny_base, tmp_path / "hf.json", "--max_new_tokens", "48")
+    theirs = ask(video, tiny_base, tmp_path / "vllm.json", "--max_new_tokens", "48", "--backend", "vllm")
     assert len(ours["answer"]) > 20
     assert theirs["answer"] == ours["answer"]
 
@@ -36,7 +36,7 @@ def test_guided_answers_parse(tiny_data, tiny_base, tmp_path):
     """Even of an untrained model, sampled at T = 1."""
     pytest.importorskip("vllm")
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
-    words = ["--backend", "vllm", "--guided", "--temperature", "1", "--max-new-tokens", "3500"]
+    words = ["--backend", "vllm", "--guided", "--temperature", "1", "--max_new_tokens", "3500"]
     result = ask(video, tiny_base, tmp_path / "guided.json", *words)
     answer = parse_answer(result["answer"], seconds=result["seconds"])
     assert answer.parsed

@@ -77,7 +77,7 @@ def test_evaluate_replaces_nothing_that_it_did_not_write(tmp_path, capsys, kept,
     kept(tmp_path / "answers.md", (tmp_path / "p.jsonl").read_text())
     predictions = "answers.md" if out == "answers.json" else "p.jsonl"
     words = ["--tracks", tmp_path / "t.jsonl", "--predictions", tmp_path / predictions, "--protocol", "frame"]
-    words += ["--frames", tmp_path / "f.jsonl", "--out", tmp_path / out]
+    words += ["--frame_annotations", tmp_path / "f.jsonl", "--out", tmp_path / out]
     assert message.format(tmp_path) in refused(capsys, evaluate.parse, evaluate.report, words)
 
 

@@ -100,7 +100,14 @@ def tracks(tmp_path_factory):
         (folder / "annotations" / f"{split}_annotations.json").write_text(json.dumps(kept))
     for _, item in items:
         (folder / "boxes" / "vidor" / f"{item['vid']}.json").write_text(json.dumps(trajectories(item)))
-    words = ["--annotations", str(folder / "annotations"), "--vidor", str(folder / "boxes"), "--videos", str(VIDEOS)]
+    words = [
+        "--annotations",
+        str(folder / "annotations"),
+        "--vidor",
+        str(folder / "boxes"),
+        "--video_root",
+        str(VIDEOS),
+    ]
     assert main(["vidstg", *words, "--out", str(folder / "converted.jsonl")]) == 0
     with RecordWriter(folder / "ground.jsonl") as ground, RecordWriter(folder / "general.jsonl") as general:
         for record in read_records(folder / "converted.jsonl"):

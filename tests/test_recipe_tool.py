@@ -37,7 +37,7 @@ def call(server, **arguments):
 @pytest.fixture(scope="module")
 def server(tiny_data, tiny_base):
     words = ["--root", str(tiny_data / "videos"), "--model", str(tiny_base), "--prompts", "tiny"]
-    (args,) = tool.parse([*words, "--max-new-tokens", "8", "--max-frame-pixels", "2304"])
+    (args,) = tool.parse([*words, "--max_new_tokens", "8", "--max_frame_pixels", "2304"])
     return tool.server_of(tool.grounding_tool(args.root, args.settings))
 
 
@@ -135,7 +135,7 @@ def test_over_stdio_as_a_client_starts_it(tiny_data, tiny_base):
     from mcp import StdioServerParameters
 
     words = ["-m", "recipe.tool", "--root", str(tiny_data / "videos"), "--model", str(tiny_base), "--prompts", "tiny"]
-    words += ["--max-new-tokens", "8", "--max-frame-pixels", "2304"]
+    words += ["--max_new_tokens", "8", "--max_frame_pixels", "2304"]
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
     result = call(StdioServerParameters(command=sys.executable, args=words), video=f"test/{video.name}", query="q")
     assert json.loads(result.content[0].text)["span"] is None

@@ -139,9 +139,9 @@ def _frame_of(
     """
     size, fps = _size_and_rate(item, args)
     if size is None:
-        raise Drop(Reason.UNKNOWN_SIZE, "the source states no picture size; give --size WxH or --videos")
+        raise Drop(Reason.UNKNOWN_SIZE, "the source states no picture size; give --size WxH or --video_root")
     if fps is None:
-        raise Drop(Reason.UNKNOWN_FPS, "the source states no frame rate; give --fps or --videos")
+        raise Drop(Reason.UNKNOWN_FPS, "the source states no frame rate; give --fps or --video_root")
     if not 0 < item.num_frames <= LONGEST or not 0 <= first <= LONGEST:
         raise Drop(Reason.BAD_SPAN, f"a clip of {item.num_frames} frames from frame {first}")
     return size, fps, *_clock(first, item.num_frames, fps)
@@ -197,16 +197,16 @@ def _size_and_rate(
         raise Drop(Reason.BAD_SIZE, f"{size[0]} x {size[1]} pixels")
     if fps is not None and not SLOWEST <= fps <= FASTEST:
         raise Drop(Reason.BAD_FPS, f"{fps} frames a second")
-    if args.videos is None:
+    if args.video_root is None:
         return size, fps
     try:
-        path = resolve_video(args.videos, item.video)
+        path = resolve_video(args.video_root, item.video)
     except RecordError as error:
         raise Drop(Reason.BAD_PATH, str(error)) from None
     if path.is_dir():  # a folder of frames: it states no rate, and its first picture the size
         return size or _size_of_frames(path), fps
     if not path.is_file():
-        raise Drop(Reason.MISSING_VIDEO, f"{item.video} is not under {args.videos}")
+        raise Drop(Reason.MISSING_VIDEO, f"{item.video} is not under {args.video_root}")
     if size is None or fps is None:
         info = _probed(path)
         if isinstance(info, VideoError):

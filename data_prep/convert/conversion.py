@@ -35,7 +35,7 @@ Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
-    parser.add_argument("--videos", type=Path, help="video root: check that each video is there")
+    parser.add_argument("--video_root", "--videos", type=Path, help="check that each video is there")
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
     parser.add_argument("--size", type=_size, help="WxH where the source does not state the picture's size")
@@ -127,13 +127,13 @@ def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:
     check_outputs(outputs, inputs.values())
     for name, path in inputs.items():
         if not path.exists():
-            raise RecordError(f"--{name.replace('_', '-')} {path}: no such file or folder")
+            raise RecordError(f"--{name} {path}: no such file or folder")
     ours = all(path.exists() for flag, path in outputs.items() if flag != "--out, boxes")
     for flag, path in outputs.items():
         for name, folder in inputs.items():
             if path.is_file() and not ours and path.resolve().is_relative_to(folder.resolve()):
                 raise StageError(
-                    f"{flag} {path}: a file of --{name.replace('_', '-')}, which no conversion wrote and which would "
+                    f"{flag} {path}: a file of --{name}, which no conversion wrote and which would "
                     "be overwritten; choose another"
                 )
 

@@ -21,9 +21,9 @@ class Reason(str, Enum):
     AMBIGUOUS = "ambiguous"  # a class mask of several pieces: which object is meant?
     CROWDED = "crowded"  # a scene of more targets than are asked for at once
     BAD_MASK = "bad_mask"  # a mask that is no picture, or of another size than the video
-    UNKNOWN_SIZE = "unknown_size"  # the source does not state the picture's size (--size, --videos)
-    UNKNOWN_FPS = "unknown_fps"  # the source does not state the rate (--fps, --videos)
+    UNKNOWN_SIZE = "unknown_size"  # the source does not state the picture's size (--size, --video_root)
+    UNKNOWN_FPS = "unknown_fps"  # the source does not state the rate (--fps, --video_root)
     BAD_PATH = "bad_path"  # the video's path leads out of the video folder
-    MISSING_VIDEO = "missing_video"  # no such video under --videos
+    MISSING_VIDEO = "missing_video"  # no such video under --video_root
     BAD_VIDEO = "bad_video"  # the video cannot be read
     NO_TRUTH = "no_truth"  # a test split without annotations

@@ -65,8 +65,8 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         for video, record in read_object(path):
             audit.count("clips")
             item = item_of(video, record, split)
-            if args.videos is not None and isinstance(item, Target):
-                item.video = folders(args.videos).get(video, video)
+            if args.video_root is not None and isinstance(item, Target):
+                item.video = folders(args.video_root).get(video, video)
             yield item
 
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", type=int, choices=(0, 1), help="the first pixel's number; default: by the data set and its rows"
     )
-    parser.add_argument("--most-objects", type=int, default=20, help="a scene with more targets is not asked for")
+    parser.add_argument("--most_objects", type=int, default=20, help="a scene with more targets is not asked for")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -236,7 +236,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of each split's clips, for a short try")
     parser.add_argument(
         "--overwrite_output_dir",
-        "--overwrite-output-dir",
         action="store_true",
         help="move what --out holds aside (to OUT.old-N) and make it anew",
     )

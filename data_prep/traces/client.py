@@ -159,9 +159,9 @@ class Client:
                     and limits.max_requests is not None
                     and journal.requests >= limits.max_requests
                 ):
-                    self.stop(BUDGET, f"{journal.requests} requests, --max-requests {limits.max_requests}")
+                    self.stop(BUDGET, f"{journal.requests} requests, --max_requests {limits.max_requests}")
                 if self.stopped is None and limits.max_tokens is not None and journal.tokens >= limits.max_tokens:
-                    self.stop(BUDGET, f"{journal.tokens} tokens, --max-tokens {limits.max_tokens}")
+                    self.stop(BUDGET, f"{journal.tokens} tokens, --max_tokens {limits.max_tokens}")
                 if self.stopped is not None:
                     raise Stopped(self.stopped[1])
                 if self._under_way < limits.concurrency and (self._under_way == 0 or self._tokens_left()):

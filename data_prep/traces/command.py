@@ -1,8 +1,8 @@
 """Reasoning traces for SFT: a teacher writes the words, the annotations write the numbers (section 3.5, appendix A.3).
 
     python -m data_prep traces --tracks sft.jsonl --out traces                      # template teacher, no network
-    python -m data_prep traces --tracks sft.jsonl --out traces --video-root videos \\
-        --teacher openai --base-url http://localhost:8000/v1 --model NAME
+    python -m data_prep traces --tracks sft.jsonl --out traces --video_root videos \\
+        --teacher openai --base_url http://localhost:8000/v1 --model NAME
 
 writes to the folder `--out`: `traces.jsonl` (the records with their `reasoning`, a track file that recipe.sft
 takes), `rejected.jsonl`, `report.json` and `review.html`; with a served teacher also `journal.sqlite`, which holds
@@ -43,36 +43,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--tracks", type=Path, required=True, help="track file (JSONL), such as mix's SFT sample")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--video-root", type=Path, help="folder of the videos; a served teacher needs it")
-    parser.add_argument("--teacher", choices=("template", "openai"), help="template; openai where --base-url is given")
+    parser.add_argument("--video_root", type=Path, help="folder of the videos; a served teacher needs it")
+    parser.add_argument("--teacher", choices=("template", "openai"), help="template; openai where --base_url is given")
     parser.add_argument("--prompts", type=Path, default=DEFAULT, help="folder of prompt and wording files")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE_S, help="seconds that a stated time may be off")
-    parser.add_argument("--limit", type=int, help="only the first records")
+    # The folder's settings say `limit`, as they did when the option was called so.
+    parser.add_argument("--max_records", "--limit", dest="limit", type=int, help="only the first records")
     parser.add_argument("--seed", type=int, default=0, help="draws wordings and the rows of the review page")
     parser.add_argument("--review", type=int, default=24, metavar="N", help="rows of review.html")
     parser.add_argument(
         "--overwrite_output_dir",
-        "--overwrite-output-dir",
         action="store_true",
         help="move what --out holds aside (to OUT.old-N), a journal too, and make it anew",
     )
     served = parser.add_argument_group("served teacher")
-    served.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL"), help="else OPENAI_BASE_URL")
+    served.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL"), help="else OPENAI_BASE_URL")
     served.add_argument("--model", default=os.environ.get("OPENAI_MODEL"), help="else OPENAI_MODEL")
-    served.add_argument("--api-key", help="else OPENAI_API_KEY, which other users of the machine cannot see")
+    served.add_argument("--api_key", help="else OPENAI_API_KEY, which other users of the machine cannot see")
     served.add_argument("--temperature", type=float, default=0.7)
-    served.add_argument("--answer-tokens", type=int, default=1024, help="longest answer")
-    served.add_argument("--frame-side", type=int, default=448, help="longer side of a frame, pixels")
-    served.add_argument("--max-frames", type=int, default=64, help="most frames of a clip, at even steps")
-    served.add_argument("--no-rewrite", action="store_true", help="reject instead of asking for another wording")
+    served.add_argument("--answer_tokens", type=int, default=1024, help="longest answer")
+    served.add_argument("--frame_side", type=int, default=448, help="longer side of a frame, pixels")
+    served.add_argument("--max_frames", type=int, default=64, help="most frames of a clip, at even steps")
+    served.add_argument("--no_rewrite", action="store_true", help="reject instead of asking for another wording")
     served.add_argument("--concurrency", type=int, default=8, help="requests under way at once")
-    served.add_argument("--requests-per-minute", type=float, help="pace; none: as answers come")
+    served.add_argument("--requests_per_minute", type=float, help="pace; none: as answers come")
     served.add_argument("--attempts", type=int, default=6, help="tries of a request (429, 5xx, timeouts)")
     served.add_argument("--timeout", type=float, default=120.0, help="longest wait for an answer, seconds")
     served.add_argument("--backoff", type=float, default=1.0, help="scale of the pauses between tries, seconds")
-    served.add_argument("--max-requests", type=int, help="stop at this many, those of earlier runs included")
-    served.add_argument("--max-tokens", type=int, help="stop at this many, those of earlier runs included")
-    served.add_argument("--max-errors", type=int, default=20, help="stop when so many requests failed for good")
+    served.add_argument("--max_requests", type=int, help="stop at this many, those of earlier runs included")
+    served.add_argument("--max_tokens", type=int, help="stop at this many, those of earlier runs included")
+    served.add_argument("--max_errors", type=int, default=20, help="stop when so many requests failed for good")
     served.add_argument(
         "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens, for the cost"
     )
@@ -169,18 +169,18 @@ def check(args: argparse.Namespace) -> None:
         args.teacher = "openai" if args.base_url else "template"
     for name in ("concurrency", "attempts", "max_frames", "frame_side", "answer_tokens", "max_errors"):
         if getattr(args, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected 1 or more")
+            raise ValueError(f"--{name} {getattr(args, name)}: expected 1 or more")
     for name in ("timeout", "requests_per_minute"):
         if getattr(args, name) is not None and not 0 < getattr(args, name) < float("inf"):
-            raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)}: expected a number above 0")
+            raise ValueError(f"--{name} {getattr(args, name)}: expected a number above 0")
     if not 0 <= args.tolerance < float("inf"):
         raise ValueError(f"--tolerance {args.tolerance}: expected seconds, 0 or more")
     if args.teacher == "openai":
-        missing = [flag for flag, value in (("--base-url", args.base_url), ("--model", args.model)) if not value]
+        missing = [flag for flag, value in (("--base_url", args.base_url), ("--model", args.model)) if not value]
         if missing:
             raise ValueError(f"--teacher openai needs {' and '.join(missing)} (or OPENAI_BASE_URL, OPENAI_MODEL)")
         if args.video_root is None:
-            raise ValueError("--teacher openai needs --video-root: it is shown the frames")
+            raise ValueError("--teacher openai needs --video_root: it is shown the frames")
 
 
 def from_template(records: list[dict[str, Any]], args: argparse.Namespace) -> list[Outcome | None]:

@@ -1,6 +1,6 @@
 """Track files -> resized frames as JPEG in Parquet shards, for training that must not decode video.
 
-    python -m data_prep frames --tracks cpt.jsonl sft.jsonl --videos data/videos --out data/frames
+    python -m data_prep frames --tracks cpt.jsonl sft.jsonl --video_root data/videos --out data/frames
 
 One row a clip, in the order of the tracks; `datasets` loads the shards as they are. A shard appears whole or not at
 all, so a stopped run goes on where it was. The same command makes again what could not be decoded and what a replaced
@@ -38,17 +38,38 @@ REPORT = "frames.report.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--tracks", nargs="+", type=Path, required=True, help="track files (JSONL)")
-    parser.add_argument("--videos", type=Path, required=True, help="video root")
+    parser.add_argument("--video_root", "--videos", type=Path, required=True, help="folder of the videos")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--rate", default="1", help='frames a second, or "dynamic"; a record\'s own rate comes first')
-    parser.add_argument("--budget", type=int, default=FRAME_BUDGET, help="most frames of a clip under dynamic")
+    # `dest` where the manifests of folders already written have a setting under another name.
+    parser.add_argument(
+        "--frame_rate",
+        "--rate",
+        dest="rate",
+        default="1",
+        help='frames a second, or "dynamic"; a record\'s own rate comes first',
+    )
+    parser.add_argument(
+        "--frame_budget",
+        "--budget",
+        dest="budget",
+        type=int,
+        default=FRAME_BUDGET,
+        help="most frames of a clip under dynamic",
+    )
     parser.add_argument("--training", action="store_true", help="dynamic may look at the event's length (CPT, SFT)")
-    parser.add_argument("--max-pixels", type=int, default=448 * 448, help="most pixels of a frame")
+    parser.add_argument(
+        "--max_frame_pixels",
+        "--max_pixels",
+        dest="max_pixels",
+        type=int,
+        default=448 * 448,
+        help="most pixels of a frame",
+    )
     parser.add_argument("--grid", type=int, default=28, help="sides are multiples of this")
     parser.add_argument("--quality", type=int, default=92, help="of the JPEGs, 1 to 100")
-    parser.add_argument("--shard-size", type=int, default=256, help="clips of a shard")
+    parser.add_argument("--shard_size", type=int, default=256, help="clips of a shard")
     parser.add_argument(
-        "--max-missing", type=float, default=0.05, metavar="SHARE", help="clips that may be without frames, 0 to 1"
+        "--max_missing", type=float, default=0.05, metavar="SHARE", help="clips that may be without frames, 0 to 1"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (local engine)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
@@ -89,12 +110,12 @@ def check(args: argparse.Namespace) -> None:
     for name in ("budget", "max_pixels", "grid", "quality", "shard_size", "workers"):
         most = 100 if name == "quality" else 10**9
         if not 1 <= getattr(args, name) <= most:
-            option = f"--{name.replace('_', '-')}"
-            raise StageError(f"{option} {getattr(args, name)}, expected a whole number from 1 to {most}")
+            option = {"budget": "frame_budget", "max_pixels": "max_frame_pixels"}.get(name, name)
+            raise StageError(f"--{option} {getattr(args, name)}, expected a whole number from 1 to {most}")
     if not 0 <= args.max_missing <= 1:
-        raise StageError(f"--max-missing {args.max_missing}, expected a share from 0 to 1")
+        raise StageError(f"--max_missing {args.max_missing}, expected a share from 0 to 1")
     outputs = {"--out": args.out, "--out, file": args.out / MANIFEST, "--out, report": args.out / REPORT}
-    check_outputs(outputs, [*args.tracks, args.videos])
+    check_outputs(outputs, [*args.tracks, args.video_root])
 
 
 def check_folder(args: argparse.Namespace) -> None:
@@ -153,7 +174,7 @@ def distinct_clips(args: argparse.Namespace, shelf: Shelf) -> list[dict[str, Any
     for path in args.tracks:
         records = read_records(path)
         for record in tqdm(records, desc=f"look {path.name}", unit="record", mininterval=1.0, file=sys.stderr):
-            clip = described(record, args.videos, shelf)
+            clip = described(record, args.video_root, shelf)
             if clip["seconds"] is not None:
                 clip["rate"] = rate_of(record | clip, policy, budget=args.budget, training=args.training)
             if clip["width"] is not None and clip["height"] is not None:
@@ -196,7 +217,7 @@ def planned(args: argparse.Namespace, clips: list[dict[str, Any]], shelf: Shelf)
         place = shelf.places.get(clip["key"])
         if place is not None and place.clip["whole_file"] == clip["whole_file"]:
             if clip["video"] not in marks:
-                marks[clip["video"]] = mark_of(args.videos, clip["video"])
+                marks[clip["video"]] = mark_of(args.video_root, clip["video"])
             # A video that was put away leaves its frames true; older shards say nothing of their videos.
             if None in (place.mark, marks[clip["video"]]) or place.mark == marks[clip["video"]]:
                 clip |= {"kept": [str(place.shard), place.row], "kept_mark": place.mark}
@@ -213,7 +234,7 @@ def planned(args: argparse.Namespace, clips: list[dict[str, Any]], shelf: Shelf)
     return [
         {
             "path": str(args.out / f"clips-{number:05d}-of-{len(parts):05d}.parquet"),
-            "videos": str(args.videos),
+            "videos": str(args.video_root),
             "quality": args.quality,
             "clips": part,
         }
@@ -251,5 +272,5 @@ def report(folder: Path, max_missing: float) -> None:
     if len(errors) == clips or len(errors) > max_missing * clips:
         raise StageError(
             f"{folder}: {len(errors)} of {clips} clips have no frames, expected at most {max_missing:.0%} "
-            f"(--max-missing); the first: {errors[0]}; the same command tries them again"
+            f"(--max_missing); the first: {errors[0]}; the same command tries them again"
         )

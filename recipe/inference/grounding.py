@@ -155,7 +155,7 @@ def ground(
     start_s, seconds = clip or (0.0, info.seconds)
     if seconds > policy.most_seconds:
         raise StageError(
-            f"{video}: {seconds} s, at most {policy.most_seconds} s are taken; cut it or raise --most-seconds"
+            f"{video}: {seconds} s, at most {policy.most_seconds} s are taken; cut it or raise --most_seconds"
         )
     windows, texts, answers = [], [], []
     parts = parts_of(seconds, builder, info, policy)

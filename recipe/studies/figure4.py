@@ -55,11 +55,15 @@ def answer(config: dict[str, Any], case: dict[str, Any], name: str) -> tuple[dic
     """
     words = [case["video"], case["query"], "--model", config["models"][name]]
     if case.get("true_span"):  # drawn into the pictures
-        words += ["--true-span", *map(str, case["true_span"])]
+        words += ["--true_span", *map(str, case["true_span"])]
     words += [str(word) for word in config.get("arguments") or []]
     (asked,) = ground.parse(words)
     key = text_digest(
-        ground.key_of_answers(asked).describe(), video_stamp(asked.video), asked.query, asked.true_span, asked.frames
+        ground.key_of_answers(asked).describe(),
+        video_stamp(asked.video),
+        asked.query,
+        asked.true_span,
+        asked.box_frames,
     )
     stem = Path(config["out"]) / f"{file_name(case['name'])}-{file_name(name)}-{key[:8]}"
     out = _beside(stem, ".json")
