@@ -226,13 +226,13 @@ def _probed(path: Path) -> VideoInfo | VideoError:
 
 @lru_cache(maxsize=64)
 def _size_of_frames(folder: Path) -> tuple[int, int] | None:
-    from PIL import Image, UnidentifiedImageError
+    from data_prep.video.stills import open_still
 
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
             try:
-                with Image.open(path) as picture:
+                with open_still(path) as picture:
                     return picture.size
-            except (OSError, UnidentifiedImageError):
+            except (OSError, RuntimeError):
                 return None
     return None

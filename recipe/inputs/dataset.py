@@ -169,7 +169,8 @@ class RowBuilder:
                 self._cache.move_to_end(key)
             return known
         if self.store is None:
-            frames = clip_frames(path, record, times, self.frame_size(record))
+            root = None if video else self.video_root
+            frames = clip_frames(path, record, times, self.frame_size(record), root=root)
         else:
             frames = self._stored(record, stored)
         self.clips_decoded += 1
