@@ -18,7 +18,8 @@ from tests.helpers.films import make_fifo, one_line, write
 
 RECORD = {"clip": [0, 1], "fps": 1.0}
 POSTSCRIPT = (
-    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%BeginPageSetup\n%%EndPageSetup\nshowpage\n%%EOF\n"
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    b"%%BeginPageSetup\n%%EndPageSetup\nshowpage\n%%EOF\n"
 )
 
 

@@ -50,7 +50,8 @@ def clip_frames(
     fps = exact_fps(record["fps"])
     last = min(len(files), math.ceil(Fraction(end) * fps)) - 1
     numbers = [min(math.floor((Fraction(start) + Fraction(t)) * fps), last) for t in times]
-    pictures = {number: _picture(files[number], size, Path(root) if root is not None else path) for number in set(numbers)}
+    within = path if root is None else Path(root)
+    pictures = {number: _picture(files[number], size, within) for number in set(numbers)}
     return [pictures[number].copy() for number in numbers]
 
 

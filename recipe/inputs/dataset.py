@@ -26,7 +26,7 @@ from data_prep.seconds import frame_times
 from data_prep.video.clips import clip_frames
 from data_prep.video.frame_store import FrameStore, clip_key
 from data_prep.video.rates import FRAME_BUDGET, Policy, rate_of
-from data_prep.video.sampling import VideoError, probe
+from data_prep.video.sampling import VideoError, probe, probe_whole
 from data_prep.video.sizes import fit_frame
 from recipe.inputs.families import Family
 from recipe.inputs.prompts import plain_text, question, user_message
@@ -128,7 +128,7 @@ class RowBuilder:
             return record
         if self.store is not None and (known := self.store.whole_file(record["video"])):
             return record | {"seconds": known[0], "clip": [0.0, known[1]]}
-        info = probe(resolve_video(self.video_root, record["video"]))
+        info = probe_whole(resolve_video(self.video_root, record["video"]))
         return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
 
     def has_frames(self, record: dict[str, Any]) -> bool:
