@@ -5,11 +5,55 @@ exact rational arithmetic: in floats 2997 / 29.97 can land just below 100 and mo
 """
 
 import math
+import os
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 
 NANOSECONDS = 10**9  # float times are read to the nanosecond: coarser than float error, finer than any frame
+DAY_S = 86_400
+MOST_FRAMES = 1 << 20  # of one clip at its rate: a day at 12 frames a second
+LIMIT_NAME = "STVG_MOST_SECONDS"  # an environment variable, which worker processes inherit
+
+
+def most_seconds() -> int:
+    """Return the seconds of the longest clip that is taken: a day, or what STVG_MOST_SECONDS says.
+
+    A longer one is a mistake or an attack: its frames are listed one by one, which for 2e9 seconds fills the memory.
+
+    Raises:
+        ValueError: STVG_MOST_SECONDS is no whole number of at least 1.
+    """
+    return _limit(os.environ.get(LIMIT_NAME))
+
+
+@lru_cache(maxsize=8)
+def _limit(stated: str | None) -> int:
+    if not stated:
+        return DAY_S
+    if not (stated.isascii() and stated.isdecimal() and len(stated) <= 10 and int(stated)):
+        raise ValueError(f"{LIMIT_NAME}={stated[:40]!r}, expected whole seconds from 1, such as {DAY_S}")
+    return int(stated)
+
+
+def length_problem(seconds: int, rate: float | Fraction = 1) -> str | None:
+    """Return what is wrong with a clip's length, or None.
+
+    Args:
+        seconds: K of the clip.
+        rate: frames a second that it is looked at with.
+
+    >>> length_problem(20), length_problem(86_400, 1000)
+    (None, '86400 seconds at 1000 frames a second, expected at most 1048576 frames')
+    >>> length_problem(2_000_000_000)
+    '2000000000 seconds, expected at most 86400 (STVG_MOST_SECONDS raises it)'
+    """
+    limit = most_seconds()
+    if seconds > limit:
+        return f"{seconds} seconds, expected at most {limit} ({LIMIT_NAME} raises it)"
+    if seconds * rate > MOST_FRAMES:
+        return f"{seconds} seconds at {rate} frames a second, expected at most {MOST_FRAMES} frames"
+    return None
 
 
 @lru_cache(maxsize=1024, typed=True)
@@ -150,14 +194,14 @@ def span_of_times(times_s: Iterable[float | Fraction]) -> tuple[int, int]:
 
 
 def frame_times(seconds: int, rate: float | Fraction = 1.0) -> list[float]:
-    """Times at which a clip of `seconds` seconds is looked at, at `rate` frames a second.
+    """Return the times at which a clip of `seconds` seconds is looked at, at `rate` frames a second.
 
     Frame j of second k stands at k + (j + 0.5) / rate, in the middle of the interval that it speaks for. Below
     one frame a second there is one in the middle of each interval of 1 / rate seconds, the last of which may
     reach past the clip's end (a time past the last frame means the last frame).
 
     Raises:
-        ValueError: if `seconds` is below 1 or `rate` is no rate.
+        ValueError: `seconds` is below 1 or above the limit (`length_problem`), or `rate` is no rate.
 
     Example:
         >>> frame_times(3), frame_times(1, 4), frame_times(5, 0.5)
@@ -166,4 +210,6 @@ def frame_times(seconds: int, rate: float | Fraction = 1.0) -> list[float]:
     if seconds < 1:
         raise ValueError(f"seconds {seconds!r}, expected at least 1")
     exact = exact_fps(rate)
+    if problem := length_problem(seconds, exact):
+        raise ValueError(problem)
     return [float((i + Fraction(1, 2)) / exact) for i in range(math.ceil(seconds * exact))]

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from data_prep.seconds import LIMIT_NAME, length_problem, most_seconds
+
 SCHEMA_VERSION = 1
 GROUNDING_KINDS = ("declarative", "interrogative", "tracking")
 TEXT_KINDS = ("caption", "qa")
@@ -108,7 +110,7 @@ def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
     rate: Any = record.get("rate")
     if rate is not None and not (_is_number(rate) and 0 < rate <= 1000):
         raise _Wrong(_message("rate", record, "frames a second, above 0 and at most 1000, or null"))
-    seconds = _whole("seconds", record, 1, 1 << 31, nullable=is_text)
+    seconds = _seconds(record, rate, nullable=is_text)
     _clip(record, seconds, nullable=is_text)
     if is_text:
         for field in ("label", "span", "track"):
@@ -175,7 +177,7 @@ def _is_plain(record: dict[str, Any]) -> bool:
         and 0 < fps < math.inf
     ):
         return False
-    if type(clip) is not list or len(clip) != 2 or type(seconds) is not int or not 0 < seconds <= 1 << 31:
+    if type(clip) is not list or len(clip) != 2 or type(seconds) is not int or not 0 < seconds <= most_seconds():
         return False
     start, end = clip
     if not (type(start) is type(end) is float and 0 <= start < end < math.inf and seconds - 1 <= end - start):
@@ -233,6 +235,19 @@ def _whole(field: str, record: Mapping[str, Any], low: int, high: int, nullable:
     if not _is_whole(value) or not low <= value <= high:
         raise _Wrong(_message(field, record, f"a whole number from {low} to {high}"))
     return int(value)
+
+
+def _seconds(record: Mapping[str, Any], rate: float | None, nullable: bool) -> int | None:
+    try:
+        seconds = _whole("seconds", record, 1, most_seconds(), nullable)
+    except _Wrong as wrong:
+        value = record.get("seconds")
+        if value is not None and _is_whole(value) and value > 1:
+            raise _Wrong(f"{wrong} ({LIMIT_NAME} raises it)") from None
+        raise
+    if seconds is not None and rate is not None and (problem := length_problem(seconds, rate)):
+        raise _Wrong(f"field rate: {problem}")
+    return seconds
 
 
 def _video_path(path: Any) -> str:

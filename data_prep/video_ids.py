@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,14 +27,16 @@ def video_key(video: str) -> str:
     differ by the folder alone have one key too: better one video too few in training than one of an evaluation set.
 
     Returns:
-        The key in lower case; "" for a path that names nothing.
+        The key in lower case and Unicode's NFC (a Mac writes letters and their accents apart); "" for a path that
+        names nothing.
 
     >>> video_key("0001/1000.mp4"), video_key("1000"), video_key("val/dancetrack0004/img1")
     ('1000', '1000', 'dancetrack0004')
     >>> video_key("v_QOlSCBRmfWY.webm"), video_key("MOT17-02-SDP/img1"), video_key("clip.with.dots")
     ('qolscbrmfwy', 'mot16-02', 'clip.with.dots')
     """
-    parts = [part for part in video.strip().lower().replace("\\", "/").split("/") if part not in ("", ".")]
+    plain = unicodedata.normalize("NFC", video.strip().lower())
+    parts = [part for part in plain.replace("\\", "/").split("/") if part not in ("", ".")]
     while len(parts) > 1 and parts[-1] in FRAME_FOLDERS:
         parts.pop()
     name = parts[-1] if parts else ""

@@ -1,5 +1,6 @@
 """Files that are no video, or meant to hurt: one clear line."""
 
+import base64
 import os
 import random
 import stat
@@ -7,8 +8,10 @@ from fractions import Fraction
 
 import pytest
 
+from data_prep.video.decoding import decode_all
 from data_prep.video.sampling import VideoError, probe, sample_frames
 from tests.helpers.films import (
+    index_of,
     make_arrow,
     make_audio,
     make_audio_with_cover,
@@ -18,6 +21,18 @@ from tests.helpers.films import (
     make_video,
     one_line,
     write,
+)
+
+DAMAGED_MPEG4 = (
+    "bnV0L211bHRpbWVkKAEAKQAhAZ9/IAKff4F5wAAGAAAAAAABBgMAAAEEAAABtgL/+gL/+wL//AL//RD7lfNOUxFAW/L520cAAARG"
+    "TVB/////kAAAAC8AAAAAAIDw4xIIY98lL62lEgdalHjMUL6qlTCjBBLKDLlg9b59z7ci2Z3A629nb3////8AAAAgOtyyZVPORaHi"
+    "Xk//jeMz2+SzNV5ihoPAVsVfjl0SYPhBbTYmAQAAAbWJEwAAAQAAAAEgAMSNiADNAgQIFEMAAAGyTH////8yLjIwLnEwMkBAAAAA"
+    "xI2IAN0CBAgUQ2SGhIhOSSLZncDrb2dvbO1Ajn////863LJlU85Fw2vkU0OciGRDaj7TzwAyMC5xMDJAQAAAAMSNiADdAgQIFENk"
+    "hoSITkki2Z3A629nb2ztQI5/////OtyyZVPORcNr5FNDnIhkQ2o+088AAOGNoakm++qgfpGSzFdDzSyh4l5P/43jM9vkszVeYoaD"
+    "wFbFX45dEmD4QW02JqtotZa6eCAAAAAAAQdlbmNvZGVyAg1MYXZmNjIuMTIuZnJhbWVfcmF0ZQIEMjUvMSDwe+lOS+St7spFaQYA"
+    "ABYAAAABKQCfPAAAAbMAEAcAAAG2EGBtlfeVJS+T/Wb8vaZZbSp4woMBqNRlWrUA4Y2hqSb76qB+kZLMV0PNLKHiXk//jeMz2+Sz"
+    "NV5ihoPAVsVfjl0SYPhBbTYmq2i1lrp4IAAAAAABB2VuY29kZXICDUxhdmY2Mi4xMi5mcmFtZV9yYXRlAgQyNS8xIPB76U5L5K3u"
+    "ykVpBgAAFgAAAAEpAJ88AAABswAQBwAAAbYQYG2V95UlL5P9Zvy9plltKnjCgwGo1GVatWn/Uw+zWw8HnwYsEJZtMmUa"
 )
 
 
@@ -115,3 +130,35 @@ def test_random_damage_never_raises_anything_else(tmp_path):
             probe(path)
         except VideoError as error:
             assert "\n" not in str(error)
+
+
+def test_a_damaged_file_that_decodes_to_fewer_frames_the_second_time(tmp_path):
+    # 669 bytes of damaged MPEG-4 in NUT: two frames on the first pass, fewer on the next.
+    path = write(tmp_path / "a.nut", base64.b64decode(DAMAGED_MPEG4))
+    try:
+        first, second, late = sample_frames(path, [0.1, 0.5, 5.0], size=(32, 32))
+    except VideoError as error:
+        assert "no frame of it decodes" in str(error)
+    else:
+        assert first.size == second.size == late.size == (32, 32)
+        assert late.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize(("second_pass", "shown"), [(3, [0, 1, 2, 2, 2]), (1, [0, 0, 0, 0, 0]), (0, None)])
+def test_what_a_second_pass_does_not_give_is_the_last_frame(tmp_path, monkeypatch, second_pass, shown):
+    path = make_video(tmp_path / "a.mp4", num_frames=20, fps=25)
+    passes = []
+
+    def decode_fewer(video):
+        passes.append(video)
+        frames = list(decode_all(video))
+        yield from frames[: second_pass if len(passes) > 1 else None]
+
+    monkeypatch.setattr("data_prep.video.sampling.decode_all", decode_fewer)
+    monkeypatch.setattr("data_prep.video.sampling._planned", lambda *_: None)
+    times = [0.0, 0.04, 0.08, 0.4, 9.0]  # at 25 frames a second: frames 0, 1, 2, 10 and the last
+    if shown is None:
+        with pytest.raises(VideoError, match="no frame of it decodes a second time"):
+            sample_frames(path, times)
+    else:
+        assert [index_of(image) for image in sample_frames(path, times)] == shown

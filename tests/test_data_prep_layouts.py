@@ -237,6 +237,15 @@ def test_trackingnet_splits_by_its_parts(tmp_path):
     assert records["trackingnet/train/TRAIN_0_v_0"]["video"] == "TRAIN_0/frames/TRAIN_0_v_0"
 
 
+def test_a_class_map_that_is_no_text_is_one_line(tmp_path, capsys):
+    write(tmp_path / "TRAIN_0" / "anno" / "v_0.txt", "1,1,5,5\n" * 3)
+    (tmp_path / "train_classmap.txt").write_bytes(b"v_0\tcaf\xe9\n")
+    code = main(["trackingnet", "--annotations", str(tmp_path), "--out", str(tmp_path / "o.jsonl"), *map(str, ASKED)])
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert said.startswith("error: ") and "train_classmap.txt" in said and "can't decode byte 0xe9" in said
+
+
 @pytest.mark.parametrize("source", ["trackingnet", "lasot"])
 def test_no_rate_is_guessed(tmp_path, source):
     write(tmp_path / "annos" / "cat-1.txt", "1,1,5,5\n1,1,5,5\n")
@@ -469,6 +478,7 @@ def test_activitynet_root_with_lists_of_ids(tmp_path):
         ({"duration": 1e999}, "bad_span"),
         ({"glue": [[1, float("nan")]]}, "malformed"),
         ({"glue": [[2]]}, "malformed"),
+        ({"glue": [[0, 10**399]]}, "malformed"),  # no float
         ({"video": "../1.mp4"}, "bad_path"),
         ({"video": "/etc/passwd"}, "bad_path"),
         ({"options": "(A) x"}, "malformed"),

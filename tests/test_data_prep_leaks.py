@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import io
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.leaks.checking import leaks_in, verdict
 from data_prep.leaks.number_words import with_digits
+from recipe.inference.grounding import reasoning_of
 from tests.helpers.leak_sentences import FINAL, FOURTH, SECOND, TABLE, THIRD, measure
 
 SPAN, SECONDS = (3, 8), 20
@@ -122,18 +125,64 @@ def test_time_is_linear_in_the_text(unit):
     assert long < 12 * short + 0.1  # four times the text; quadratic would be sixteen times
 
 
+HOSTILE = """
+from data_prep.leaks.checking import leaks_in
+from data_prep.leaks.coordinates import coordinates_in
+from data_prep.traces.judge import problems_of
+from recipe.inference.grounding import reasoning_of
+record = {"span": [3, 8], "seconds": 20}
+for unit in ("~", "1", "1st, ", "~ ", "at ", "'-", "from the "):
+    text = "The man walks in, then " + unit * (200_000 // len(unit))
+    list(leaks_in(text, (3, 8), 20))
+    assert problems_of(text * 5, record, None, 1.0)[0][0] == "too long"
+list(leaks_in("coordinates " + "'-" * 100_000, (3, 8), 20))
+assert reasoning_of("\\n" * 1_000_000) == ""
+assert reasoning_of("\\n" * 1_000_000 + "<think> he jumps </think>{}</think>") == "he jumps"
+print("read")
+"""
+
+
+def test_long_repetitions_end():
+    """The limit is generous; what was quadratic takes hours."""
+    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=400)
+    assert done.stdout == "read\n", done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning"),
+    [
+        ("", ""),
+        ("{}", ""),
+        ("<think>He jumps.</think>{}", "He jumps."),
+        ("  <think>\n He jumps. \n</think>{}", "He jumps."),
+        ("He jumps.</think>{}", "He jumps."),  # the prompt opened it
+        ("<think>a</think>b</think>", "a"),
+        ("<think>He jumps.", ""),
+        ("so <think>a</think>", "so <think>a"),
+    ],
+)
+def test_reasoning_of(text, reasoning):
+    assert reasoning_of(text) == reasoning
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "in the " + "1" * 5000 + "th second",  # int() of 5000 digits is an error
+        "at minute " + "7" * 5000,
+        "around ~~~~~~~~~~~ 15 s he jumps",
+        "he jumps at about roughly the 15 s mark",
+        "coordinates 'x' and 'y' are 120",
+    ],
+)
+def test_long_numbers_and_runs_are_still_leaks(sentence):
+    assert verdict(sentence, SPAN, SECONDS).startswith("leak")
+
+
 @pytest.mark.parametrize(
     "name",
-    [
-        "leaks.number_words",
-        "leaks.coordinates",
-        "leaks.times",
-        "leaks.parts",
-        "leaks.checking",
-        "traces.judge",
-        "traces.prompts",
-    ]
-    + ["traces.template", "traces.replies", "traces.correction", "traces.frames"],
+    ["leaks.number_words", "leaks.coordinates", "leaks.times", "leaks.parts", "leaks.checking", "traces.judge"]
+    + ["traces.prompts", "traces.template", "traces.replies", "traces.correction", "traces.frames"],
 )
 def test_examples_run(name):
     failed, tried = doctest.testmod(importlib.import_module(f"data_prep.{name}"))

@@ -14,7 +14,7 @@ from data_prep.mixing.config import read_recipe
 from data_prep.mixing.draw import filled, rank_of, shares, span_bin
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
-from data_prep.video_ids import video_key
+from data_prep.video_ids import evaluation_keys, video_key
 
 MIXTURES = sorted(Path("data_prep/mixtures").glob("*.yaml"))
 
@@ -318,3 +318,13 @@ def test_video_keys():
     assert video_key("") == video_key(" // ") == ""
     assert video_key("v_2020") == "v_2020"
     assert video_key("x/clip.with.dots.webm") == "clip.with.dots"
+
+
+def test_names_with_accents_are_one_video_however_they_are_written(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    assert video_key(f"a/{composed}.mp4") == video_key(f"B/{apart}.MP4") == composed
+    assert video_key("CAFE\u0301.mp4") == composed  # capitals too
+    listed = tmp_path / "held_out.txt"
+    for line in (composed, apart):
+        listed.write_text(f"{line}.mp4\n", encoding="utf-8")
+        assert evaluation_keys([], [str(listed)]) == {composed}

@@ -44,13 +44,31 @@ def test_a_gap_stays_a_gap_and_the_frames_beside_it_lean_over_it():
     assert boxes[4] == pytest.approx((0.35, 0.0, 0.55, 0.2))
 
 
-def test_a_box_that_leaves_the_picture_is_clipped_and_then_left_out():
-    # Knots at 0.5 and (1.0 + 1.1 + 1.9) / 3 = 4/3 s: x_max falls by 0.24, x_min by 0.12 a second.
-    boxes = expand_boxes({0: (0.1, 0.0, 0.3, 0.2), 1: (0.0, 0.0, 0.1, 0.2)}, [0.5, 1.0, 1.1, 1.9])
-    assert boxes[1] == pytest.approx((0.04, 0.0, 0.18, 0.2))
-    assert 3 not in boxes, "0.3 - 0.24 * 1.4 < 0: nothing of it is in the picture"
-    boxes = expand_boxes({0: (0.1, 0.0, 0.3, 0.2), 1: (0.0, 0.0, 0.2, 0.2)}, [0.5, 1.0, 1.1, 1.9])
-    assert boxes[3] == pytest.approx((0.0, 0.0, 0.3 - 0.12 * 1.4, 0.2)), "x_min 0.1 - 0.12 * 1.4 is clipped to 0"
+@pytest.mark.parametrize(
+    ("last", "remark"),
+    [
+        ((0.0, 0.0, 0.1, 0.2), "x_max 0.3 - 0.24 * 1.4 < 0: nothing of it would be in the picture"),
+        ((0.0, 0.0, 0.2, 0.2), "x_min 0.1 - 0.12 * 1.4 < 0: clipping would shrink it"),
+        ((0.1, 0.0, 0.12, 0.2), "x_max 0.3 - 0.216 * 1.4 < 0.1: it would have no width"),
+    ],
+)
+def test_a_box_that_would_leave_the_picture_is_held(last, remark):
+    # Knots at 0.5 and (1.0 + 1.1 + 1.9) / 3 = 4/3 s.
+    boxes = expand_boxes({0: (0.1, 0.0, 0.3, 0.2), 1: last}, [0.5, 1.0, 1.1, 1.9])
+    assert sorted(boxes) == [0, 1, 2, 3], "each frame of the span has a box"
+    assert boxes[3] == last, remark
+    assert boxes[1] == pytest.approx([0.4 * a + 0.6 * b for a, b in zip((0.1, 0.0, 0.3, 0.2), last, strict=True)])
+
+
+def test_the_first_half_second_is_held_too():
+    boxes = expand_boxes({0: (0.7, 0.5, 1.0, 0.9), 1: (0.5, 0.5, 0.8, 0.9)}, [0.0, 0.5, 0.75, 1.25])
+    assert boxes[0] == (0.7, 0.5, 1.0, 0.9), "knots at 5/12 and 1.25 s: x_max would be 1.1"
+    assert boxes[2] == pytest.approx((0.62, 0.5, 0.92, 0.9)), "(0.75 - 5/12) / (1.25 - 5/12) = 0.4 of the way"
+
+
+def test_what_stays_in_the_picture_is_extrapolated():
+    boxes = expand_boxes({0: (0.1, 0.1, 0.3, 0.3), 1: (0.2, 0.1, 0.4, 0.3)}, [0.5, 1.25, 1.75])
+    assert boxes[2] == pytest.approx((0.225, 0.1, 0.425, 0.3)), "knots at 0.5 and 1.5 s: 1.25 of the way"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +233,10 @@ def naive(protocol, boxes, span, truth):
                 pair = a, b
         (t0, k0), (t1, k1) = pair
         w = (t - t0) / (t1 - t0)
-        return [min(1.0, max(0.0, p + w * (q - p))) for p, q in zip(boxes[k0], boxes[k1], strict=True)]
+        box = [p + w * (q - p) for p, q in zip(boxes[k0], boxes[k1], strict=True)]
+        if not 0 <= w <= 1 and (min(box) < 0 or max(box) > 1 or box[0] >= box[2] or box[1] >= box[3]):
+            return boxes[k0] if w < 0 else boxes[k1]
+        return box
 
     def iou(a, b):
         w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

@@ -15,7 +15,7 @@ from data_prep.boxes import FrameBoxes, normalised
 from data_prep.convert.items import Scene, Target, Text
 from data_prep.convert.reasons import Reason
 from data_prep.records import SCHEMA_VERSION, RecordError, resolve_video
-from data_prep.seconds import exact_fps, seconds_of, span_of_frames
+from data_prep.seconds import exact_fps, length_problem, seconds_of, span_of_frames
 from data_prep.video.sampling import VideoError, VideoInfo, probe
 
 SLOWEST, FASTEST = 1e-3, 1e4  # frames a second
@@ -43,6 +43,8 @@ def text_record(source: str, item: Text, args: argparse.Namespace) -> dict[str, 
         if not 0 <= clip[0] < clip[1] <= LONGEST:
             raise Drop(Reason.BAD_SPAN, f"clip {clip}, expected 0 <= start < end")
         seconds = max(1, math.ceil(clip[1] - clip[0]))
+        if problem := length_problem(seconds):
+            raise Drop(Reason.BAD_SPAN, problem)
     record = _record(source, item, item.kind, clip, fps, size, seconds)
     record["answer"] = _outer_blanks_off(item.answer)
     if item.extra:
@@ -144,7 +146,10 @@ def _frame_of(
         raise Drop(Reason.UNKNOWN_FPS, "the source states no frame rate; give --fps or --video_root")
     if not 0 < item.num_frames <= LONGEST or not 0 <= first <= LONGEST:
         raise Drop(Reason.BAD_SPAN, f"a clip of {item.num_frames} frames from frame {first}")
-    return size, fps, *_clock(first, item.num_frames, fps)
+    clip, seconds = _clock(first, item.num_frames, fps)
+    if problem := length_problem(seconds):
+        raise Drop(Reason.BAD_SPAN, problem)
+    return size, fps, clip, seconds
 
 
 def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
@@ -226,13 +231,13 @@ def _probed(path: Path) -> VideoInfo | VideoError:
 
 @lru_cache(maxsize=64)
 def _size_of_frames(folder: Path) -> tuple[int, int] | None:
-    from PIL import Image, UnidentifiedImageError
+    from data_prep.video.stills import open_still
 
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
             try:
-                with Image.open(path) as picture:
+                with open_still(path) as picture:
                     return picture.size
-            except (OSError, UnidentifiedImageError):
+            except (OSError, RuntimeError):
                 return None
     return None

@@ -1,6 +1,7 @@
 """Where a reasoning trace states positions as numbers: boxes, pixels, normalised numbers, percent, fractions.
 
-Patterns read text that `number_words.with_digits` has folded. Coarse words ("upper left", "the left third") are what a
+Patterns read text that `number_words.with_digits` has folded, and are linear on it: what may begin anywhere repeats a
+stated number of times at most. Coarse words ("upper left", "the left third") are what a
 trace is for and no coordinates; nor are counts, ages, sizes with a unit, scores and numbers on shirts.
 """
 
@@ -21,7 +22,7 @@ _NO_UNIT = (
     rf"(?![\d.:]*\d)(?!\s*-?(?:{_TIME_UNIT}|{_OTHER_UNIT}|o'clock|am\b|pm\b|people\b|persons?\b|men\b|women\b|:\d))"
 )
 _SIDE = r"(?:left|right|top|bottom|upper|lower|horizontal|vertical)"
-_HEDGE = r"(?:(?:about|around|roughly|approximately|near|nearly|almost|exactly|just|at|is|of|the|to|from)\s+)*"
+_HEDGE = r"(?:(?:about|around|roughly|approximately|near|nearly|almost|exactly|just|at|is|of|the|to|from)\s+){0,6}"
 _LISTED = (
     r"(?:seconds?|secs?|frames?|timestamps?|times|players?|numbers?|numbered|nos?\.?|jerseys?|shirts?|bibs?"
     r"|lanes?|seats?"
@@ -57,7 +58,7 @@ _PATTERNS = [
     rf"\b[xy](?:[_ -]?(?:min|max|center|centre|[0-2]))?(?:\s*-?\s*(?:coordinates?|coords?|axis|position|values?))?\s*"
     rf"(?:[=:~\u2248,]|\b(?:is|are|of|at|from|near|around|about|equals?|runs from|between)\b"
     rf"|\s)*\s*{N}\b(?!\s*{_TIME_UNIT})",
-    rf"{N}\s*(?:units?\s+)?(?:on|along|in)\s+(?:the\s+)?[xy]\b",
+    rf"(?<!\d){N}\s*(?:units?\s+)?(?:on|along|in)\s+(?:the\s+)?[xy]\b",
     # left edge at 120; top: 300; top at 300
     rf"\b{_SIDE}[ -]?(?:most )?(?:edge|side|border|boundary|corner|extent|limit|bound)s?\s*(?:[=:]|\b(?:at|is"
     rf"|near|around|about|of)\b)\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
@@ -79,7 +80,7 @@ _PATTERNS = [
     rf"\b(?:cent(?:er|re)(?:ed|d)?|centroid|located|positioned|position)\s+(?:[a-z]+\s+){{0,2}}?(?:at|is|of|near"
     rf"|around|[=:])\s*{_HEDGE}\d{{2,}}\b{_NO_UNIT}",
     rf"\bposition\s+\d{{2,}}\b{_NO_UNIT}|\b(?:column|row)s?\s+(?:number\s+)?(?:[2-9]\d|\d{{3,}})\b",
-    rf"\b(?:coordinates?|coords?|bounding[ -]?box(?:es)?)\W+(?:[a-z'_]+\W+){{0,7}}?\d{{2,}}\b{_NO_UNIT}",
+    rf"\b(?:coordinates?|coords?|bounding[ -]?box(?:es)?)\W+(?:[a-z_][a-z'_]*\W+){{0,7}}?\d{{2,}}\b{_NO_UNIT}",
     rf"(?<![\w.#]){N}\W+(?:[a-z]+\W+){{0,3}}?(?:coordinates?|coords?)\b",
     # a third of the way across, two thirds down the frame
     rf"\d/\d+\s+(?:of the (?:(?:frame|picture|image|screen) )?)?(?:way )?{_ACROSS}\b",
@@ -117,7 +118,7 @@ def coordinates_in(text: str) -> list[str]:
         # What is read is taken out, so that it is not found again.
         text = "".join(_without(pattern, text, found))
     for match in PERCENT.finditer(text):
-        before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() :][:60]
+        before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 60]
         if not (PERCENT_OF_TIME.match(after) or _HARMLESS_PERCENT.match(after) or _BATTERY_BEFORE.search(before)):
             found.append(match[0].strip())
     return found

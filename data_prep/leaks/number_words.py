@@ -55,6 +55,10 @@ _SECOND_ONE = re.compile(
 _DOZEN = re.compile(rf"\b(?:(a|{_U}) )?dozen\b")
 _ISH = re.compile(r"(?<=\d)-?ish\b")
 _DECIMAL_COMMA = re.compile(r"(?<![\d,])(\d+),(\d)(?= ?(?:s|secs?|seconds?)\b)")
+# Runs that say no more than a shorter one: the patterns that read the text try each place of a run as a beginning, and
+# a model that repeats itself would make them quadratic.
+_LONG_NUMBER = re.compile(r"(\d{20})\d+")
+_SYMBOL_RUN = re.compile(r"([^\w\s])\1{3,}")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2032": "'", "\u2033": '"'})
@@ -63,12 +67,15 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 def with_digits(text: str) -> str:
     """`text` in lower case, compatibility characters folded, dashes and spaces plain, written-out numbers as digits.
 
-    Ordinals from the third on become "3rd" and fractions before of, through and the like "2/3".
+    Ordinals from the third on become "3rd" and fractions before of, through and the like "2/3". Numbers are cut to 20
+    digits and runs of one symbol to three.
 
     >>> with_digits("From Second Twelve until the twenty-first second, two thirds of the way through")
     'from second 12 until the 21st second, 2/3 of the way through'
     >>> with_digits("two and a half seconds, a twenty-second clip, one hundred and five, seven point five")
     '2.5 seconds, a 20-second clip, 105, 7.5'
+    >>> with_digits("wait.......... at ~~~~~~3 s")
+    'wait... at ~~~3 s'
     """
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES).lower()
     text = _DASHES.sub("-", _INVISIBLE.sub("", text))
@@ -81,7 +88,8 @@ def with_digits(text: str) -> str:
     text = _CARDINAL.sub(_cardinal, text)
     text = _DECIMAL_WORD.sub(r"\1.\2", text)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
-    return _ISH.sub("", _HALF.sub(r"\1.5", text))
+    text = _ISH.sub("", _HALF.sub(r"\1.5", text))
+    return _LONG_NUMBER.sub(r"\1", _SYMBOL_RUN.sub(r"\1\1\1", text))
 
 
 def _small(text: str) -> int:

@@ -121,17 +121,17 @@ def parts_in(text: str, seconds: int) -> Iterator[Stated]:
         if int(match["d"]) and not re.search(
             r"\b(?:first|last|final|opening|second|latter)"
             r" $",
-            text[: match.start()],
+            text[max(0, match.start() - 30) : match.start()],
         ):
             share = int(match["n"]) / int(match["d"])
             yield Stated(match[0].strip(), share * k, share * k)
     for match in PERCENT.finditer(text):
-        after = PERCENT_OF_TIME.match(text[match.end() :][:60])
+        after = PERCENT_OF_TIME.match(text[match.end() : match.end() + 60])
         if after:
             share = min(float(match[1]) / 100, 1.0)
             which = re.search(
                 r"\b(first|opening|initial|last|final|closing) (?:about |around |roughly )?$",
-                text[: match.start()][-30:],
+                text[max(0, match.start() - 30) : match.start()],
             )
             low, high = _stretch(which[1], k, share * k) if which else (share * k, share * k)
             yield Stated(f"{match[0]}{after[0]}", low, high, rough=which is not None)

@@ -9,7 +9,7 @@ CLIP = r"(?:clip|video|footage|sequence|recording|film|shot|scene|segment|movie|
 NUM = r"\d{1,6}(?:\.\d+)?"
 HEDGE = (
     r"(?:(?:about|around|roughly|approximately|approx\.?|circa|ca\.|exactly|precisely|just|right|nearly|almost|some"
-    r"|maybe|perhaps|only|the|~|\u2248|say)\s*)*"
+    r"|maybe|perhaps|only|the|~|\u2248|say)\s*){0,6}"
 )
 UNIT = r"(?:seconds?|secs?\b\.?|s)(?![\w'])"
 JOIN = r"(?:-|to|through|thru|until|till|and|or|up to|,|&|/)"
@@ -65,7 +65,7 @@ INTERVAL = re.compile(
 )
 ORDINALS = re.compile(
     rf"\b(\d+)(?:st|nd|rd|th)((?:[\s,]*(?:,|and|or|to|through|-|until|till)\s*(?:the\s*)?\d+(?:st|nd|rd"
-    rf"|th))*)\s*-?\s*(?:{UNIT}|frames?\b)"
+    rf"|th)){{0,20}})\s*-?\s*(?:{UNIT}|frames?\b)"
 )
 ORDINALS_WITH_SECOND = re.compile(
     r"\b(?:in|at|by|until|during|from|the|and|to) second (?:to|and|through|or) (?:the )?(\d+)(?:rd|th) seconds?\b"

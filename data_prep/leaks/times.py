@@ -86,12 +86,15 @@ class _Reader:
     def _before(self, match: re.Match[str], width: int = 60) -> str:
         return match.string[max(0, match.start() - width) : match.start()]
 
+    def _after(self, match: re.Match[str], width: int = 80) -> str:
+        return match.string[match.end() : match.end() + width]
+
     def _clocks(self, match: re.Match[str]) -> bool:
         times = [_clock(text) for text in match.groups() if text]
         return self._add(match, min(times), max(times))
 
     def _first_n(self, match: re.Match[str]) -> bool:
-        if re.match(rf" of (?!(?:the |this |that )?(?:\w+ )?{say.CLIP}\b)", match.string[match.end() :]):
+        if re.match(rf" of (?!(?:the |this |that )?(?:\w+ )?{say.CLIP}\b)", self._after(match)):
             return True  # of the jump: told from the event
         count = float(match["m"] or match["n"]) if match["n"][0].isdigit() else 5.0
         length = count * (60 if match["unit"].startswith("m") else 1)
@@ -105,7 +108,7 @@ class _Reader:
         return self._add(match, low, low + length, rough=True)
 
     def _vague(self, match: re.Match[str]) -> bool:
-        if not say.IN_AFTER.match(match.string[match.end() :]):
+        if not say.IN_AFTER.match(self._after(match)):
             return False
         low, high = (1, 4) if match["n"].startswith("couple") else (2, 8)
         return self._add(match, low, high, rough=True)
@@ -139,7 +142,7 @@ class _Reader:
     def _range(self, match: re.Match[str]) -> bool:
         if match["join"] in ("and", "or") and not (match["word"] or "").startswith("between"):
             return False
-        after = match.string[match.end() :]
+        after = self._after(match)
         is_part = bool(say.PART_NOUN.match(after))
         if match["unit"] == "second" and not is_part:
             return True  # "a 3-5 second pause"
@@ -156,7 +159,7 @@ class _Reader:
         minutes = float(match["min"]) if minutes is None else minutes
         rest = match["s1"] or match["s2"] or "0"
         value = 60 * minutes + (1.0 if rest == "a" else float(rest))
-        before, after = self._before(match), match.string[match.end() :][:80]
+        before, after = self._before(match), self._after(match)
         if say.FROM_START.match(after):
             return self._add(match, value)
         if say.FROM_END.match(after):

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy.ndimage import find_objects, label
 
 from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile
+from data_prep.video.stills import open_still
 
 Box = tuple[float, float, float, float]
 VOID = 255
@@ -59,13 +60,13 @@ def read_ids(path: Path) -> np.ndarray:
         BadFile: no PNG, a colour picture or too large a one.
     """
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
+        with open_still(path, formats=["PNG"]) as picture:
             if picture.mode not in ("P", "L", "1"):
                 raise BadFile(Reason.BAD_MASK, f"{path}: mode {picture.mode}, expected ids (P or L)")
             if picture.width * picture.height > MOST_PIXELS:
                 raise BadFile(Reason.BAD_MASK, f"{path}: {picture.width} x {picture.height} pixels")
             return np.asarray(picture, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadFile(Reason.BAD_MASK, f"{path}: {type(error).__name__} {error}"[:300]) from None
 
 

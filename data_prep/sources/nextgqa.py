@@ -51,6 +51,7 @@ def item_of(record: Any, split: str, index: int) -> Item:
         for start, end in moments:
             if not 0 <= start <= end < math.inf:
                 raise ValueError(f"glue {[start, end]}, expected 0 <= start <= end")
+        moments = [[float(start), float(end)] for start, end in moments]  # an integer may be beyond all floats
         full = [option for option in options if answer.strip() and option.startswith(answer)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
@@ -62,5 +63,4 @@ def item_of(record: Any, split: str, index: int) -> Item:
         return Dropped(place, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
     query = query.strip()
     text = "\n".join([query, *options]) if query else ""
-    moments = [[float(start), float(end)] for start, end in moments]
     return Text(place, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": moments})

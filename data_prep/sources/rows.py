@@ -8,13 +8,18 @@ import numpy as np
 import orjson
 
 from data_prep.convert.reasons import Reason
+from data_prep.validation import RecordError
 
 LARGEST = 64 << 20  # bytes of an annotation file that is read at once
 _OF_NUMBERS = b"0123456789+-.eE, \n"
 
 
-class BadFile(Exception):
-    """A file that cannot be used: reason, and file, line, value found and expected."""
+class BadFile(RecordError):
+    """A file that cannot be used: reason, and file, line, value found and expected.
+
+    A sequence's own file costs that sequence (`each_sequence`). One that all records need (a list of classes or of a
+    split) ends the conversion with this line.
+    """
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)

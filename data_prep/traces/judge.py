@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.leaks.checking import leaks_in
 
 MAX_WORDS = 400
+MAX_CHARACTERS = 20_000  # 50 a word: what is longer is repetition, and is not read further
 
 # At inference there is no annotation: a trace that speaks of one, or of its own request, teaches nonsense.
 _ANNOTATION = re.compile(
@@ -37,6 +38,8 @@ def problems_of(
     >>> problems_of("The annotation is wrong.", record, (12.0, 15.0), 1.0)[0]
     ('argues', "the placeholder's interval 12 to 15 does not meet seconds 3 to 8")
     """
+    if len(trace) > MAX_CHARACTERS:
+        return [("too long", f"{len(trace)} characters, at most {MAX_CHARACTERS}")]
     first, last = record["span"]
     found: list[tuple[str, str]] = []
     if len(trace.split()) < 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -10,25 +11,32 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from data_prep.seconds import exact_fps
 from data_prep.video.packets import check_pixels
 from data_prep.video.sampling import VideoError, sample_frames
+from data_prep.video.stills import open_still
 
 _PICTURES = {".jpg", ".jpeg", ".png"}
 
 
 def clip_frames(
-    path: Path, record: Mapping[str, Any], times: Sequence[float], size: tuple[int, int]
+    path: Path,
+    record: Mapping[str, Any],
+    times: Sequence[float],
+    size: tuple[int, int],
+    *,
+    root: str | os.PathLike[str] | None = None,
 ) -> list[Image.Image]:
-    """One RGB picture for each time.
+    """Return one RGB picture for each time.
 
     Args:
         path: the record's video, or the folder of its frames.
         record: its `clip` ([start, end], seconds) and, for a folder, its `fps` are used.
         times: seconds on the clip's clock.
         size: (width, height) of the pictures.
+        root: the video root, which pictures of a folder may link to places in; None: the folder.
 
     Raises:
         VideoError: nothing there can be read.
@@ -42,7 +50,8 @@ def clip_frames(
     fps = exact_fps(record["fps"])
     last = min(len(files), math.ceil(Fraction(end) * fps)) - 1
     numbers = [min(math.floor((Fraction(start) + Fraction(t)) * fps), last) for t in times]
-    pictures = {number: _picture(files[number], size) for number in set(numbers)}
+    within = path if root is None else Path(root)
+    pictures = {number: _picture(files[number], size, within) for number in set(numbers)}
     return [pictures[number].copy() for number in numbers]
 
 
@@ -59,10 +68,10 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (int(re.sub(r"\D", "", path.stem) or 0), path.name))
 
 
-def _picture(path: Path, size: tuple[int, int]) -> Image.Image:
+def _picture(path: Path, size: tuple[int, int], root: Path) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        with open_still(path, root=root) as picture:
             check_pixels(path, *picture.size)
             return picture.convert("RGB").resize(size, Image.Resampling.BOX)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+    except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, ValueError) as error:
         raise VideoError(path, f"no picture in it ({' '.join(str(error).split())[:100]})") from None

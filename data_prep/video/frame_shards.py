@@ -165,7 +165,8 @@ def clip_row(clip: dict[str, Any], videos: str, quality: int) -> dict[str, Any]:
     if error is None:
         try:
             path = resolve_video(videos, clip["video"])
-            pictures = clip_frames(path, clip, frame_times(clip["seconds"], clip["rate"]), tuple(clip["size"]))
+            times = frame_times(clip["seconds"], clip["rate"])
+            pictures = clip_frames(path, clip, times, tuple(clip["size"]), root=videos)
             frames = [{"bytes": jpeg(picture, quality), "path": None} for picture in pictures]
         except (VideoError, RecordError, OSError) as problem:
             error = one_line(problem)

@@ -12,6 +12,7 @@ from PIL import Image
 from pyarrow.lib import ArrowException
 
 from data_prep.stages import StageError
+from data_prep.video.stills import open_still
 
 PATTERN = "clips-*.parquet"
 # A row, a clip: its columns and their types in the words of `datasets`.
@@ -100,4 +101,4 @@ class FrameStore:
         shard, row = self._place[key]
         with parquet.ParquetFile(shard) as file:
             items = file.read_row_group(row, columns=["frames"])["frames"][0].as_py()
-        return [Image.open(io.BytesIO(item["bytes"])).convert("RGB") for item in items]
+        return [open_still(io.BytesIO(item["bytes"])).convert("RGB") for item in items]

@@ -28,7 +28,7 @@ from data_prep.video.frame_engines import local_engine, ray_engine
 from data_prep.video.frame_shards import LEFT, Shelf, mark_of, one_line
 from data_prep.video.frame_store import PATTERN, clip_key, read_columns
 from data_prep.video.rates import FRAME_BUDGET, parse_policy, rate_of
-from data_prep.video.sampling import VideoError, probe
+from data_prep.video.sampling import VideoError, probe, probe_whole
 from data_prep.video.sizes import fit_frame
 
 MANIFEST = "frames.json"
@@ -200,7 +200,7 @@ def described(record: dict[str, Any], videos: Path, shelf: Shelf) -> dict[str, A
             known = shelf.whole_files.get(record["video"]) if clip["whole_file"] and not path.exists() else None
             if known is not None:  # its frames are there, and the file was put away
                 return clip | {"clip": [known["start_s"], known["end_s"]], "seconds": known["seconds"]}
-            info = probe(path)
+            info = probe_whole(path) if clip["whole_file"] else probe(path)
         except (VideoError, RecordError, OSError) as error:
             return clip | {"error": one_line(error)}
         if clip["whole_file"]:

@@ -17,12 +17,12 @@ from functools import lru_cache
 import av
 from PIL import Image
 
-from data_prep.seconds import seconds_until
+from data_prep.seconds import length_problem, seconds_until
 from data_prep.video.decoding import decode_all, decode_ranges
 from data_prep.video.packets import OpenVideo, VideoError, check_pixels, open_video
 from data_prep.video.pictures import displayed_picture, displayed_size
 
-__all__ = ["VideoError", "VideoInfo", "probe", "sample_frames"]
+__all__ = ["VideoError", "VideoInfo", "probe", "probe_whole", "sample_frames"]
 
 _LOG = logging.getLogger(__name__)
 _FLOAT_NOISE_S = Fraction(1, 10**6)
@@ -89,6 +89,19 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         seconds=seconds_until(last),
         codec=codec,
     )
+
+
+def probe_whole(path: str | os.PathLike[str]) -> VideoInfo:
+    """Read what `probe` reads of a video that is taken in full.
+
+    Raises:
+        VideoError: It is no video, or its last time stamp makes it longer than a clip may be (two frames of a small
+            file can be years apart).
+    """
+    info = probe(path)
+    if problem := length_problem(info.seconds):
+        raise VideoError(path, problem)
+    return info
 
 
 def sample_frames(
@@ -201,12 +214,22 @@ def _sequential(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> 
     numbers = clip.frame_numbers(video.index.frame_ticks(stamps), video.index.time_base)
     wanted = set(numbers)
     pictures: dict[int, Image.Image] = {}
+    last = None
     for number, frame in enumerate(decode_all(video)):
         if number in wanted:
             pictures[number] = _picture(video, frame, size)
         if len(pictures) == len(wanted):
-            break
-    return numbers, pictures
+            return numbers, pictures
+        last = (number, frame)
+    # Decoders of damaged files keep a state that no flush clears, so that fewer frames can come this time: a time past
+    # the last frame means the last frame.
+    if last is None:
+        raise VideoError(video.path, "no frame of it decodes a second time")
+    end, frame = last
+    _warn_damaged(os.fspath(video.path), end + 1, len(stamps))
+    if end not in pictures:
+        pictures[end] = _picture(video, frame, size)
+    return [min(number, end) for number in numbers], pictures
 
 
 def _picture(video: OpenVideo, frame: av.VideoFrame, size: tuple[int, int] | None) -> Image.Image:

@@ -7,24 +7,29 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Box = tuple[float, float, float, float]
+_NOISE = 1e-9  # what floats are off by, in shares of the picture
 
 
 def expand_boxes(boxes: Mapping[int, Sequence[float]], times_s: Sequence[float]) -> dict[int, Box]:
-    """Boxes of native frames from boxes of seconds.
+    """Return boxes of native frames from boxes of seconds.
 
     A second's box stands for the mean of its frames, so it is a knot at their mean time. Frames between two knots are
     interpolated; those before the first or after the last are extrapolated along the nearest two (one knot is held).
-    Only frames of seconds that have a box get one: a gap in the answer stays a gap.
+    Where an extrapolated box would reach out of the picture, or vanish, the outer knot's own box is held instead. Only
+    frames of seconds that have a box get one: a gap in the answer stays a gap.
 
     Args:
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
         times_s: when each frame of the clip appears, in display order, seconds on the clip's clock.
 
     Returns:
-        Index into `times_s` -> box, clipped to the picture; a box with nothing left of it is left out.
+        Index into `times_s` -> box, clipped to the picture; each frame of a second with a box has one, unless nothing
+        of the second's own box lies in the picture.
 
     >>> expand_boxes({0: (0.0, 0.0, 0.2, 0.2), 1: (0.2, 0.0, 0.4, 0.2)}, [0.25, 0.75, 1.25, 1.75])[1]
     (0.05, 0.0, 0.25, 0.2)
+    >>> expand_boxes({0: (0.0, 0.0, 0.2, 0.2), 1: (0.2, 0.0, 0.4, 0.2)}, [0.25, 0.75, 1.25, 1.75])[0]  # held
+    (0.0, 0.0, 0.2, 0.2)
     """
     times = np.asarray(times_s, dtype=np.float64)
     frames, found = expand_array(boxes, times, np.floor(times + 1e-9).astype(np.int64))
@@ -37,7 +42,7 @@ def expand_boxes(boxes: Mapping[int, Sequence[float]], times_s: Sequence[float])
 def expand_array(
     boxes: Mapping[int, Sequence[float]], times: np.ndarray, seconds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`expand_boxes` on arrays: (frames, their boxes), shapes (n,) and (n, 4).
+    """Return what `expand_boxes` does as arrays: (frames, their boxes), shapes (n,) and (n, 4).
 
     Args:
         seconds: the second that each frame falls in.
@@ -57,9 +62,18 @@ def expand_array(
 
 
 def _interpolate(times: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Piecewise linear through the knots, the outer pieces going on beyond the ends; (len(times), 4)."""
+    """Return boxes piecewise linear through the knots, shape (len(times), 4).
+
+    The outer pieces go on beyond the ends, as far as the box stays whole inside the picture.
+    """
     if len(knots) == 1:
         return np.repeat(values, len(times), axis=0)
     left = np.clip(np.searchsorted(knots, times, side="right") - 1, 0, len(knots) - 2)
     share = (times - knots[left]) / (knots[left + 1] - knots[left])
-    return np.asarray(values[left] + share[:, None] * (values[left + 1] - values[left]))
+    found = np.asarray(values[left] + share[:, None] * (values[left + 1] - values[left]))
+    outside = (found.min(axis=1) < -_NOISE) | (found.max(axis=1) > 1 + _NOISE)
+    empty = (found[:, 2] - found[:, 0] <= _NOISE) | (found[:, 3] - found[:, 1] <= _NOISE)
+    lost = outside | empty
+    found[lost & (times < knots[0])] = values[0]
+    found[lost & (times > knots[-1])] = values[-1]
+    return found

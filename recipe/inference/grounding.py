@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,6 @@ from stvg_rewards import Answer, Box, Span, parse_answer
 
 LONGEST_QUERY = 2000  # characters
 SHORTEST_SIDE = 8  # pixels
-_REASONING = re.compile(r"^\s*(?:<think>)?(.*?)</think>", re.DOTALL)
 
 
 class QueryError(StageError):
@@ -205,6 +203,10 @@ def on_the_videos_clock(answer: Answer, first: int, end: int) -> Window:
 
 
 def reasoning_of(text: str) -> str:
-    """What stands before the closing reasoning tag; "" where there is none."""
-    match = _REASONING.match(text)
-    return match.group(1).strip() if match else ""
+    """Return what stands before the first closing reasoning tag, without the opening one; "" where there is none.
+
+    >>> reasoning_of("<think>He jumps.</think>{}"), reasoning_of("He jumps. {}")
+    ('He jumps.', '')
+    """
+    end = text.find("</think>")
+    return text[:end].lstrip().removeprefix("<think>").strip() if end >= 0 else ""

@@ -20,7 +20,7 @@ from data_prep.seconds import frame_times
 from data_prep.video.clips import clip_frames
 from data_prep.video.frame_store import FrameStore, clip_key
 from data_prep.video.rates import FRAME_BUDGET, Policy, rate_of
-from data_prep.video.sampling import VideoError, probe
+from data_prep.video.sampling import VideoError, probe, probe_whole
 from data_prep.video.sizes import fit_frame
 
 CacheKey = tuple[Any, ...]
@@ -84,7 +84,7 @@ class ClipFrames:
             return record
         if self.store is not None and (known := self.store.whole_file(record["video"])):
             return record | {"seconds": known[0], "clip": [0.0, known[1]]}
-        info = probe(resolve_video(self.video_root, record["video"]))
+        info = probe_whole(resolve_video(self.video_root, record["video"]))
         return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
 
     def has_frames(self, record: dict[str, Any]) -> bool:
@@ -125,7 +125,9 @@ class ClipFrames:
                 return known
         # Outside the lock: decoding is what takes the time, and threads with other clips need not wait for it.
         if self.store is None:
-            frames = clip_frames(path, record, frame_times(record["seconds"], rate), self.frame_size(record))
+            root = None if video else self.video_root
+            times = frame_times(record["seconds"], rate)
+            frames = clip_frames(path, record, times, self.frame_size(record), root=root)
         else:
             frames = self._stored(record, stored)
         with self._lock:
