@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
 from trl import ModelConfig
 
 from data_prep.stages import StageError
@@ -25,7 +24,7 @@ from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import FAMILIES, frame_grid
-from recipe.inputs.loading import control_tokens, load_answering, load_processor, row_builder
+from recipe.inputs.loading import control_tokens, load_answering, load_config, load_processor, row_builder
 from recipe.inputs.prompts import load_prompts
 
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
@@ -99,7 +98,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
 
     model_args = ModelConfig(model_name_or_path=model)
     processor = load_processor(model_args)
-    config = AutoConfig.from_pretrained(model)
+    config = load_config(model)
     options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
     if current_platform.is_cpu():
         from recipe.rollouts import vllm_cpu
@@ -170,7 +169,7 @@ def openai_server(
     )
     grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
-        config = AutoConfig.from_pretrained(model)
+        config = load_config(model)
         grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
         tags = control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = RowBuilder(
