@@ -6,8 +6,8 @@
 With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM gets the words that TRL's own
 `trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.rollouts.vllm_cpu_weights`) instead of by NCCL.
 
-It listens on 127.0.0.1 only, unless --host says otherwise: it asks nobody for a key, and with --rollouts whoever reaches
-it may replace the weights.
+It listens on 127.0.0.1 only, unless --host says otherwise: it asks nobody for a key, and with --rollouts whoever
+reaches it may replace the weights.
 
 It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
 `recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by
