@@ -19,6 +19,7 @@ from data_prep.errors import StageError
 from data_prep.records import RecordError
 from data_prep.video.sampling import VideoError
 from recipe.inputs.run_folder import fill, recipe_folder, run_folder
+from recipe.inputs.secret_settings import refuse_secrets
 
 
 class Parser(TrlParser):
@@ -67,6 +68,7 @@ class Parser(TrlParser):
         for name, value in ((name, value) for part in found for name, value in vars(part).items()):
             if isinstance(value, str) and value.startswith("$RUN"):
                 raise ValueError(f"--{name} is missing: name it, or set the environment variable RUN=runs/<recipe>")
+        refuse_secrets(found)
         return tuple(found)
 
     def set_defaults_with_config(self, **config: Any) -> list[str]:

@@ -6,6 +6,9 @@
 With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM gets the words that TRL's own
 `trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.rollouts.vllm_cpu_weights`) instead of by NCCL.
 
+It listens on 127.0.0.1 only, unless --host says otherwise: it asks nobody for a key, and with --rollouts whoever
+reaches it may replace the weights.
+
 It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
 `recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by
 itself.
@@ -23,6 +26,7 @@ from recipe.inputs.loading import check_checkpoint
 from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
+HOST = ["--host", "127.0.0.1"]
 WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}']
 
 
@@ -48,7 +52,7 @@ def main(checkpoint: str, others: list[str]) -> None:
     check_checkpoint(checkpoint)
     from vllm.platforms import current_platform
 
-    words = [*WORDS, *(word for word in others if word != ROLLOUTS)]
+    words = words_of(others)
     if ROLLOUTS in others:
         words = [*rollout_words(on_cpu=current_platform.is_cpu()), *words]
         os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
@@ -66,6 +70,15 @@ def main(checkpoint: str, others: list[str]) -> None:
     args.model = args.model_tag or checkpoint
     validate_parsed_serve_args(args)
     uvloop.run(run_server(args))
+
+
+def words_of(others: list[str]) -> list[str]:
+    """Return what `vllm serve` is told: this recipe's words, then the user's, which win.
+
+    >>> words_of(["--port", "1", "--rollouts"])[:2]
+    ['--host', '127.0.0.1']
+    """
+    return [*HOST, *WORDS, *(word for word in others if word != ROLLOUTS)]
 
 
 def rollout_words(*, on_cpu: bool) -> list[str]:

@@ -58,6 +58,7 @@ def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
     import wandb
 
     from recipe import grpo
+    from tests.helpers.secrets import PLANTED
     from tests.helpers.tiny_parts import COMMON
 
     root = tmp_path_factory.mktemp("grpo")
@@ -89,6 +90,11 @@ def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_DIR", str(root))
         patch.setenv("WANDB_SILENT", "true")
+        for name, secret in PLANTED.items():
+            patch.setenv(name, secret)
+        passwords = tmp_path_factory.mktemp("netrc") / "netrc"
+        passwords.write_text("machine host login me password planted-in-netrc\n")
+        patch.setenv("NETRC", str(passwords))
         patch.setattr(wandb.Run, "log", noted)
         patch.setattr(wandb, "init", began)
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]

@@ -227,6 +227,58 @@ def test_a_misbehaving_server_costs_no_good_row_and_lets_no_bad_one_through(tiny
     assert "accepted=13, rejected=2, failed=1, cost=" in capsys.readouterr().err
 
 
+def test_a_page_with_status_200_is_no_answer_that_was_paid_for(tiny_data, tmp_path, capsys):
+    """F16: six pages were kept as answers, and the mended endpoint was never asked."""
+    tracks = write_tracks(tiny_data, tmp_path / "tracks.jsonl", [f"shape {number}" for number in "abcdef"])
+    out, arguments = tmp_path / "out", ["--attempts", "2", "--max-errors", "4", "--concurrency", "1"]
+    with teacher({"shape": lambda *_: b"<html>Bad gateway</html>"}) as server:
+        assert main(words(tiny_data, tracks, out, server.url, *arguments)) == 4
+        assert len(server.asked) == 8
+    assert "4 requests failed for good, the last one with NoCompletion: status 200" in capsys.readouterr().err
+    with closing(sqlite3.connect(out / "journal.sqlite")) as base:
+        assert base.execute("SELECT COUNT(*) FROM answers").fetchone()[0] == 0
+        assert base.execute("SELECT COUNT(*) FROM requests WHERE outcome LIKE 'NoCompletion%'").fetchone()[0] == 8
+    with teacher() as server:
+        assert main(words(tiny_data, tracks, out, server.url)) == 0
+        assert len(server.asked) == 6
+    assert len(rows(out / "traces.jsonl")) == 6
+
+
+def test_a_page_in_a_journal_of_an_earlier_version_is_asked_again(tiny_data, tmp_path):
+    tracks = write_tracks(tiny_data, tmp_path / "tracks.jsonl", ["shape a", "shape b"])
+    out = tmp_path / "out"
+    with teacher() as server:
+        assert main(words(tiny_data, tracks, out, server.url)) == 0
+        with closing(sqlite3.connect(out / "journal.sqlite")) as base:
+            first = base.execute("SELECT MIN(record) FROM answers").fetchone()[0]
+            base.execute("UPDATE answers SET body = '<html>Bad gateway</html>' WHERE record = ?", (first,))
+            base.commit()
+        assert main(words(tiny_data, tracks, out, server.url)) == 0
+        assert len(server.asked) == 3, "the one, and nothing else"
+        assert main(words(tiny_data, tracks, out, server.url)) == 0
+        assert len(server.asked) == 3, "and its answer is kept in its place"
+    assert len(rows(out / "traces.jsonl")) == 2
+
+
+def test_no_secret_is_in_what_a_run_writes(tiny_data, tmp_path, capsys, monkeypatch):
+    """F25: a server that says the key again put it into report, page and journal."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0001")
+    tracks = write_tracks(tiny_data, tmp_path / "tracks.jsonl", ["error shape", "answer shape"])
+    out = tmp_path / "out"
+    script = {
+        "error": lambda *_: (400, {"echo": "Bearer sk-planted-0001 planted-password"}),
+        "answer": lambda kind, number, first, last: good(first, last).replace("shape", "sk-planted-0001", 1),
+    }
+    with teacher(script) as server:
+        url = server.url.replace("http://", "http://someone:planted-password@")
+        assert main(words(tiny_data, tracks, out, url)) == 0
+    written = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert b"[hidden]" in written["rejected.jsonl"] + written["traces.jsonl"]
+    printed = capsys.readouterr()
+    for text in (*written.values(), printed.out.encode(), printed.err.encode()):
+        assert b"planted" not in text
+
+
 def threading_hang():
     """Longer than the client waits, the first time."""
 

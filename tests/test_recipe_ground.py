@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -273,7 +274,9 @@ def test_every_record_of_a_file_and_on_from_where_it_stopped(tiny_data, answerin
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    asking = pytest.importorskip("recipe.inference.served")
+    monkeypatch.setattr(asking, "TRIES", replace(asking.TRIES, first_wait_s=0.01))
     with serving() as served:
         yield served
 
@@ -325,9 +328,9 @@ def test_a_checkpoint_at_hand_adds_its_own_tokens(tiny_base, tmp_path):
 
 
 def test_a_server_that_fails_once_is_asked_again(server, video, tmp_path):
-    server.behaviours = ["fail", "die"]
+    server.behaviours = ["fail", "die", b"<html>Bad gateway</html>", b'{"choices": [{}]}']
     assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 0
-    assert len(server.requests) == 3
+    assert len(server.requests) == 5
 
 
 def test_a_server_that_dies_is_one_line(server, video, tmp_path, capsys):
@@ -337,6 +340,40 @@ def test_a_server_that_dies_is_one_line(server, video, tmp_path, capsys):
     assert printed.startswith("error: http://127.0.0.1")
     assert printed.count("\n") == 1
     assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>\nBad</html>", "no chat completion (no JSON): '<html> Bad</html>'"),
+        (b"", "no chat completion (an empty body)"),
+        (b'{"choices": [{"message": {"content": 5}}]}', "content is 5, expected text"),
+        (b'{"choices": [{"message": null}]}', "no choices[0].message"),
+        (b"NaN", "no choices[0].message"),
+    ],
+)
+def test_a_reply_that_is_no_answer_is_one_line(server, video, tmp_path, capsys, body, said):
+    """F14: each was a traceback."""
+    server.behaviours = [body] * 6
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {server.url}: NoCompletion: status 200 and no chat completion")
+    assert said in printed
+    assert printed.count("\n") == 1
+
+
+def test_half_of_a_surrogate_pair_is_an_answer(server, video, tmp_path):
+    server.behaviours = [rb'{"choices": [{"message": {"content": "\ud800 nothing"}}], "usage": "x"}']
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["answer"] == "? nothing"
+
+
+def test_a_key_that_a_server_says_again_is_not_shown(server, video, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0001")
+    server.behaviours = ["echo"]
+    assert ends(*words_for(server, video, "--out", tmp_path / "a.json")) == 2
+    assert "HTTP 401: " in (printed := capsys.readouterr().err)
+    assert "sk-planted" not in printed
 
 
 def test_an_unknown_family_is_named(tmp_path):

@@ -1,6 +1,9 @@
 """What a stage loads: a checkpoint from safetensors alone, a processor that pads on the left, a builder that fits."""
 
+import io
+import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -9,7 +12,14 @@ from trl import ModelConfig
 from data_prep.stages import StageError
 from recipe.inputs import loading
 from recipe.inputs.arguments import GRPOArguments, StageArguments
-from recipe.inputs.loading import check_checkpoint, control_tokens, load_model, load_processor, row_builder
+from recipe.inputs.loading import (
+    check_checkpoint,
+    control_tokens,
+    load_config,
+    load_model,
+    load_processor,
+    row_builder,
+)
 from recipe.rewards import REWARDS, reward_functions
 from stvg_rewards import mviou_reward, tiou_reward, viou_reward
 
@@ -29,6 +39,38 @@ def test_a_folder_without_a_checkpoint_is_named(name):
 def test_folders_and_model_ids_are_taken(tiny_base):
     assert check_checkpoint(str(tiny_base)) == str(tiny_base)
     assert check_checkpoint("zai-org/GLM-4.1V-9B-Thinking") == "zai-org/GLM-4.1V-9B-Thinking"
+
+
+@pytest.mark.parametrize("load", ["config", "processor", "model"])
+def test_a_checkpoints_own_code_is_neither_run_nor_asked_about(tiny_base, tmp_path, monkeypatch, load):
+    """F28: transformers asked on the terminal, and ran the code if the next line was "y"."""
+    folder = tmp_path / "own-code"
+    shutil.copytree(tiny_base, folder)
+    kinds = ("AutoConfig", "AutoModelForImageTextToText", "AutoProcessor")
+    classes = {kind: f"own.{kind.removeprefix('Auto')}" for kind in kinds}
+    ran = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    for name in ("config.json", "processor_config.json", "preprocessor_config.json"):
+        path = folder / name
+        settings = json.loads(path.read_text()) if path.is_file() else {}
+        settings |= {"auto_map": classes, "model_type": "own"}
+        settings.pop("processor_class", None)
+        path.write_text(json.dumps(settings))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    model_args = ModelConfig(model_name_or_path=str(folder))
+    loads = {
+        "config": lambda: load_config(str(folder)),
+        "processor": lambda: load_processor(model_args),
+        "model": lambda: load_model(model_args, StageArguments()),
+    }
+    if load == "processor":  # the tokenizer's settings name a class that transformers knows
+        assert type(loads[load]()).__module__.startswith("transformers.")
+    else:
+        with pytest.raises(StageError, match=r"needs Python code that lies in the checkpoint \(auto_map\)"):
+            loads[load]()
+    assert not ran.exists()
+    assert "y" in sys.stdin.readline(), "nothing was read"
 
 
 def test_pickled_weights_are_not_read(tiny_base, tmp_path):

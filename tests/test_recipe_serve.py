@@ -22,6 +22,16 @@ def test_a_checkpoint_comes_first():
     assert serve.parse(["runs/x", "--port", "1"]) == ("runs/x", ["--port", "1"])
 
 
+@pytest.mark.parametrize("rollouts", [[], ["--rollouts"]])
+def test_only_this_machine_is_served_unless_told(rollouts):
+    """vLLM's own default is every interface, with no key; argparse takes the last of two."""
+    words = serve.words_of(["--port", "1", *rollouts])
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    told = serve.words_of([*rollouts, "--host", "0.0.0.0"])
+    assert told[-2:] == ["--host", "0.0.0.0"]
+    assert "--rollouts" not in words + told
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 """Table 1 from files: measured cells, published ones, and those that are missing, which stay empty."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,9 @@ def test_the_recipes_own_table_has_the_papers_rows():
 
 
 @pytest.fixture
-def server():
-    pytest.importorskip("openai")
+def server(monkeypatch):
+    asking = pytest.importorskip("recipe.inference.served")
+    monkeypatch.setattr(asking, "TRIES", replace(asking.TRIES, attempts=4, first_wait_s=0.01))
     with serving() as served:
         yield served
 
@@ -163,8 +165,56 @@ def test_a_server_that_refuses_everything_is_an_empty_cell(tmp_path, served, ser
     server.behaviours = ["refuse"] * 99
     main(write(tmp_path, served))
     page = (tmp_path / "out/table1.md").read_text()
-    assert "A, Served: the first 3 requests were refused, the last one: http://127.0.0.1" in page
+    assert "A, Served: 3 requests in a row got no answer, the last one: http://127.0.0.1" in page
     assert len(server.requests) <= 3 + 2 * 3, "what was under way, and no more"
+
+
+ODD = [
+    b"<html>Bad gateway</html>", b"all well", b"", b'{"choices": [{}]}', b'{"choices": [{"message": null}]}',
+    b'{"choices": [{"message": {"content": 5}}]}', b"[]", b'"text"', b"5", b"NaN", "fail", "die",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("behaviour", ODD, ids=str)
+def test_one_odd_reply_is_one_records(tmp_path, served, server, capsys, behaviour):
+    """F14: one of them ended the table, cells to come included."""
+    served["systems"][0]["api"]["workers"] = 1
+    server.behaviours = ["answer", *[behaviour] * 4]
+    served["systems"].append({"name": "Other", "api": served["systems"][0]["api"] | {"model": "n"}})
+    main(write(tmp_path, served))
+    results = json.loads((tmp_path / "out/table1.json").read_text())["A"]
+    assert results["Served"]["input"]["missing_ids"] == 1
+    assert results["Served"]["n"] == results["Other"]["n"] == 5
+    assert results["Other"]["input"]["missing_ids"] == 0
+    assert capsys.readouterr().err.count("not answered: synthetic/test/") == 1
+    server.requests.clear()
+    main(write(tmp_path, served))
+    assert len(server.requests) == 1, "asked again by the next call"
+
+
+def test_usage_that_is_no_number_of_tokens_costs_nothing(tmp_path, served, server):
+    content = {"choices": [{"message": {"content": "none"}}]}
+    usages = ["x", {"prompt_tokens": -(10**30), "completion_tokens": 1.5}, None]
+    server.behaviours = [json.dumps(content | {"usage": usage}).encode() for usage in usages]
+    main(write(tmp_path, served))
+    cost = json.loads((tmp_path / "out/table1.json").read_text())["A"]["Served"]["cost"]
+    assert (cost["prompt_tokens"], cost["completion_tokens"]) == (200, 20), "those of the two others"
+
+
+def test_a_server_whose_every_reply_is_odd_is_an_empty_cell(tmp_path, served, server):
+    server.behaviours = [b"<html>"] * 99
+    main(write(tmp_path, served))
+    assert "A, Served: 5 requests in a row got no answer, the last one: " in (tmp_path / "out/table1.md").read_text()
+
+
+def test_a_key_that_a_server_says_again_is_not_kept(tmp_path, served, server, monkeypatch):
+    """F25."""
+    monkeypatch.setenv("SOME_KEY", "sk-planted-0001")
+    served["systems"][0]["api"]["key"] = "SOME_KEY"
+    server.behaviours = ["echo"] * 9
+    main(write(tmp_path, served))
+    assert "HTTP 401" in (tmp_path / "out/table1.md").read_text()
+    assert not any("sk-planted" in path.read_text() for path in (tmp_path / "out").iterdir())
 
 
 def test_a_table_that_was_cut_goes_on(tmp_path, served, server):

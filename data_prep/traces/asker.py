@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.chat_client import RequestFailed
 from data_prep.identity import file_digest, stamp_of
 from data_prep.records import resolve_video
-from data_prep.traces.client import Client, RequestFailed
+from data_prep.traces.client import Client
 from data_prep.traces.frames import data_uri, frames_of
 from data_prep.traces.journal import Question
 from data_prep.traces.judge import problems_of

@@ -9,6 +9,7 @@ some room, so that answers on their way still find it when the disk is full.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,8 @@ class Journal:
         """All tokens paid for."""
         return self.tokens_in + self.tokens_out
 
-    def answer(self, question: Question) -> str | None:
-        """Return the body that came for a question, or None where none did.
+    def answer(self, question: Question, usable: Callable[[str], bool] = lambda body: True) -> str | None:
+        """Return the latest usable body that came for a question, or None where none did.
 
         Answers of earlier versions do not say which video they are about: one becomes an answer about today's.
         """
@@ -95,17 +96,17 @@ class Journal:
             # Every key that is the record's or begins with it and "#", whose successor is "$".
             where = f"(record = ? OR (record > ? AND record < ?)) {of_the_rest} ORDER BY at DESC"
             ends = (question.record, f"{question.record}#", f"{question.record}$")
-            row = self._base.execute(
-                f"SELECT body FROM answers WHERE {where}", (*ends, *question.key()[1:])
-            ).fetchone()
-            return None if row is None else str(row[0])
+            rows = self._base.execute(f"SELECT body FROM answers WHERE {where}", (*ends, *question.key()[1:]))
+            return next((str(row[0]) for row in rows if usable(str(row[0]))), None)
         select = f"SELECT body FROM answers WHERE record = ? {of_the_rest}"
         row = self._base.execute(select, question.key()).fetchone()
-        if row is None:
+        if row is None or not usable(str(row[0])):
             before = (question.record, *question.key()[1:])
             row = self._base.execute(select, before).fetchone()
+            if row is not None and not usable(str(row[0])):
+                return None
             if row is not None:
-                update = f"UPDATE answers SET record = ? WHERE record = ? {of_the_rest}"
+                update = f"UPDATE OR REPLACE answers SET record = ? WHERE record = ? {of_the_rest}"
                 self._try(update, (question.key()[0], *before))
         return None if row is None else str(row[0])
 

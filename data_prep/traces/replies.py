@@ -1,4 +1,4 @@
-"""What a teacher sent back: from the body of an HTTP answer to a trace and the interval of its placeholder.
+"""What a teacher wrote: from its text to a trace and the interval of its placeholder.
 
 The placeholder is only looked at to see whether the teacher meant the same event: span, boxes and label of the
 training text come from the annotations, so one that is cut off or of another shape costs nothing.
@@ -6,10 +6,8 @@ training text come from the annotations, so one that is cut off or of another sh
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from stvg_rewards.locate import after_reasoning, last_object
@@ -26,55 +24,6 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _TRACE_KEYS = ("trace", "reasoning", "reasoning_trace", "thought", "rationale")
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """One HTTP answer, read.
-
-    Attributes:
-        content: the teacher's text; None where the body holds none.
-        problem: why there is none.
-        tokens_in, tokens_out: what the server says it charged, else an estimate from the text's length.
-    """
-
-    content: str | None
-    problem: str
-    tokens_in: int
-    tokens_out: int
-
-
-def read_envelope(body: str) -> Envelope:
-    """Read the body of a chat completion; whatever it holds, it was paid for.
-
-    >>> usage = '"usage": {"prompt_tokens": 7, "completion_tokens": 2}'
-    >>> read_envelope('{"choices": [{"message": {"content": "Hi."}}], ' + usage + "}")
-    Envelope(content='Hi.', problem='', tokens_in=7, tokens_out=2)
-    >>> read_envelope('{"choices": [').problem
-    'no JSON'
-    """
-    guess = math.ceil(len(body) / 4)
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return Envelope(None, "no JSON", 0, guess)
-    usage = value.get("usage") if isinstance(value, dict) else None
-    usage = usage if isinstance(usage, dict) else {}
-    tokens_in, tokens_out = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
-    tokens_out = guess if tokens_out is None else tokens_out
-    try:
-        content: Any = value["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        return Envelope(None, "no choices[0].message.content", tokens_in or 0, tokens_out)
-    if isinstance(content, list):  # some servers send parts
-        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    if not isinstance(content, str) or not content.strip():
-        return Envelope(None, "empty content", tokens_in or 0, tokens_out)
-    return Envelope(content.encode("utf-8", "replace").decode("utf-8"), "", tokens_in or 0, tokens_out)
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else None
 
 
 def read_reply(content: str) -> tuple[str, tuple[float, float] | None]:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sqlite3
 import sys
+from contextlib import aclosing
 from typing import Any
 
 from tqdm import tqdm
@@ -26,8 +27,7 @@ async def from_server(
         StageError: a library is missing, or the journal cannot keep answers; those that it has stay.
     """
     try:
-        import openai
-
+        from data_prep.chat_client import ChatClient, Tries
         from data_prep.traces.asker import Asker
         from data_prep.traces.client import Client, Limits, Stopped
         from data_prep.traces.journal import Journal
@@ -37,24 +37,24 @@ async def from_server(
     frames = f"1 a second, at most {args.max_frames}, longer side {args.frame_side}"
     prompts = Prompts.read(args.prompts, frames)
     journal = Journal(args.out / JOURNAL)
-    limits = Limits(
-        concurrency=args.concurrency,
-        per_minute=args.requests_per_minute,
+    tries = Tries(
         attempts=args.attempts,
         timeout_s=args.timeout,
         first_wait_s=args.backoff,
+        per_minute=args.requests_per_minute,
+    )
+    limits = Limits(
+        concurrency=args.concurrency,
         max_requests=args.max_requests,
         max_tokens=args.max_tokens,
         max_errors=args.max_errors,
     )
-    key = args.api_key or os.environ.get("OPENAI_API_KEY") or "none"
+    key = args.api_key or os.environ.get("OPENAI_API_KEY") or ""
     outcomes: list[Outcome | None] = [None] * len(records)
     waiting = iter(range(len(records)))
-    async with openai.AsyncOpenAI(
-        base_url=args.base_url, api_key=key, timeout=args.timeout, max_retries=0
-    ) as endpoint:
+    async with aclosing(ChatClient(args.base_url, key, tries)) as chat:
         options = {"temperature": args.temperature, "max_tokens": args.answer_tokens}
-        client = Client(endpoint, args.model, journal, limits, options)
+        client = Client(chat, args.model, journal, limits, options)
         asker = Asker(
             client, prompts, args.video_root, args.frame_side, args.max_frames, args.tolerance, not args.no_rewrite
         )

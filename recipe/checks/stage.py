@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from huggingface_hub import constants, try_to_load_from_cache
-from transformers import AutoConfig
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.stages import StageError
@@ -53,7 +52,7 @@ from recipe.checks.settings import (
 )
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
-from recipe.inputs.loading import load_processor
+from recipe.inputs.loading import load_config, load_processor
 from recipe.rollouts.vllm import suppress_image_tokens
 
 
@@ -140,7 +139,7 @@ def _checkpoint(model_args: ModelConfig) -> tuple[Any, Any, str | None]:
     try:
         if not Path(name).is_dir() and not in_cache(name) and not hub_answers():
             return None, None, "not in the cache, and the hub does not answer"
-        return AutoConfig.from_pretrained(name), load_processor(model_args), None
+        return load_config(name), load_processor(model_args), None
     except (OSError, ValueError, StageError) as error:
         return None, None, " ".join(str(error).split())[:200]
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from data_prep.errors import StageError
 from data_prep.identity import checkpoint_identity, file_digest, stamp_of, text_digest
+from data_prep.redaction import public as public
 from data_prep.stamps import Difference, check_ended
 from data_prep.video.rates import DYNAMIC, parse_policy
 from recipe.inputs.arguments import StageArguments
@@ -142,16 +142,6 @@ def video_stamp(path: Path) -> str | None:
         return "|".join(stamp_of(path).rsplit("|", 2)[1:])
     except OSError:
         return None
-
-
-def public(url: str) -> str:
-    """Return an address without user, password and query, which are secrets.
-
-    >>> public("http://me:secret@host:8000/v1?token=1")
-    'http://host:8000/v1'
-    """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def file_name(text: str) -> str:

@@ -12,25 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
 from trl import ModelConfig
 
 from data_prep.stages import StageError
-from recipe.inference.answer_key import public
 from recipe.inference.generation import generate
 from recipe.inference.guided import answer_regex
+from recipe.inference.server import Refused as Refused
+from recipe.inference.server import Server as Server
 from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
-from recipe.inputs.loading import builder_for, control_tokens, load_answering, load_processor, row_builder
+from recipe.inputs.loading import (
+    builder_for,
+    control_tokens,
+    load_answering,
+    load_config,
+    load_processor,
+    row_builder,
+)
 
-_ONE_REQUEST = (400, 413, 422)  # HTTP status of a request that will never do; the next one may
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
-
-
-class Refused(StageError):
-    """A server that takes others refuses this one request: too long, or against its rules."""
 
 
 @dataclass
@@ -101,7 +103,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
 
     model_args = ModelConfig(model_name_or_path=model)
     processor = load_processor(model_args)
-    config = AutoConfig.from_pretrained(model)
+    config = load_config(model)
     options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
     if current_platform.is_cpu():
         from recipe.rollouts import vllm_cpu
@@ -143,49 +145,29 @@ class _Configured:
     config: Any
 
 
-@dataclass(frozen=True)
-class Server:
-    """An OpenAI-compatible endpoint.
-
-    Attributes:
-        base_url: such as http://localhost:8000/v1.
-        api_key: "" where the server asks for none.
-        family: row of the families' table that the served model belongs to, for its coordinates and tags.
-        timeout_s: longest wait for one answer, seconds.
-    """
-
-    base_url: str
-    api_key: str = ""
-    family: str = "glm4v"
-    timeout_s: float = 600.0
-
-
 def openai_server(
     script_args: StageArguments, model: str, decoding: Decoding, server: Server, usage: Usage | None = None
 ) -> tuple[RowBuilder, Answerer]:
-    """A served model (`vllm serve`, hosted ones) through the `openai` client.
+    """Return the row builder and the answerer of a served model (`vllm serve`, hosted ones).
 
     Args:
         usage: counts the tokens of every answer, where the server states them.
 
     Raises:
         StageError: the client is not installed, the family is unknown; while answering: the server cannot be reached
-            or refuses (`Refused` where only this request is at fault).
+            or refuses all requests (`Refused` where only this one got no answer).
     """
     try:
-        import openai
-    except ImportError:
-        raise StageError("--backend openai needs the client: pip install openai") from None
+        from recipe.inference.served import ask
+    except ImportError as error:
+        raise StageError(f"--backend openai needs a library: pip install {error.name}") from None
     if server.family not in FAMILIES:
         raise StageError(f"--family {server.family!r} is unknown; known: {', '.join(FAMILIES)}")
-    client = openai.OpenAI(
-        base_url=server.base_url, api_key=server.api_key or "none", timeout=server.timeout_s, max_retries=3
-    )
     family = FAMILIES[server.family]
     tags = families_tokens()
     grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
-        config = AutoConfig.from_pretrained(model)
+        config = load_config(model)
         grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
         tags += control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = builder_for(script_args, family, grid=grid, completions=False, control_tokens=tags, context=context)
@@ -195,21 +177,17 @@ def openai_server(
 
     def _ask(row: dict[str, Any]) -> str:
         extra = {"structured_outputs": {"regex": answer_regex(family, row["seconds"])}} if decoding.guided else None
-        try:
-            reply = client.chat.completions.create(
-                model=model,
-                messages=[{"role": "user", "content": _content(row)}],
-                temperature=decoding.temperature,
-                max_tokens=decoding.longest(row),
-                extra_body=extra,
-            )
-        except openai.OpenAIError as error:
-            kind = Refused if getattr(error, "status_code", None) in _ONE_REQUEST else StageError
-            said = " ".join(str(error).split())[:300]
-            raise kind(f"{public(server.base_url)}: {type(error).__name__}: {said}") from None
-        if usage is not None and reply.usage is not None:
-            usage.add(reply.usage.prompt_tokens, reply.usage.completion_tokens)
-        return (reply.choices[0].message.content or "") if reply.choices else ""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": _content(row)}],
+            "temperature": decoding.temperature,
+            "max_tokens": decoding.longest(row),
+            "extra_body": extra,
+        }
+        found = ask(server, body)
+        if usage is not None:
+            usage.add(found.tokens_in, 0 if found.estimated else found.tokens_out)
+        return found.content or ""
 
     return builder, answer
 

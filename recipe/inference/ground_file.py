@@ -15,13 +15,14 @@ from data_prep.records import RecordError, read_records, resolve_video
 from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
-from recipe.inference.backends import Answerer, Refused, Usage
+from recipe.inference.backends import Answerer, Usage
 from recipe.inference.grounding import Policy, QueryError, ground
+from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
 Backend = Callable[[Usage], tuple[RowBuilder, Answerer]]
 Record = dict[str, Any]
-MOST_REFUSED = 20  # a server that takes none of these takes none at all
+MOST_REFUSED = 20  # a server that answers none of these, one after the other, answers none at all
 
 
 def ground_file(
@@ -48,7 +49,7 @@ def ground_file(
 
     Raises:
         StageError: `out` was made under another key; or the backend cannot work at all: no checkpoint, a server that
-            cannot be reached or refuses the first `MOST_REFUSED` requests.
+            cannot be reached, or gives no answer to `MOST_REFUSED` requests in a row or to all that there are.
         InUse: Another process is at work on `out`.
     """
     records = [record for record in read_records(tracks) if record["kind"] not in ("caption", "qa")][:limit]
@@ -59,17 +60,26 @@ def ground_file(
         left = [record for record in records if record["id"] not in file.known]
         if left:
             asked = _asked(left, _Asker(videos, backend, policy), workers)
-            refused = 0
+            refused = 0  # in a row
             for record, found in tqdm(asked, total=len(left), unit="record", desc=out.stem):
                 if isinstance(found, Exception):
                     failed.append(f"{record['id']}: {found}")
-                    refused += isinstance(found, Refused)
-                    if refused == MOST_REFUSED and refused == len(failed) and not file.known:
-                        raise StageError(f"the first {refused} requests were refused, the last one: {found}")
+                    # Once there are answers, requests that will never do say nothing about the server.
+                    refused += isinstance(found, Unanswered if file.known else Refused)
+                    if refused == MOST_REFUSED:
+                        raise StageError(_all_refused(refused, found, bool(file.known)))
                     continue
+                refused = 0
                 file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
+            if refused and refused == len(failed) == len(left) and not file.known:
+                raise StageError(_all_refused(refused, failed[-1], False))
         file.finish(record["id"] for record in records)
     return len(records), failed
+
+
+def _all_refused(count: int, last: Exception | str, some: bool) -> str:
+    kept = "; the same command goes on from the answers that came" if some else ""
+    return f"{count} requests in a row got no answer, the last one: {last}{kept}"
 
 
 def _stamp(videos: Path, record: Record) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig
 
 from data_prep.stages import StageError
@@ -36,15 +37,56 @@ def check_checkpoint(name_or_path: str | None) -> str:
     return name_or_path
 
 
+def without_its_code(load: Callable[..., Any], name: str, **options: Any) -> Any:
+    """Return what transformers loads of a checkpoint; no code that lies in the checkpoint is run.
+
+    Without a word about it, transformers asks on the terminal and runs the code if the next line is "y".
+
+    Args:
+        load: `from_pretrained` of a class.
+
+    Raises:
+        StageError: The checkpoint cannot be loaded without its code.
+    """
+    try:
+        return load(name, trust_remote_code=False, **options)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise StageError(
+            f"{name}: needs Python code that lies in the checkpoint (auto_map), which is never run here; expected a "
+            "checkpoint of a family that transformers knows"
+        ) from None
+
+
+def load_config(name: str) -> Any:
+    """Return a checkpoint's config.
+
+    Raises:
+        StageError: See `without_its_code`.
+    """
+    return without_its_code(AutoConfig.from_pretrained, name)
+
+
 def load_processor(model_args: ModelConfig) -> Any:
-    """The checkpoint's processor, padding on the left: GRPO's own processing passes no padding side."""
-    return AutoProcessor.from_pretrained(check_checkpoint(model_args.model_name_or_path), padding_side="left")
+    """Return the checkpoint's processor, padding on the left: GRPO's own processing passes no padding side.
+
+    Raises:
+        StageError: See `check_checkpoint` and `without_its_code`.
+    """
+    name = check_checkpoint(model_args.model_name_or_path)
+    return without_its_code(AutoProcessor.from_pretrained, name, padding_side="left")
 
 
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
-    """The checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0."""
+    """Return the checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0.
+
+    Raises:
+        StageError: See `check_checkpoint` and `without_its_code`.
+    """
     dtype = model_args.dtype if model_args.dtype in ("auto", None) else getattr(torch, model_args.dtype)
-    model = AutoModelForImageTextToText.from_pretrained(
+    model = without_its_code(
+        AutoModelForImageTextToText.from_pretrained,
         check_checkpoint(model_args.model_name_or_path),
         dtype=dtype,
         attn_implementation=model_args.attn_implementation,

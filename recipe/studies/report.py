@@ -17,7 +17,6 @@ from typing import Any
 
 from markupsafe import Markup
 from PIL import Image
-from transformers import AutoConfig
 
 from data_prep.files import atomic_write
 from data_prep.records import read_records, resolve_video
@@ -33,6 +32,7 @@ from recipe.evaluation.scores import METRICS, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import family_of, fit_frame, frame_grid
+from recipe.inputs.loading import load_config
 from recipe.studies.report_places import greedy_answers, grpo_folder, kept_answers, page_templates
 from stvg_rewards import Answer, parse_answer, score_answer
 
@@ -87,7 +87,7 @@ class Clip:
 
 def box_scale(checkpoint: Path, record: dict[str, Any]) -> tuple[float, float]:
     """What a checkpoint's coordinates are divided by, for one record."""
-    config = AutoConfig.from_pretrained(checkpoint)
+    config = load_config(str(checkpoint))
     settings = (read_stamp(checkpoint) or {}).get("settings", {})
     size = record["width"], record["height"]
     most = settings.get("max_frame_pixels", StageArguments.max_frame_pixels)  # a stamp leaves out what is as ever

@@ -36,7 +36,7 @@ def save_whole(trainer: Any, model_args: ModelConfig) -> None:
     unset_hf_deepspeed_config()  # under ZeRO-3, from_pretrained would wait for the other processes
     if trainer.accelerator.is_main_process:
         base = AutoModelForImageTextToText.from_pretrained(
-            model_args.model_name_or_path, dtype="auto", use_safetensors=True
+            model_args.model_name_or_path, dtype="auto", use_safetensors=True, trust_remote_code=False
         )
         whole = PeftModel.from_pretrained(base, str(folder / ADAPTER)).merge_and_unload()
         whole.save_pretrained(str(folder))

@@ -17,7 +17,7 @@ class Teacher:
     """The server. `script` maps a word of the query to a function of (kind, number, first, last).
 
     kind is "trace" or "rewrite", number counts such requests for the query. It returns a content (str), bytes (a body
-    as it is), or (status, headers). `delay_s` comes before each answer.
+    as it is), or (status, headers), where the body says the header "echo". `delay_s` comes before each answer.
     """
 
     def __init__(self, script=None, delay_s=0.0):
@@ -87,7 +87,8 @@ class Teacher:
             reply = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
             payload = json.dumps(reply | {"choices": [choice], "usage": usage}).encode()
         else:
-            payload = json.dumps({"error": {"message": f"told to say {status}"}}).encode()
+            told = headers.get("echo", f"told to say {status}")
+            payload = json.dumps({"error": {"message": told}}).encode()
         with self.lock:
             if status == 200:
                 self.answered[query, kind] += 1
