@@ -22,7 +22,8 @@ from data_prep.seconds import frame_times
 from data_prep.stamps import setting_of
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
-from recipe.drawing.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.drawing.boxes import clock
+from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
 from recipe.drawing.sheet import contact_sheet, write_sheet
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process

@@ -150,3 +150,13 @@ def test_old_module_names_still_run_and_name_the_new():
     assert done.returncode == 0, done.stderr
     assert "recipe.table1 is now recipe.studies.table1" in done.stderr
     assert "--config" in done.stdout
+
+
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
+def test_training_imports_no_video_writer_and_no_signal_processing(stage):
+    """In a process of its own: what other tests have imported says nothing."""
+    unwanted = {"recipe.drawing.overlay", "scipy.signal"}
+    code = f"import sys, recipe.{stage}; print(sorted({unwanted!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -17,7 +17,8 @@ from data_prep.records import read_records
 from data_prep.video.sampling import probe
 from recipe import ground as command
 from recipe.cli import run
-from recipe.drawing.overlay import Overlay, clock, frame_times_of, write_overlay
+from recipe.drawing.boxes import clock
+from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
 from recipe.inference.backends import Decoding, Server, openai_server
 from recipe.inference.grounding import Policy, ground
 from stvg_rewards import parse_answer

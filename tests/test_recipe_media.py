@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recipe.dashboards.media import ANSWERS, COLUMNS, PREDICTED, Shown, frame_of, picture, row, write_media
-from recipe.drawing.boxes import TRUE
+from recipe.dashboards.media import ANSWERS, COLUMNS, Shown, frame_of, picture, row, write_media
+from recipe.drawing.boxes import PREDICTED, TRUE
 from stvg_rewards import Track, format_answer
 
 RECORD = {

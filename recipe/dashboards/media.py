@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from data_prep.files import atomic_write
-from recipe.drawing.boxes import RL, TRUE, Look, boxes_by_second, contact_strip, draw_boxes, time_bars
+from recipe.drawing.boxes import PREDICTED, TRUE, boxes_by_second, contact_strip, draw_boxes, time_bars
 from recipe.drawing.sheet import write_sheet
 from recipe.evaluation.scores import true_track
 from stvg_rewards import parse_answer, score_answer
@@ -25,7 +25,7 @@ from stvg_rewards.locate import after_reasoning
 FOLDER, ANSWERS = "media", "answers.jsonl"
 CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
 COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
-PREDICTED = Look("predicted", RL.colour, inset=3)  # both are seen where they agree
+INSIDE = replace(PREDICTED, inset=3)  # both are seen where they agree
 MOST_FRAMES = 12  # of a clip's picture
 
 
@@ -48,13 +48,13 @@ def picture(clip: Shown, *, side: int = 144) -> Image.Image:
     """Frames with the true and the predicted box, at most twelve seconds evenly spread, above both time bars."""
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
-    systems = [(TRUE, true_track(record).boxes), (PREDICTED, answer.track.boxes)]
+    systems = [(TRUE, true_track(record).boxes), (INSIDE, answer.track.boxes)]
     count = min(record["seconds"], MOST_FRAMES)
     seconds = [(2 * place + 1) * record["seconds"] // (2 * count) for place in range(count)]
     strip = contact_strip(
         [draw_boxes(frame_of(clip, second), boxes_by_second(second, systems), side=side) for second in seconds]
     )
-    spans = [(TRUE, (record["span"][0], record["span"][1])), (PREDICTED, answer.span)]
+    spans = [(TRUE, (record["span"][0], record["span"][1])), (INSIDE, answer.span)]
     bars = time_bars(record["seconds"], spans, width=strip.width)
     whole = Image.new("RGB", (strip.width, strip.height + 4 + bars.height), "white")
     whole.paste(strip, (0, 0))

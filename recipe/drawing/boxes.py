@@ -28,6 +28,7 @@ class Look:
 TRUE = Look("true", "#009E73")
 SFT = Look("SFT", "#E69F00", dash=5, inset=2)
 RL = Look("RL", "#0072B2", inset=4)
+PREDICTED = Look("predicted", RL.colour)
 
 
 def draw_boxes(
@@ -48,7 +49,7 @@ def draw_boxes(
     draw = ImageDraw.Draw(picture)
     for look, box in boxes:
         if box is not None:
-            _rectangle(draw, look, pixel_corners(box, (width, height)))
+            outline(draw, look, pixel_corners(box, (width, height)))
     return picture
 
 
@@ -64,7 +65,8 @@ def pixel_corners(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _rectangle(draw: ImageDraw.ImageDraw, look: Look, corners: tuple[int, int, int, int], thickness: int = 2) -> None:
+def outline(draw: ImageDraw.ImageDraw, look: Look, corners: tuple[int, int, int, int], thickness: int = 2) -> None:
+    """Draw a box's outline inside its corners, (left, top, right, bottom) pixels, all included, `thickness` wide."""
     left, top, right, bottom = corners
     for inset in range(look.inset, look.inset + thickness):
         x0, y0, x1, y1 = left + inset, top + inset, right - inset, bottom - inset
@@ -113,6 +115,15 @@ def time_bars(
             left, right = (round(second * width / seconds) for second in (span[0], min(span[1] + 1, seconds)))
             draw.rectangle([left, top, max(right - 1, left), bottom], fill=look.colour)
     return picture
+
+
+def clock(second: float) -> str:
+    """Return minutes and seconds.
+
+    >>> clock(75.2)
+    '1:15'
+    """
+    return f"{int(second) // 60}:{int(second) % 60:02d}"
 
 
 def contact_strip(frames: Sequence[Image.Image], *, gap: int = 4) -> Image.Image:

@@ -14,11 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_prep.video.pictures import displayed_picture
 from data_prep.video.sampling import VideoError, probe
-from recipe.drawing.boxes import RL, TRUE, Look, pixel_corners
+from recipe.drawing.boxes import PREDICTED, TRUE, clock, outline, pixel_corners
 from stvg_rewards import Box, Span
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-PREDICTED = Look("predicted", RL.colour)
 # Audio that an MP4 can carry as it is; the rest is encoded anew.
 MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
 LONGEST_SIDE = 1920
@@ -171,8 +170,8 @@ def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> I
     font = ImageFont.load_default(letters)
     box = overlay.boxes.get(frame)
     if box is not None:
-        left, top, right, bottom = pixel_corners(box, (width, height))
-        draw.rectangle([left, top, right, bottom], outline=PREDICTED.colour, width=line)
+        left, top, *_ = corners = pixel_corners(box, (width, height))
+        outline(draw, PREDICTED, corners, line)
         _text(draw, overlay.label, (left, max(0, top - letters - line)), font, PREDICTED.colour)
     bar = max(4, height // 60)
     rows = [(PREDICTED, overlay.span)] + ([(TRUE, overlay.true_span)] if overlay.true_span else [])
@@ -188,11 +187,6 @@ def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> I
     caption = f"{clock(second)}  {overlay.query}"
     _text(draw, _fit(draw, caption, font, width - 8), (4, height - len(rows) * (bar + 1) - letters - 6), font)
     return picture
-
-
-def clock(second: float) -> str:
-    """Minutes and seconds: 75.2 -> '1:15'."""
-    return f"{int(second) // 60}:{int(second) % 60:02d}"
 
 
 def _text(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], font: Font, back: str = "#000000") -> None:

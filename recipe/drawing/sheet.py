@@ -7,8 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from recipe.drawing.boxes import TRUE, draw_boxes, time_bars
-from recipe.drawing.overlay import PREDICTED, clock
+from recipe.drawing.boxes import PREDICTED, TRUE, clock, draw_boxes, time_bars
 from stvg_rewards import Box, Span
 
 CAPTION = 16

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.signal import savgol_filter
 
 from stvg_rewards import Box, Span
 
@@ -152,6 +151,8 @@ def exponential(values: Array, share: float = 0.6) -> Array:
 
 def savitzky_golay(values: Array) -> Array:
     """A straight line fitted to each five seconds (Savitzky and Golay, 1964)."""
+    from scipy.signal import savgol_filter  # over a second to import, and training imports this module
+
     window = min(WINDOW, len(values) - (len(values) + 1) % 2)
     return np.asarray(savgol_filter(values, window, 1, axis=0)) if window >= 3 else values
 
