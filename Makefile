@@ -20,8 +20,12 @@ PYTHON ?= python3
 CONFIGS := recipe/configs/$(RECIPE)
 HOME_RUN := runs/$(RECIPE)
 RUN ?= $(HOME_RUN)$(if $(PEFT),-lora)
-# The GRPO run that `ground` and `serve` take where MODEL names none.
-GRPO := grpo-$(REWARD)-s$(SEED)
+# The checkpoint that `ground` and `serve` take where MODEL names none: of REWARD and SEED where the command line says
+# them, else of the recipe's newest GRPO run, which its summary names.
+NAMED_GRPO := $(RUN)/grpo-$(REWARD)-s$(SEED)
+NEWEST_GRPO = $(shell $(PYTHON) -c 'import json, sys; print(json.load(open(sys.argv[1]))["folder"])' \
+  $(RUN)/summary.json 2>/dev/null)
+ASKED = $(or $(MODEL),$(if $(findstring command line,$(origin REWARD) $(origin SEED)),,$(NEWEST_GRPO)),$(NAMED_GRPO))
 # Overrides of a stage whichever target runs it; `make demo` shortens with them.
 DATA_ARGS ?=
 # Of `python -m data_prep traces`, such as a served teacher or other wordings (TRACES_ARGS="--prompts traces").
@@ -206,11 +210,11 @@ grpo: install  ## the whole recipe: data, cpt, sft, GRPO with the verifier rewar
 ground: install  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square"; ARGS="--overlay o.mp4 --out o.json"
 	@test -n "$(VIDEO)" -a -n "$(QUERY)" || { echo 'error: make ground VIDEO=a.mp4 QUERY="the person in red" [MODEL=runs/...]'; exit 2; }
 	$(call plan,)
-	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(or $(MODEL),$(RUN)/$(GRPO)) $(ARGS)
+	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(ASKED) $(ARGS)
 
 .PHONY: serve
 serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny/sft PORT=8000
-	$(PY_VLLM) -m recipe.serve $(or $(MODEL),$(RUN)/$(GRPO)) --port $(or $(PORT),8000) $(ARGS)
+	$(PY_VLLM) -m recipe.serve $(ASKED) --port $(or $(PORT),8000) $(ARGS)
 
 .PHONY: study-lift
 study-lift: install  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours

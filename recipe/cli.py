@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import sys
 import tempfile
@@ -44,7 +45,10 @@ class Parser(TrlParser):
         super().__init__(dataclass_types, **{"allow_abbrev": False} | options)
         self._files: list[str] = []
         self._old: dict[str, str] = {}
+        ignored = {name for kind in self.dataclass_types for name in getattr(kind, "IGNORED", ())}
         for action in self._actions:
+            if action.dest in ignored:
+                action.help = argparse.SUPPRESS
             # A field's aliases come after its name; the dashed spelling of either is known to `respelled`.
             names = [name for name in action.option_strings if name.startswith("--") and "-" not in name[2:]]
             if names:

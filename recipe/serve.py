@@ -19,9 +19,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import NoReturn
 
 from data_prep.stages import StageError
-from recipe.cli import run
+from recipe.cli import OneLineParser, run
 from recipe.inputs.loading import check_checkpoint
 from recipe.rollouts.vllm import check_installed
 
@@ -31,22 +32,43 @@ WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}'
 
 
 def parse(words: list[str] | None = None) -> tuple[str, list[str]]:
-    """(checkpoint, further words of `vllm serve`).
+    """Return the checkpoint and the further words of `vllm serve`.
 
     Raises:
-        StageError: no checkpoint is named.
+        StageError: No checkpoint is named.
+        SystemExit: Help was asked for, and printed.
     """
     words = list(sys.argv[1:] if words is None else words)
+    if {"-h", "--help"} & set(words):
+        help_of_command().print_help()
+        sys.exit(0)
     if not words or words[0].startswith("-"):
         raise StageError("expected a checkpoint first: python -m recipe.serve runs/tiny/sft [words of vllm serve]")
     return words[0], words[1:]
+
+
+def help_of_command() -> OneLineParser:
+    """Return a parser that tells what the command takes; the words themselves are read by vLLM."""
+    parser = OneLineParser(
+        prog="python -m recipe.serve",
+        usage="%(prog)s CHECKPOINT [--rollouts] [words of vllm serve]",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="Further words go to `vllm serve`, such as --max-model-len; `vllm serve --help=all` lists them.",
+    )
+    parser.add_argument("CHECKPOINT", help="folder of the checkpoint; comes first")
+    parser.add_argument(
+        ROLLOUTS, action="store_true", help="serve recipe.grpo --vllm_mode server instead of questions"
+    )
+    parser.add_argument("--port", help="of vLLM: port to listen on (default: 8000)")
+    parser.add_argument("--host", help="of vLLM: address to listen on (default: 127.0.0.1, this machine only)")
+    return parser
 
 
 def main(checkpoint: str, others: list[str]) -> None:
     """Serve until stopped.
 
     Raises:
-        StageError: vLLM is not installed here, or no checkpoint there.
+        StageError: vLLM is not installed here, there is no such checkpoint, or vLLM refuses a word.
     """
     check_installed()
     check_checkpoint(checkpoint)
@@ -65,8 +87,12 @@ def main(checkpoint: str, others: list[str]) -> None:
     from vllm.entrypoints.cli.serve import make_arg_parser, run_server, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    class OneLine(FlexibleArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise StageError(message)
+
     # Not through the `vllm` command: that looks its version up under the name of the CUDA build.
-    args = make_arg_parser(FlexibleArgumentParser()).parse_args([checkpoint, *words])
+    args = make_arg_parser(OneLine()).parse_args([checkpoint, *words])
     args.model = args.model_tag or checkpoint
     validate_parsed_serve_args(args)
     uvloop.run(run_server(args))

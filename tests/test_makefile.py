@@ -276,3 +276,22 @@ def test_a_large_recipe_without_gpu_weights_and_data_ends_in_one_line(tmp_path):
     for topic in ("data", "GPU", "weights"):
         assert topic in line
     assert not (tmp_path / "run").exists()
+
+
+def asked_model(target, run, *words):
+    """Return the checkpoint that make would hand to `ground` or `serve`."""
+    done = make("-n", target, "VIDEO=a.mp4", "QUERY=q", f"RUN={run}", *words)
+    (line,) = [line for line in done.stdout.splitlines() if f"-m recipe.{target}" in line]
+    return re.search(r"(?:--model|recipe\.serve) (\S+)", line)[1]
+
+
+@pytest.mark.parametrize("target", ["ground", "serve"])
+def test_without_model_the_newest_grpo_run_is_asked(target, tmp_path):
+    assert asked_model(target, tmp_path) == f"{tmp_path}/grpo-tiou_mviou-s0"  # none yet: the default's name
+    (tmp_path / "summary.json").write_text('{"folder": "runs/elsewhere/grpo-viou-s3"}')
+    assert asked_model(target, tmp_path) == "runs/elsewhere/grpo-viou-s3"
+    assert asked_model(target, tmp_path, "MODEL=runs/x") == "runs/x"
+    assert asked_model(target, tmp_path, "REWARD=tiou") == f"{tmp_path}/grpo-tiou-s0"
+    assert asked_model(target, tmp_path, "SEED=2") == f"{tmp_path}/grpo-tiou_mviou-s2"
+    (tmp_path / "summary.json").write_text("{")
+    assert asked_model(target, tmp_path) == f"{tmp_path}/grpo-tiou_mviou-s0"

@@ -1,6 +1,9 @@
 """Bad input is one line and exit code 2; a fault of the program keeps its traceback."""
 
 import importlib
+import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from data_prep.records import RecordError
 from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError
 from recipe.cli import Parser, run
+from recipe.evaluate import EvalArguments
 
 
 def ends(parse, main=lambda *_: None):
@@ -199,6 +203,78 @@ def test_help_is_no_fault(command, capsys):
     parse = importlib.import_module(f"recipe.{command}").parse
     assert ends(lambda: parse(["--help"])) == 0
     assert "usage:" in capsys.readouterr().out
+
+
+def test_help_of_every_command_spells_options_with_underscores(capsys):
+    for command in TYPOS:
+        parse = importlib.import_module(f"recipe.{command}").parse
+        assert ends(lambda parse=parse: parse(["--help"])) == 0
+        shown = set(re.findall(r"^ +(?:-\w, )?(--[a-z]\w*-[\w-]+)", capsys.readouterr().out, re.MULTILINE))
+        assert shown == set(), command
+
+
+@pytest.mark.parametrize("command", ["cpt", "sft", "grpo"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dataset_name", "trl-lib/tldr"], "dataset_name is 'trl-lib/tldr'"),
+        (["--dataset-config=main"], "dataset_config is 'main'"),
+        (["--dataset_train_split", "test"], "dataset_train_split is 'test'"),
+        (["--dataset_streaming", "true"], "dataset_streaming is True"),
+        (["--ignore_bias_buffers", "true"], "ignore_bias_buffers is True"),
+    ],
+)
+def test_settings_that_a_stage_would_ignore_are_refused(command, words, said, capsys):
+    parse = importlib.import_module(f"recipe.{command}").parse
+    assert ends(lambda: parse(["--config", f"recipe/configs/tiny/{command}.yaml", *words])) == 2
+    printed = capsys.readouterr().err
+    assert printed == (
+        f"error: {said}, but only TRL's own scripts read it, no stage of this recipe; leave it out and name track "
+        "files (JSONL) with --tracks\n"
+    )
+
+
+def test_such_a_setting_in_a_yaml_file_is_refused_and_help_does_not_show_it(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("dataset_name: x\noutput_dir: out\n")
+    parse = importlib.import_module("recipe.sft").parse
+    assert ends(lambda: parse(["--config", str(tmp_path / "a.yaml")])) == 2
+    assert "dataset_name is 'x'" in capsys.readouterr().err
+    (tmp_path / "a.yaml").write_text("dataset_name: null\noutput_dir: out\n")  # as good as none
+    assert parse(["--config", str(tmp_path / "a.yaml")])[0].dataset_name is None
+    assert ends(lambda: parse(["--help"])) == 0
+    shown = capsys.readouterr().out
+    assert "--dataset_name" not in shown
+    assert "--tracks" in shown
+
+
+def test_options_of_dataclasses_have_old_spellings_too(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("tracks: t\nlimit: 3\nframes: f\n")
+    (tmp_path / "b.yaml").write_text("tracks: t\nmax_records: 3\nframe_annotations: f\n")
+    parse = Parser((EvalArguments,)).parse_args_and_config
+    made = [parse(["--config", str(tmp_path / name)]) for name in ("a.yaml", "b.yaml")]
+    made.append(parse(["--tracks", "t", "--max_records", "3", "--frame-annotations", "f"]))
+    assert capsys.readouterr().err == ""
+    made.append(parse(["--tracks=t", "--limit=3", "--frames", "f"]))
+    assert made == [(EvalArguments(tracks="t", limit=3, frames="f"),)] * 4
+    assert capsys.readouterr().err == (
+        "--limit is now --max_records; the old spelling goes with the next release\n"
+        "--frames is now --frame_annotations; the old spelling goes with the next release\n"
+    )
+
+
+# In a process of its own, as a user starts it: help ends well, and a bad flag in one line with code 2.
+STARTED = ["recipe.serve", "recipe.evaluate", "recipe.ground", "data_prep"]
+
+
+@pytest.mark.parametrize("module", STARTED)
+def test_help_and_a_bad_flag_in_a_process(module):
+    helped = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert helped.returncode == 0
+    assert f"usage: python -m {module}" in helped.stdout or "usage: evaluate.py" in helped.stdout
+    wrong = subprocess.run([sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: ")
+    assert wrong.stderr.count("\n") == 1
 
 
 def test_config_without_a_file(tmp_path, capsys):

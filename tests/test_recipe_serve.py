@@ -32,6 +32,17 @@ def test_only_this_machine_is_served_unless_told(rollouts):
     assert "--rollouts" not in words + told
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["runs/x", "--port", "1", "--help"]])
+def test_help_says_what_it_takes(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        serve.parse(words)
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
+    assert "CHECKPOINT" in printed
+    assert "--rollouts" in printed
+    assert "vllm serve" in printed
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -73,10 +84,10 @@ def server(tiny_base, tmp_path_factory):
 def test_the_served_answer_is_the_one_in_process(server, tiny_data, tiny_base, tmp_path):
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
     answers = []
-    for name, others in (("hf", []), ("served", ["--backend", "openai", "--base-url", server])):
+    for name, others in (("hf", []), ("served", ["--backend", "openai", "--base_url", server])):
         out = tmp_path / f"{name}.json"
         words = [str(video), "the red square", "--model", str(tiny_base), "--out", str(out), "--prompts", "tiny"]
-        words += ["--max-frame-pixels", "2304", "--max-new-tokens", "32", *others]
+        words += ["--max_frame_pixels", "2304", "--max_new_tokens", "32", *others]
         done = subprocess.run([sys.executable, "-m", "recipe.ground", *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         answers.append(json.loads(out.read_text())["answer"])

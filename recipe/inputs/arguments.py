@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 from trl import ScriptArguments
 
@@ -13,7 +14,14 @@ from recipe.variants.names import DEFAULT
 
 @dataclass
 class StageArguments(ScriptArguments):
-    """Data and optimiser settings that CPT, SFT and GRPO share."""
+    """Data and optimiser settings that CPT, SFT and GRPO share.
+
+    Raises:
+        ValueError: A setting is given that only TRL's own scripts read, such as `dataset_name`.
+    """
+
+    # A stage would pass them over in silence: they are refused, and help does not show them.
+    IGNORED: ClassVar[tuple[str, ...]] = tuple(setting.name for setting in fields(ScriptArguments))
 
     tracks: list[str] = field(default_factory=list, metadata={"help": "track files (JSONL) to train on"})
     validation_tracks: str | None = field(
@@ -41,6 +49,16 @@ class StageArguments(ScriptArguments):
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
     )
+
+    def __post_init__(self) -> None:
+        usual = ScriptArguments()
+        for name in self.IGNORED:
+            value = getattr(self, name)
+            if value != getattr(usual, name):
+                raise ValueError(
+                    f"{name} is {value!r}, but only TRL's own scripts read it, no stage of this recipe; leave it out "
+                    "and name track files (JSONL) with --tracks"
+                )
 
 
 @dataclass
@@ -77,6 +95,7 @@ class GRPOArguments(StageArguments):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.reward, str):  # as YAML files may state a single one
             self.reward = [self.reward]
         reward_functions(self.reward)  # an unknown name fails before anything is loaded
