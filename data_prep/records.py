@@ -16,14 +16,25 @@ from typing import IO, Any, NoReturn
 import orjson
 
 from data_prep.files import atomic_write
+from data_prep.record_type import ObjectTrack, Record, State
 from data_prep.validation import FIELDS, SCHEMA_VERSION, RecordError, check_video_path, quote, validate_record
 
-__all__ = ["SCHEMA_VERSION", "RecordError", "RecordWriter", "read_records", "resolve_video", "validate_record"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "ObjectTrack",
+    "Record",
+    "RecordError",
+    "RecordWriter",
+    "State",
+    "read_records",
+    "resolve_video",
+    "validate_record",
+]
 
 MAX_LINE_BYTES = 64 * 2**20  # a day of boxes is under 10 MB; a file without line ends must not fill the memory
 
 
-def read_records(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
     """Yield the valid records of a JSONL file one by one; blank lines are skipped.
 
     Raises:
@@ -76,7 +87,7 @@ def _is_finite(value: Any, depth: int = 0) -> bool:
     return kind in (str, int, bool) or value is None
 
 
-def _line(valid: dict[str, Any]) -> bytes:
+def _line(valid: Mapping[str, Any]) -> bytes:
     """A valid record as its line; only added fields can still be at fault."""
     try:
         if len(valid) > len(FIELDS):

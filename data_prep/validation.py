@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from data_prep.record_type import Record
 from data_prep.seconds import LIMIT_NAME, length_problem, most_seconds
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,7 @@ class _Wrong(Exception):
     """What is wrong, before it is known which record and line it is in."""
 
 
-def validate_record(record: Any, where: str = "") -> dict[str, Any]:
+def validate_record(record: Any, where: str = "") -> Record:
     """Check one record and return it as a new dict: the fields of `FIELDS` in order, then the added ones.
 
     A field that its kind lets be null may be missing and comes back as None: `answer` for grounding kinds and
@@ -91,7 +92,7 @@ def quote(value: Any, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
+def _validated(record: Mapping[str, Any]) -> Record:
     kind = record.get("kind")
     if kind not in KINDS:
         raise _Wrong(_message("kind", record, f"one of {', '.join(KINDS)}"))
@@ -136,11 +137,11 @@ def _validated(record: Mapping[str, Any]) -> dict[str, Any]:
     return _ordered(record)
 
 
-def _ordered(record: Mapping[str, Any]) -> dict[str, Any]:
+def _ordered(record: Mapping[str, Any]) -> Record:
     if tuple(record)[: len(FIELDS)] == FIELDS:
-        return dict(record)
+        return cast(Record, dict(record))
     extra = {field: value for field, value in record.items() if field not in FIELDS}
-    return {field: record.get(field) for field in FIELDS} | extra
+    return cast(Record, {field: record.get(field) for field in FIELDS} | extra)
 
 
 def _is_plain(record: dict[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from trl import ModelConfig
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
-from data_prep.records import read_records
+from data_prep.records import Record, read_records
 from data_prep.video.rates import FRAME_BUDGET
 from recipe.cli import Parser, run
 from recipe.evaluation.breakdown import breakdown
@@ -38,7 +38,7 @@ from recipe.inference.predictions import predict
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.loading import load_answering, load_processor, row_builder
 
-ScaleOf = Callable[[dict[str, Any]], tuple[float, float]]
+ScaleOf = Callable[[Record], tuple[float, float]]
 
 
 @dataclass
@@ -206,9 +206,7 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     return result, samples
 
 
-def summary_of(
-    args: EvalArguments, records: Sequence[dict[str, Any]], samples: Sequence[Sequence[Sample]]
-) -> dict[str, Any]:
+def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence[Sequence[Sample]]) -> dict[str, Any]:
     """What metrics.json holds but for what was wrong with the predictions."""
     runs = [metrics(run) for run in samples]
     result: dict[str, Any] = mean_metrics(runs)
@@ -220,7 +218,7 @@ def summary_of(
     return result
 
 
-def read_tracks(path: Path) -> list[dict[str, Any]]:
+def read_tracks(path: Path) -> list[Record]:
     """All records of a track file.
 
     Raises:
@@ -235,7 +233,7 @@ def read_tracks(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def frame_truths(args: EvalArguments, records: Sequence[dict[str, Any]]) -> Mapping[str, FrameTruth] | None:
+def frame_truths(args: EvalArguments, records: Sequence[Record]) -> Mapping[str, FrameTruth] | None:
     """The frame annotations of the records; None for protocol `second`.
 
     Raises:

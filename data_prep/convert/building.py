@@ -6,7 +6,7 @@ import argparse
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import orjson
 
@@ -14,7 +14,7 @@ from data_prep.aggregate import aggregate_rows
 from data_prep.boxes import FrameBoxes, normalised
 from data_prep.convert.items import Scene, Target, Text
 from data_prep.convert.reasons import Reason
-from data_prep.records import SCHEMA_VERSION, RecordError, resolve_video
+from data_prep.records import SCHEMA_VERSION, ObjectTrack, Record, RecordError, State, resolve_video
 from data_prep.seconds import exact_fps, length_problem, seconds_of, span_of_frames
 from data_prep.video.sampling import VideoError, VideoInfo, probe
 
@@ -30,7 +30,7 @@ class Drop(Exception):
         self.reason = reason
 
 
-def text_record(source: str, item: Text, args: argparse.Namespace) -> dict[str, Any]:
+def text_record(source: str, item: Text, args: argparse.Namespace) -> Record:
     """The record of a caption or question.
 
     Raises:
@@ -48,11 +48,11 @@ def text_record(source: str, item: Text, args: argparse.Namespace) -> dict[str, 
     record = _record(source, item, item.kind, clip, fps, size, seconds)
     record["answer"] = _outer_blanks_off(item.answer)
     if item.extra:
-        record.update(item.extra)
+        record.update(cast(Record, item.extra))
     return record
 
 
-def scene_record(source: str, item: Scene, args: argparse.Namespace) -> dict[str, Any]:
+def scene_record(source: str, item: Scene, args: argparse.Namespace) -> Record:
     """The record of all targets of a clip.
 
     Raises:
@@ -60,7 +60,7 @@ def scene_record(source: str, item: Scene, args: argparse.Namespace) -> dict[str
     """
     size, fps, clip, seconds = _frame_of(item, 0, args)
     record = _record(source, item, "scene", clip, fps, size, seconds)
-    tracks = []
+    tracks: list[ObjectTrack] = []
     for label, boxes in item.tracks.items():
         track, _ = states(boxes, size, fps, args.aggregation)
         if track:
@@ -71,7 +71,7 @@ def scene_record(source: str, item: Scene, args: argparse.Namespace) -> dict[str
     return record
 
 
-def target_record(source: str, item: Target, args: argparse.Namespace) -> tuple[dict[str, Any], FrameBoxes]:
+def target_record(source: str, item: Target, args: argparse.Namespace) -> tuple[Record, FrameBoxes]:
     """The record of one target, and its boxes on the frames of the event in shares of the picture.
 
     Raises:
@@ -86,7 +86,7 @@ def target_record(source: str, item: Target, args: argparse.Namespace) -> tuple[
         raise Drop(Reason.NO_BOX, f"no visible box in frames [{begin}, {end})")
     record = _record(source, item, item.kind, clip, fps, size, seconds)
     record["label"], record["span"], record["track"] = item.label, list(span_of_frames(begin, end, fps)), track
-    record.update(item.extra)
+    record.update(cast(Record, item.extra))
     return record, boxes
 
 
@@ -98,7 +98,7 @@ def _record(
     fps: float | None,
     size: tuple[int, int] | None,
     seconds: int | None,
-) -> dict[str, Any]:
+) -> Record:
     """What all records have, in the order of the fields.
 
     Raises:
@@ -160,9 +160,7 @@ def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
     return [first * down / up, (first + num_frames) * down / up], seconds_of(num_frames, fps)
 
 
-def states(
-    boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str
-) -> tuple[list[dict[str, Any]], FrameBoxes]:
+def states(boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str) -> tuple[list[State], FrameBoxes]:
     """Second-level states of frame boxes in pixels, clipped to the picture; and those frame boxes, clipped too.
 
     Raises:

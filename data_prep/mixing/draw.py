@@ -6,6 +6,8 @@ import hashlib
 import math
 from typing import Any
 
+from data_prep.records import Record
+
 SPAN_BINS = ((2, "1-2 s"), (5, "3-5 s"), (10, "6-10 s"), (20, "11-20 s"), (math.inf, "above 20 s"))
 
 
@@ -19,7 +21,7 @@ def rank_of(seed: int, purpose: str, name: str) -> float:
     return int.from_bytes(digest[:7], "big") / (1 << 56)
 
 
-def span_bin(record: dict[str, Any]) -> str:
+def span_bin(record: Record) -> str:
     """The bin of the event's length; "" for records without a span."""
     if not record.get("span"):
         return ""

@@ -28,7 +28,7 @@ from data_prep.files import atomic_write, remove_leftovers
 from data_prep.locks import locked
 from data_prep.mixing.config import MixRecipe, read_recipe
 from data_prep.mixing.draw import filled, rank_of, shares, span_bin
-from data_prep.records import RecordWriter, read_records
+from data_prep.records import Record, RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.validation import SCHEMA_VERSION, TEXT_KINDS
 from data_prep.video_ids import evaluation_keys, video_key
@@ -104,7 +104,7 @@ class Mixture:
             self.read.append(count)
             self.usable.append(found)
 
-    def _reason_against(self, record: dict[str, Any], kinds: list[str]) -> str:
+    def _reason_against(self, record: Record, kinds: list[str]) -> str:
         if kinds and record["kind"] not in kinds:
             return "other_kind"
         if self.recipe.splits and record["split"] not in self.recipe.splits:
@@ -127,7 +127,7 @@ class Mixture:
         self.seen.add(digest)
         return False
 
-    def _group(self, record: dict[str, Any]) -> str:
+    def _group(self, record: Record) -> str:
         """The record's group under `balance`."""
         values = {"source": record["source"], "kind": record["kind"], "span": span_bin(record)}
         return " / ".join(values[name] for name in self.recipe.balance)
@@ -198,7 +198,7 @@ class Mixture:
                     counts["rate"][f"{rate or record.get('rate') or 1:g}"] += 1
         return counts
 
-    def _rate(self, record: dict[str, Any]) -> float | None:
+    def _rate(self, record: Record) -> float | None:
         """A higher rate for a small share of the records: one of those at which the clip keeps the frame budget."""
         recipe = self.recipe
         if rank_of(recipe.seed, "rate", record["id"]) >= recipe.higher_rate_share or record["seconds"] is None:
@@ -237,7 +237,7 @@ class Mixture:
         }
 
 
-def _progress(path: str, what: str) -> Iterator[dict[str, Any]]:
+def _progress(path: str, what: str) -> Iterator[Record]:
     yield from tqdm(
         read_records(path), desc=f"{what} {Path(path).name}", unit="record", mininterval=1.0, file=sys.stderr
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.chat_client import RequestFailed
 from data_prep.identity import file_digest, stamp_of
-from data_prep.records import resolve_video
+from data_prep.records import Record, resolve_video
 from data_prep.traces.client import Client
 from data_prep.traces.frames import data_uri, frames_of
 from data_prep.traces.journal import Question
@@ -39,7 +39,7 @@ class Asker:
     tolerance_s: float
     rewrite: bool = True
 
-    async def outcome(self, record: dict[str, Any]) -> Outcome:
+    async def outcome(self, record: Record) -> Outcome:
         """Ask and judge.
 
         Raises:
@@ -52,7 +52,7 @@ class Asker:
         except (RecordError, VideoError, OSError) as error:
             return Outcome(REJECTED, reason=f"video: {' '.join(str(error).split())[:200]}")
 
-    async def _asked(self, record: dict[str, Any]) -> Outcome:
+    async def _asked(self, record: Record) -> Outcome:
         async def content() -> list[dict[str, Any]]:
             return await asyncio.to_thread(self._content, record)
 
@@ -87,10 +87,10 @@ class Asker:
             return Outcome(REJECTED, second or trace, _reason(problems), claimed)
         return Outcome(REWRITTEN, second, first_reason, claimed)
 
-    def _question(self, record: dict[str, Any], video: str | None, step: str) -> Question:
+    def _question(self, record: Record, video: str | None, step: str) -> Question:
         return Question(record_key(record), video, self.prompts.version, self.client.model, step)
 
-    def _content(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+    def _content(self, record: Record) -> list[dict[str, Any]]:
         """Each frame's second and picture, then the request."""
         parts: list[dict[str, Any]] = []
         for second, picture in frames_of(record, self.video_root, side=self.side, most=self.most):

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from data_prep.files import atomic_write
 from data_prep.leaks.checking import TOLERANCE_S
-from data_prep.records import RecordWriter, read_records
+from data_prep.records import Record, RecordWriter, read_records
 from data_prep.stages import Stage
 from data_prep.traces.correction import corrected
 from data_prep.traces.folder import FILES, check_paths, stage_of, take_folder
@@ -99,13 +99,13 @@ def run(args: argparse.Namespace) -> int:
         stage.release()
 
 
-def asked_of(args: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
+def asked_of(args: argparse.Namespace) -> tuple[list[Record], int]:
     """Return the records that get a trace, and how many others there are.
 
     Raises:
         ValueError: there is none, or two have one id.
     """
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     skipped = 0
     for record in read_records(args.tracks):
         if args.limit is not None and len(records) >= args.limit:
@@ -121,7 +121,7 @@ def asked_of(args: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
     return records, skipped
 
 
-def make(args: argparse.Namespace, records: list[dict[str, Any]], skipped: int, stage: Stage) -> int:
+def make(args: argparse.Namespace, records: list[Record], skipped: int, stage: Stage) -> int:
     """Write the folder's files from a teacher's traces, each whole or not at all; the stage ends last.
 
     Returns:
@@ -183,7 +183,7 @@ def check(args: argparse.Namespace) -> None:
             raise ValueError("--teacher openai needs --video_root: it is shown the frames")
 
 
-def from_template(records: list[dict[str, Any]], args: argparse.Namespace) -> list[Outcome | None]:
+def from_template(records: list[Record], args: argparse.Namespace) -> list[Outcome | None]:
     """Traces composed from the annotations, judged like a teacher's."""
     wordings = Wordings.read(args.prompts)
     outcomes: list[Outcome | None] = []
@@ -195,7 +195,7 @@ def from_template(records: list[dict[str, Any]], args: argparse.Namespace) -> li
     return outcomes
 
 
-def write_outputs(args: argparse.Namespace, done: list[tuple[dict[str, Any], Outcome]], about: dict[str, Any]) -> None:
+def write_outputs(args: argparse.Namespace, done: list[tuple[Record, Outcome]], about: dict[str, Any]) -> None:
     """`traces.jsonl` and `rejected.jsonl`, each whole or not at all."""
     with RecordWriter(args.out / "traces.jsonl") as writer:
         for record, outcome in done:

@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from data_prep.convert.wording import TEMPLATES
+from data_prep.records import Record
 
 DEFAULT = TEMPLATES / "traces"
 # What a record's request depends on; a record in which one of these changed is asked again.
@@ -66,20 +67,20 @@ class Prompts:
         digest = hashlib.sha256("\0".join([*texts, frames]).encode()).hexdigest()
         return cls(Template(texts[0]), Template(texts[1]), digest[:12])
 
-    def first_request(self, record: dict[str, Any]) -> str:
+    def first_request(self, record: Record) -> str:
         """The text below the frames."""
         return self.teacher.safe_substitute(
             query=quoted(record["query"]), metadata=quoted(metadata(record)), **_ends(record)
         )
 
-    def second_request(self, record: dict[str, Any], trace: str, problems: list[str]) -> str:
+    def second_request(self, record: Record, trace: str, problems: list[str]) -> str:
         """What is asked where the first answer cannot be used."""
         return self.rewrite.safe_substitute(
             query=quoted(record["query"]), trace=quoted(trace), problems=quoted(problems), **_ends(record)
         )
 
 
-def _ends(record: dict[str, Any]) -> dict[str, int]:
+def _ends(record: Record) -> dict[str, int]:
     return {"first": record["span"][0], "last": record["span"][1]}
 
 
@@ -88,7 +89,7 @@ def quoted(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def metadata(record: dict[str, Any]) -> dict[str, Any]:
+def metadata(record: Record) -> dict[str, Any]:
     """What the teacher is told of the annotation: words, seconds and coarse places, never a coordinate."""
     states = record["track"]
     told: dict[str, Any] = {
@@ -108,7 +109,7 @@ def metadata(record: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def noun_of(record: dict[str, Any]) -> str:
+def noun_of(record: Record) -> str:
     """The label without its number: "person-1" is a person.
 
     >>> noun_of({"label": "traffic light-2"})
@@ -117,7 +118,7 @@ def noun_of(record: dict[str, Any]) -> str:
     return str(record["label"]).rsplit("-", 1)[0].replace("_", " ").strip() or "object"
 
 
-def distractor_count(record: dict[str, Any]) -> int | None:
+def distractor_count(record: Record) -> int | None:
     """How many others of the target's kind the record counts or lists; None where it says nothing of them."""
     found = record.get("distractors")
     count = len(found) if isinstance(found, list) else found
@@ -138,7 +139,7 @@ def place_of(box: list[float]) -> str:
     return f"the {height} {side}" if height else f"the {side}"
 
 
-def record_key(record: dict[str, Any]) -> str:
+def record_key(record: Record) -> str:
     """Names a record and what its request depends on."""
     asked = json.dumps([record.get(field) for field in ASKED_OF], sort_keys=True, ensure_ascii=False)
     return f"{record['id']}#{hashlib.sha256(asked.encode()).hexdigest()[:12]}"

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from statistics import mean, median
 from typing import Any
 
+from data_prep.records import Record
 from data_prep.traces.outcome import FAILED, REJECTED, Outcome
 from data_prep.traces.prompts import distractor_count
 
 MOST = 4  # distractors; more are one group
 
 
-def report(records: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], skipped: int) -> dict[str, Any]:
+def report(records: Sequence[Record], outcomes: Sequence[Outcome], skipped: int) -> dict[str, Any]:
     """The numbers of a run, JSON-like. `outcomes` may be shorter than what was read: the rest was not asked."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     return {
@@ -35,7 +36,7 @@ def report(records: Sequence[dict[str, Any]], outcomes: Sequence[Outcome], skipp
     }
 
 
-def lengths(records: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def lengths(records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Words of the kept traces, by number of distractors; those of records that do not count them come last."""
     groups: dict[str, list[int]] = defaultdict(list)
     for record, outcome in zip(records, outcomes, strict=False):

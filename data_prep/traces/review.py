@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from data_prep.convert.wording import TEMPLATES
 from data_prep.files import atomic_write
-from data_prep.records import RecordError
+from data_prep.records import Record, RecordError
 from data_prep.traces.correction import answer_text
 from data_prep.traces.frames import data_uri, frames_of, with_box
 from data_prep.traces.outcome import Outcome
@@ -23,7 +23,7 @@ MOST_FRAMES = 24
 
 def write_review(
     path: Path,
-    records: Sequence[dict[str, Any]],
+    records: Sequence[Record],
     outcomes: Sequence[Outcome],
     *,
     rows: int,
@@ -51,7 +51,7 @@ def write_review(
     return path
 
 
-def _item(record: dict[str, Any], outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
+def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
     boxes = {state["second"]: state["box"] for state in record["track"]}
     first, last = record["span"]
     frames, missing = [], ""

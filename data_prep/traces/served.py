@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_prep.records import Record
 from data_prep.stages import StageError
 from data_prep.traces.folder import JOURNAL
 from data_prep.traces.outcome import Outcome
@@ -19,7 +20,7 @@ from data_prep.traces.prompts import Prompts
 
 
 async def from_server(
-    records: list[dict[str, Any]], args: argparse.Namespace
+    records: list[Record], args: argparse.Namespace
 ) -> tuple[list[Outcome | None], tuple[str, str] | None, dict[str, Any], dict[str, Any]]:
     """Return what a served teacher made: (outcome by record, None where not asked; why it stopped; about; spent).
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
 
+from data_prep.records import Record
 from data_prep.traces.prompts import DEFAULT, distractor_count, noun_of, place_of, prompt_file
 
 # To be raised when the same wordings and seed come to compose other traces: those of another version are made anew.
@@ -89,7 +89,7 @@ def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, st
     return " ".join(words[first:begin]), phrase
 
 
-def compose(record: dict[str, Any], wordings: Wordings, seed: int) -> str:
+def compose(record: Record, wordings: Wordings, seed: int) -> str:
     """The trace of one record; the same for the same record, wordings and seed.
 
     Args:
@@ -106,7 +106,7 @@ def compose(record: dict[str, Any], wordings: Wordings, seed: int) -> str:
     return " ".join(sentences)
 
 
-def _words(record: dict[str, Any], known: frozenset[str]) -> dict[str, str]:
+def _words(record: Record, known: frozenset[str]) -> dict[str, str]:
     noun = noun_of(record)
     before, after = attributes_of(record["query"], noun, known)
     plain = " ".join(filter(None, (before, noun)))
@@ -127,7 +127,7 @@ def _words(record: dict[str, Any], known: frozenset[str]) -> dict[str, str]:
     }
 
 
-def _wanted(record: dict[str, Any], words: dict[str, str]) -> set[str]:
+def _wanted(record: Record, words: dict[str, str]) -> set[str]:
     """Which parts a record's trace has: more where something could be confused."""
     first, last = record["span"]
     count = distractor_count(record)

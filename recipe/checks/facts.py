@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from data_prep.records import read_records
+from data_prep.records import Record, read_records
 from data_prep.seconds import frame_times
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample
@@ -32,9 +32,9 @@ class Facts:
     count: int = 0
     frames: dict[str, int] = field(default_factory=dict)  # of records without any
     sizes: set[tuple[int, int]] = field(default_factory=set)
-    longest: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)  # by tokens, estimated
-    wordiest: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)  # by the answer's states
-    sample: list[dict[str, Any]] = field(default_factory=list)
+    longest: list[tuple[int, int, Record]] = field(default_factory=list)  # by tokens, estimated
+    wordiest: list[tuple[int, int, Record]] = field(default_factory=list)  # by the answer's states
+    sample: list[Record] = field(default_factory=list)
 
 
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
@@ -60,14 +60,14 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
     return facts
 
 
-def starts_of(record: dict[str, Any], script_args: StageArguments) -> list[float]:
+def starts_of(record: Record, script_args: StageArguments) -> list[float]:
     """Start of each frame's interval, seconds, as the stage will sample the record."""
     training = not isinstance(script_args, GRPOArguments)
     rate = rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
     return [index / rate for index in range(len(frame_times(record["seconds"], rate)))]
 
 
-def _records(script_args: StageArguments) -> Iterator[dict[str, Any]]:
+def _records(script_args: StageArguments) -> Iterator[Record]:
     for path in script_args.tracks:
         for number, record in enumerate(read_records(path)):
             if number == script_args.max_records:
@@ -75,7 +75,7 @@ def _records(script_args: StageArguments) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _keep(heap: list[tuple[int, int, dict[str, Any]]], size: int, number: int, record: Any, *, most: int) -> None:
+def _keep(heap: list[tuple[int, int, Record]], size: int, number: int, record: Any, *, most: int) -> None:
     heapq.heappush(heap, (size, number, record))
     if len(heap) > most:
         heapq.heappop(heap)
@@ -93,21 +93,21 @@ class Texts:
         """Tokens of a text."""
         return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def completion(self, record: dict[str, Any]) -> str:
+    def completion(self, record: Record) -> str:
         """The true completion."""
         size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
         return completion_text(record, self.family, self.family.box_scale(size), self.control)
 
-    def answer_tokens(self, record: dict[str, Any]) -> int:
+    def answer_tokens(self, record: Record) -> int:
         """Tokens of the true answer without reasoning."""
         return self.count(self.completion(record | {"reasoning": ""}))
 
-    def messages(self, record: dict[str, Any]) -> list[dict[str, Any]]:
+    def messages(self, record: Record) -> list[dict[str, Any]]:
         """The user's turn."""
         starts = starts_of(record, self.settings)
         return [user_message(starts, question(record, self.prompts, self.control))]
 
-    def rendered(self, record: dict[str, Any], *, completion: bool) -> str:
+    def rendered(self, record: Record, *, completion: bool) -> str:
         """The prompt, and the completion if wanted, as the chat template writes them."""
         messages = self.messages(record)
         if completion:
@@ -115,7 +115,7 @@ class Texts:
         text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=not completion)
         return text
 
-    def measure(self, record: dict[str, Any], answer: int | None) -> Sample:
+    def measure(self, record: Record, answer: int | None) -> Sample:
         """Tokens of a record; `answer` are those that are set aside for it, None those of the true one."""
         frames = len(starts_of(record, self.settings))
         width, height = fit_frame(

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from data_prep.files import atomic_write
+from data_prep.records import Record
 from recipe.drawing.boxes import PREDICTED, TRUE, boxes_by_second, contact_strip, draw_boxes, time_bars
 from recipe.drawing.sheet import write_sheet
 from recipe.evaluation.scores import true_track
@@ -38,7 +39,7 @@ class Shown:
         scale: what the answer's coordinates are divided by.
     """
 
-    record: dict[str, Any]
+    record: Record
     frames: Sequence[Image.Image]
     scale: tuple[float, float]
     text: str

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.records import Record
 from recipe.evaluation.scores import Sample
 
 Array = np.ndarray
@@ -36,7 +37,7 @@ def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
     return f"{low}+"
 
 
-def target_percent(record: dict[str, Any]) -> float:
+def target_percent(record: Record) -> float:
     """Mean area of the true boxes, percent of the picture."""
     total = 0.0
     for state in record["track"]:
@@ -45,14 +46,14 @@ def target_percent(record: dict[str, Any]) -> float:
     return 100 * total / len(record["track"])
 
 
-def distractors(record: dict[str, Any]) -> str | None:
+def distractors(record: Record) -> str | None:
     """Number of distractors, where the record states it."""
     found = record.get("distractors")
     count = len(found) if isinstance(found, list) else found
     return None if type(count) is not int else str(count) if count < 4 else "4+"
 
 
-GROUPS: dict[str, Callable[[dict[str, Any]], str | None]] = {
+GROUPS: dict[str, Callable[[Record], str | None]] = {
     "kind": lambda record: record.get("kind"),
     "event_seconds": lambda record: bin_name(record["span"][1] - record["span"][0] + 1, EVENT_SECONDS),
     "clip_seconds": lambda record: bin_name(record["seconds"], CLIP_SECONDS),
@@ -107,7 +108,7 @@ def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed
     return np.moveaxis(ends, 0, -1)
 
 
-def breakdown(records: Sequence[dict[str, Any]], runs: Sequence[Sequence[Sample]]) -> dict[str, Any]:
+def breakdown(records: Sequence[Record], runs: Sequence[Sequence[Sample]]) -> dict[str, Any]:
     """Intervals, ceilings and groups of an evaluation, as they stand in metrics.json.
 
     Args:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from data_prep.records import Record
 from recipe.evaluation.protocols import FrameTruth, ceiling, score_by_protocol
 from recipe.evaluation.submission import Prediction, read_prediction
 from recipe.inference.smoothing import smooth
@@ -33,7 +33,7 @@ class Sample:
     ceiling: Scores = Scores(1.0, 1.0, 1.0)
 
 
-def true_track(record: dict[str, Any]) -> Track:
+def true_track(record: Record) -> Track:
     """The record's track, boxes normalised to [0, 1]."""
     return Track(record["label"], {state["second"]: state["box"] for state in record["track"]})
 
@@ -56,15 +56,15 @@ def second_ceiling(true: Track, span: tuple[int, int]) -> Scores:
     return Scores(1.0, 1.0, len(true.boxes) / (span[1] - span[0] + 1))
 
 
-def scored(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def scored(records: Iterable[Record]) -> list[Record]:
     """The records that have a true track; the others are skipped, not 0."""
     return [record for record in records if record.get("track")]
 
 
 def score_records(
-    records: Iterable[dict[str, Any]],
+    records: Iterable[Record],
     answers: Mapping[str, Prediction],
-    scale_of: Callable[[dict[str, Any]], tuple[float, float]] = lambda record: (1000, 1000),
+    scale_of: Callable[[Record], tuple[float, float]] = lambda record: (1000, 1000),
     *,
     protocol: str = "second",
     truths: Mapping[str, FrameTruth] | None = None,

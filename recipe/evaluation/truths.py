@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.convert.building import FASTEST, LONGEST, SLOWEST
-from data_prep.records import RecordError
+from data_prep.records import Record, RecordError
 from data_prep.seconds import exact_fps
 from data_prep.validation import quote
 from recipe.evaluation.protocols import FrameTruth
@@ -17,7 +17,7 @@ from recipe.evaluation.protocols import FrameTruth
 EDGES = ("x_min", "y_min", "x_max", "y_max")
 
 
-def read_truths(path: Path, records: Sequence[dict[str, Any]]) -> dict[str, FrameTruth]:
+def read_truths(path: Path, records: Sequence[Record]) -> dict[str, FrameTruth]:
     """Return id -> frame annotation, for the records that the file has one for.
 
     A line is `{"id", "fps", "begin", "end", "num_frames", "first_frame", "boxes": [{"frame", "box"}, ...]}`: frames

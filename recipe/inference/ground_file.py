@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.errors import StageError
-from data_prep.records import RecordError, read_records, resolve_video
+from data_prep.records import Record, RecordError, read_records, resolve_video
 from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
@@ -21,7 +21,6 @@ from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
 Backend = Callable[[Usage], tuple[RowBuilder, Answerer]]
-Record = dict[str, Any]
 MOST_REFUSED = 20  # a server that answers none of these, one after the other, answers none at all
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from data_prep.records import Record
 from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError, VideoInfo, probe
 from recipe.inference.backends import Answerer
@@ -102,12 +103,12 @@ def check_query(query: str) -> str:
     return text
 
 
-def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds: int) -> dict[str, Any]:
+def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds: int) -> Record:
     """Return the record of one window of a video, as the row builder takes it; its clock starts at the window.
 
     It names the video for people only: the row builder is given the file itself.
     """
-    return {
+    record = {
         "id": video.name,
         "kind": "declarative",
         "query": query,
@@ -117,6 +118,7 @@ def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds:
         "width": info.width,
         "height": info.height,
     }
+    return cast(Record, record)  # of the fields that a row is made of, and no others
 
 
 def ground(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from data_prep.records import resolve_video
+from data_prep.records import Record, resolve_video
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, Line, read_lines
 from recipe.inference.generation import generate
@@ -74,7 +74,7 @@ def predict(
         return {name: file.known[name]["answer"] for name in ids}
 
 
-def _stamp(builder: RowBuilder, record: dict[str, Any]) -> str | None:
+def _stamp(builder: RowBuilder, record: Record) -> str | None:
     """Return the stamp of a record's video; None where its frames come from shards."""
     return None if builder.clips.store else video_stamp(resolve_video(builder.clips.video_root, record["video"]))
 

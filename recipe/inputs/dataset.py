@@ -16,7 +16,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from data_prep.records import read_records
+from data_prep.records import Record, State, read_records
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
 from recipe.inputs.families import Family
@@ -53,11 +53,11 @@ class RowBuilder:
             rows = [self.row(json.loads(text)) for text in batch["record"]]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def frame_size(self, record: dict[str, Any]) -> tuple[int, int]:
+    def frame_size(self, record: Record) -> tuple[int, int]:
         """Return (width, height) in pixels of the frames that the model gets."""
         return self.clips.frame_size(record)
 
-    def row(self, record: dict[str, Any], *, video: Path | None = None) -> dict[str, Any]:
+    def row(self, record: Record, *, video: Path | None = None) -> dict[str, Any]:
         """Return one record as a trainer row.
 
         Args:
@@ -125,9 +125,7 @@ def make_builder(
     return RowBuilder(clips, prompts, family, completions, control_tokens, context)
 
 
-def completion_text(
-    record: dict[str, Any], family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()
-) -> str:
+def completion_text(record: Record, family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()) -> str:
     """The true completion: reasoning (if the record has one) and answer, in the family's tags.
 
     Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text.
@@ -145,7 +143,7 @@ def completion_text(
     return f"{thought}{family.answer[0]}{answer}{family.answer[1]}"
 
 
-def _track(label: str, states: list[dict[str, Any]]) -> Track:
+def _track(label: str, states: list[State]) -> Track:
     return Track(label=label, boxes={state["second"]: tuple(state["box"]) for state in states})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from PIL.Image import Image, Resampling
 
 from data_prep.identity import stamp_of
-from data_prep.records import resolve_video
+from data_prep.records import Record, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.video.clips import clip_frames
 from data_prep.video.frame_store import FrameStore, clip_key
@@ -64,11 +64,11 @@ class ClipFrames:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _cache=OrderedDict(), _lock=threading.Lock())
 
-    def rate_for(self, record: dict[str, Any]) -> float:
+    def rate_for(self, record: Record) -> float:
         """Return the frames a second that a record with `seconds` is shown at."""
         return rate_of(record, self.rate, budget=self.frame_budget, training=self.training)
 
-    def frame_size(self, record: dict[str, Any]) -> tuple[int, int]:
+    def frame_size(self, record: Record) -> tuple[int, int]:
         """Return (width, height) in pixels of the frames that the model gets.
 
         They follow from the record, or from the video where a caption or question states no picture size.
@@ -78,7 +78,7 @@ class ClipFrames:
             return fit_frame(info.width, info.height, grid=self.grid, max_pixels=self.max_pixels)
         return fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.max_pixels)
 
-    def with_clip(self, record: dict[str, Any]) -> dict[str, Any]:
+    def with_clip(self, record: Record) -> Record:
         """Return the record with clip and seconds; a caption or question about the whole file states none."""
         if record["seconds"] is not None and record["clip"] is not None:
             return record
@@ -87,7 +87,7 @@ class ClipFrames:
         info = probe_whole(resolve_video(self.video_root, record["video"]))
         return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
 
-    def has_frames(self, record: dict[str, Any]) -> bool:
+    def has_frames(self, record: Record) -> bool:
         """Return whether the record's video is there, or, with shards, its clip in them."""
         if self.store is None:
             return resolve_video(self.video_root, record["video"]).exists()
@@ -98,7 +98,7 @@ class ClipFrames:
         start, end = record["clip"]
         return clip_key(record["video"], start, end, self.rate_for(record)) in self.store
 
-    def frames(self, record: dict[str, Any], *, video: Path | None = None) -> list[Image]:
+    def frames(self, record: Record, *, video: Path | None = None) -> list[Image]:
         """Return the frames of a record with `clip` and `seconds`, in order.
 
         Args:
@@ -137,7 +137,7 @@ class ClipFrames:
                 self._cache.popitem(last=False)
         return frames
 
-    def _stored(self, record: dict[str, Any], key: str) -> list[Image]:
+    def _stored(self, record: Record, key: str) -> list[Image]:
         """Return frames from the shards, resized where they were made for another grid or limit."""
         assert self.store is not None
         frames = self.store.frames(key)

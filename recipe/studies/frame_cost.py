@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from trl.data_utils import prepare_multimodal_messages
 
+from data_prep.records import Record, State
 from recipe.evaluation.protocols import FrameTruth, ceiling
 from recipe.evaluation.scores import true_track
 from recipe.inputs.dataset import RowBuilder, completion_text
@@ -21,13 +22,11 @@ from recipe.inputs.prompts import question, user_message
 LATENCY_ROUNDS = 2  # the faster one counts
 
 
-def prompt_inputs(
-    processor: Any, record: Mapping[str, Any], builder: RowBuilder, rate: float, device: Any = "cpu"
-) -> Any:
+def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: float, device: Any = "cpu") -> Any:
     """The model's inputs for a record at `rate` frames a second; blank frames, since only their number counts."""
     starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
-    message = user_message(starts, question(dict(record), builder.prompts, builder.control_tokens))
-    frames = [Image.new("RGB", builder.frame_size(dict(record)))] * len(starts)
+    message = user_message(starts, question(record, builder.prompts, builder.control_tokens))
+    frames = [Image.new("RGB", builder.frame_size(record))] * len(starts)
     return processor.apply_chat_template(
         [prepare_multimodal_messages([message], images=frames)],
         add_generation_prompt=True,
@@ -37,10 +36,10 @@ def prompt_inputs(
     ).to(device)
 
 
-def answer_tokens(processor: Any, record: Mapping[str, Any], builder: RowBuilder) -> int:
+def answer_tokens(processor: Any, record: Record, builder: RowBuilder) -> int:
     """Tokens of the true answer to a record, reasoning left out."""
-    scale = builder.family.box_scale(builder.frame_size(dict(record)))
-    text = completion_text(dict(record) | {"reasoning": None}, builder.family, scale)
+    scale = builder.family.box_scale(builder.frame_size(record))
+    text = completion_text({**record, "reasoning": None}, builder.family, scale)
     return len(processor.tokenizer(text)["input_ids"])
 
 
@@ -55,13 +54,13 @@ def latency(model: Any, inputs: Any, tokens: int) -> float:
     return best
 
 
-def frame_record(record: Mapping[str, Any], truth: FrameTruth) -> dict[str, Any]:
+def frame_record(record: Record, truth: FrameTruth) -> Record:
     """The record as a frame-level method would state it: a state for every frame of the event."""
-    states = [{"second": frame, "box": list(box)} for frame, box in sorted(truth.boxes.items())]
-    return dict(record) | {"track": states, "span": [truth.begin, truth.end - 1]}
+    states: list[State] = [{"second": frame, "box": list(box)} for frame, box in sorted(truth.boxes.items())]
+    return {**record, "track": states, "span": [truth.begin, truth.end - 1]}
 
 
-def synthetic_truth(record: Mapping[str, Any], annotation: Mapping[str, Any]) -> FrameTruth:
+def synthetic_truth(record: Record, annotation: Mapping[str, Any]) -> FrameTruth:
     """A synthetic record's frame annotation; the last part of its id is the object's place in the clip."""
     target = annotation["objects"][int(record["id"].rpartition("/")[2])]
     width, height = annotation["width"], annotation["height"]
@@ -73,7 +72,7 @@ def synthetic_truth(record: Mapping[str, Any], annotation: Mapping[str, Any]) ->
 
 
 def compare(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
     truths: Mapping[str, FrameTruth],
     builder: RowBuilder,
     processor: Any,
@@ -98,7 +97,7 @@ def compare(
         for level, rate, stated in (("second", 1.0, record), ("frame", truth.fps, frame_record(record, truth))):
             prompt = prompt_inputs(processor, record, builder, rate)["input_ids"].shape[1]
             levels[level].append((prompt, answer_tokens(processor, stated, builder)))
-    best = [ceiling("frame", true_track(dict(record)).boxes, truths[record["id"]]) for record in records]
+    best = [ceiling("frame", true_track(record).boxes, truths[record["id"]]) for record in records]
     order = sorted(range(len(records)), key=lambda place: truths[records[place]["id"]].fps)
     chosen = [order[(2 * step + 1) * len(order) // (2 * timed)] for step in range(timed)] if timed else []
     ratios = []

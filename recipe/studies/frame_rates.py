@@ -11,7 +11,6 @@ and `tracks` and another recipe's folder as `configs`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from trl import ModelConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.files import atomic_write
-from data_prep.records import RecordWriter, read_records
+from data_prep.records import Record, RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.rates import parse_policy
 from recipe.cli import Parser, run
@@ -98,8 +97,8 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
         limit=args.limit,
     )
 
-    def scale_of(record: Mapping[str, Any]) -> tuple[float, float]:
-        return builder.family.box_scale(builder.frame_size(dict(record)))  # pixels differ from picture to picture
+    def scale_of(record: Record) -> tuple[float, float]:
+        return builder.family.box_scale(builder.frame_size(record))  # pixels differ from picture to picture
 
     scores = score_scenes(records, answers, scale_of)
     rows = [builder.row(record) for record in records]

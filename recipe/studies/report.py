@@ -19,7 +19,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from data_prep.files import atomic_write
-from data_prep.records import read_records, resolve_video
+from data_prep.records import Record, read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.sampling import VideoError, sample_frames
@@ -74,7 +74,7 @@ class Clip:
         scores: their vIoU.
     """
 
-    record: dict[str, Any]
+    record: Record
     texts: tuple[str, str]
     answers: tuple[Answer, Answer]
     scores: tuple[float, float]
@@ -85,7 +85,7 @@ class Clip:
         return self.scores[1] - self.scores[0]
 
 
-def box_scale(checkpoint: Path, record: dict[str, Any]) -> tuple[float, float]:
+def box_scale(checkpoint: Path, record: Record) -> tuple[float, float]:
     """What a checkpoint's coordinates are divided by, for one record."""
     config = load_config(str(checkpoint))
     settings = (read_stamp(checkpoint) or {}).get("settings", {})

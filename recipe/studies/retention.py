@@ -17,7 +17,7 @@ from typing import Any
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
-from data_prep.records import read_records
+from data_prep.records import Record, read_records
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, answers_of_model
 
@@ -69,7 +69,7 @@ def accuracy(records: Sequence[Mapping[str, Any]], answers: Mapping[str, str]) -
     return found | {"floor": best / len(records)}
 
 
-def questions_of(path: str, limit: int | None = None) -> list[dict[str, Any]]:
+def questions_of(path: str, limit: int | None = None) -> list[Record]:
     """The question records of a file.
 
     Raises:

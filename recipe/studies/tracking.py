@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.records import Record
 from data_prep.stages import StageError
 from stvg_rewards import Track, box_iou, parse_tracks, tubes_score
 
-ScaleOf = Callable[[Mapping[str, Any]], tuple[float, float]]
+ScaleOf = Callable[[Record], tuple[float, float]]
 
 
-def thousandths(record: Mapping[str, Any]) -> tuple[float, float]:
+def thousandths(record: Record) -> tuple[float, float]:
     """Return the scale of models that write boxes in thousandths of the picture, whatever its size."""
     return (1000.0, 1000.0)
 
 
-def true_tubes(record: Mapping[str, Any]) -> list[Track]:
+def true_tubes(record: Record) -> list[Track]:
     """The true tubes of a scene record."""
     return [
         Track(item["label"], {state["second"]: tuple(state["box"]) for state in item["track"]})
@@ -55,19 +56,19 @@ def sequence(predicted: Sequence[Track], true: Sequence[Track], seconds: int) ->
 
 
 def matched_vious(
-    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
+    records: Sequence[Record], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> list[float]:
     """The matched vIoU of each scene, 0 to 1; a scene without an answer is one without tubes."""
     return [tubes_score(predicted_tubes(record, answers, scale_of(record)), true_tubes(record)) for record in records]
 
 
-def predicted_tubes(record: Mapping[str, Any], answers: Mapping[str, str], scale: tuple[float, float]) -> list[Track]:
+def predicted_tubes(record: Record, answers: Mapping[str, str], scale: tuple[float, float]) -> list[Track]:
     """The tubes of the answer to a scene; none where there is no answer or it cannot be read."""
     return parse_tracks(answers.get(record["id"], ""), seconds=record["seconds"], scale=scale)
 
 
 def score_scenes(
-    records: Sequence[Mapping[str, Any]], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
+    records: Sequence[Record], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> dict[str, float]:
     """m_vIoU (mean of the matched vIoU a scene), HOTA, IDF1, AssA and DetA, each 0 to 1, and n.
 

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from data_prep.identity import text_digest
+from data_prep.records import Record
 
 PROMPTS = Path(__file__).parent
 
@@ -59,7 +60,7 @@ def timestamp(start_s: float) -> str:
     return f"{start_s:g}s"
 
 
-def question(record: dict[str, Any], prompts: dict[str, Template], control_tokens: Iterable[str] = ()) -> str:
+def question(record: Record, prompts: dict[str, Template], control_tokens: Iterable[str] = ()) -> str:
     """The text part of the prompt for one record.
 
     Braces, dollars and the like in the query stay as they are: only `$query` of the template is replaced.
