@@ -4,8 +4,9 @@
 
 Questions: the benchmark's own table (Parquet) or the same columns as JSONL. Predictions: `{"id": question_id,
 "answer": "raw model text"}` a line, or the sample log of lmms-eval's tasks `videomme_v2*`. Two readings are given.
-`corrected`: an answer without a letter is wrong. `official`: it scores -1 as in the benchmark's script, which takes
-one from a relevance group's sum, counts as right in a logic group, and is left out of plain accuracy.
+`corrected`: the letter is read by `option_letter`, and an answer without one is wrong. `official`: the letter is read
+by the benchmark's rule, and an answer without one scores -1 as in its script, which takes one from a relevance group's
+sum, counts as right in a logic group, and is left out of plain accuracy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from recipe.cli import OneLineParser, run
 from recipe.evaluation.lmms_eval_log import is_log, read_log
+from recipe.evaluation.option_letter import official_letter, option_letter
 from recipe.evaluation.submission import problems, read_submission
 
 COLUMNS = ("video_id", "question_id", "answer", "level", "second_head", "third_head", "group_type", "group_structure")
@@ -38,21 +39,6 @@ LOGIC = {
 }
 # A step of two questions may also be taken at its second one: (right ones before it, that question).
 _SECOND_OF_TWO = {"[1,[2,3],4]": (1, 2), "[[1,2],3,4]": (0, 1)}
-_LEADS = re.compile(
-    r"Final Answer:|The (?:best|correct) answer is|The answer(?: is)?|The (?:best|correct) option is|"
-    r"Best (?:answer|option):|Answer:|Option:"
-)
-
-
-def letter(text: str) -> str:
-    """The option that an answer names, or an empty string: the first capital letter A to H after the reasoning.
-
-    >>> [letter(text) for text in ("B", "<think>A?</think>Final Answer: C.", "The answer is D", "none of it")]
-    ['B', 'C', 'D', '']
-    """
-    answer = _LEADS.sub("", text.rpartition("</think>")[2])
-    found = re.search("[A-H]", answer)
-    return found[0] if found else ""
 
 
 def relevance_score(scores: Sequence[int]) -> float:
@@ -134,6 +120,7 @@ def score(rows: Sequence[dict[str, Any]], answers: dict[str, str], reading: str)
         `non_linear` (mean of the groups' scores), `plain` (share of right answers), the groups' means by type and, of
         the last question of each group, by level and head.
     """
+    letter = official_letter if reading == "official" else option_letter
     by_part: dict[str, list[float]] = {}
     plain: list[int] = []
     for group in groups_of(rows):
@@ -175,7 +162,7 @@ def score_file(questions: Path, predictions: Path) -> dict[str, Any]:
             print(f"{predictions}: {len(names)} {problem.replace('_', ' ')}: {names[0]}, ...", file=sys.stderr)
     result: dict[str, Any] = {reading: score(rows, answers, reading) for reading in READINGS}
     result["n"] = len(rows)
-    result["without_a_letter"] = sum(not letter(answers.get(name, "")) for name in ids)
+    result["without_a_letter"] = sum(not option_letter(answers.get(name, "")) for name in ids)
     result["input"] = {name: len(names) for name, names in found.items()}
     return result
 
