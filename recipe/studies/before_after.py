@@ -27,6 +27,7 @@ from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.logs import read_log, series
 from recipe.evaluation.scores import METRICS, Sample, paired_gain, per_sample
+from recipe.evaluation.tables import markdown_table
 from recipe.studies.report import write_report
 from recipe.studies.report_places import greedy_answers, grpo_folder, kept_answers, write_newest
 from recipe.variants.names import variant_of_settings
@@ -111,18 +112,15 @@ def mean_logged(folder: Path, name: str) -> float | None:
 
 def table(summary: dict[str, Any]) -> str:
     """The comparison as a Markdown table."""
-    lines = [
-        "| decoding | metric | SFT | RL | RL / SFT | paired gain (95 %) |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    rows = []
     for decoding in DECODING:
         for metric in METRICS:
             a, b = summary["sft"][decoding][metric], summary["rl"][decoding][metric]
             gain = summary["gain"][decoding].get(metric)
             interval = f"{gain['mean']:+.3f} [{gain['low95']:+.3f}, {gain['high95']:+.3f}]" if gain else ""
             ratio = f"x{b / a:.2f}" if a else ""
-            lines.append(f"| {decoding} | {metric} | {a:.3f} | {b:.3f} | {ratio} | {interval} |")
-    return "\n".join(lines)
+            rows.append([decoding, metric, f"{a:.3f}", f"{b:.3f}", ratio, interval])
+    return markdown_table(["decoding", "metric", "SFT", "RL", "RL / SFT", "paired gain (95 %)"], rows, words=2)
 
 
 def main(args: CompareArguments) -> None:

@@ -26,6 +26,7 @@ from data_prep.video.rates import parse_policy
 from recipe.cli import Parser, run
 from recipe.drawing import plots
 from recipe.evaluate import EvalArguments, answers_path, key_of_run
+from recipe.evaluation.tables import markdown_table
 from recipe.inference.predictions import predict
 from recipe.inputs.loading import load_answering, load_processor, row_builder
 from recipe.studies.lift import StudyArguments, run_stage
@@ -139,14 +140,14 @@ def figure(results: dict[str, dict[str, Any]], path: Path) -> None:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results as Markdown; time against the training at 1 frame a second."""
     base = (results.get("1") or next(iter(results.values())))["training_cpu_seconds"]
-    lines = ["| training rate | m_vIoU | HOTA | IDF1 | frames | prompt tokens | answer tokens | training time |"]
-    lines.append("|---|" + "---:|" * 7)
+    heads = ["training rate", *SHOWN, "frames", "prompt tokens", "answer tokens", "training time"]
+    rows = []
     for rate, found in results.items():
-        scores = " | ".join(f"{found[name]:.3f}" for name in SHOWN)
+        scores = [f"{found[name]:.3f}" for name in SHOWN]
         spent = f"x{found['training_cpu_seconds'] / base:.2f}" if base and found["training_cpu_seconds"] else ""
-        counts = " | ".join(f"{found[name]:.1f}" for name in ("frames", "prompt_tokens", "answer_tokens"))
-        lines.append(f"| {rate} | {scores} | {counts} | {spent} |")
-    return "\n".join(lines)
+        counts = [f"{found[name]:.1f}" for name in ("frames", "prompt_tokens", "answer_tokens")]
+        rows.append([rate, *scores, *counts, spent])
+    return markdown_table(heads, rows)
 
 
 def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ from data_prep.files import atomic_write
 from data_prep.stages import read_stamp
 from recipe.cli import OneLineParser, Parser, run
 from recipe.evaluate import EvalArguments
+from recipe.evaluation.tables import markdown_table
 from recipe.rewards import Variant, make_variant
 from recipe.studies.before_after import DECODING, SUMMARY_METRICS, evaluate_both, gains, mean_logged, short
 from recipe.variants.names import DEFAULT
@@ -143,10 +144,7 @@ def _evaluation(args: StudyArguments) -> EvalArguments:
 def table(seeds: list[dict[str, Any]], arms: list[str]) -> str:
     """Means over seeds, and the range of the paired gain in m_vIoU, as Markdown."""
     names = ("m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5")
-    lines = [
-        f"| decoding | arm | {' | '.join(names)} | gain in m_vIoU (lowest low95) | clip share |",
-        "|---|---|" + "---:|" * 6,
-    ]
+    rows = []
     for decoding in DECODING:
         for arm in ["sft", *arms]:
             values = [sum(s[arm][decoding][name] for s in seeds) / len(seeds) for name in names]
@@ -157,8 +155,9 @@ def table(seeds: list[dict[str, Any]], arms: list[str]) -> str:
                 cells[-2] = f"{mean:+.3f} ({min(gain['low95'] for gain in found):+.3f})"
                 clip = [s[arm]["clip_ratio_region_mean"] for s in seeds]
                 cells[-1] = f"{sum(clip) / len(clip):.4f}" if None not in clip else ""
-            lines.append(f"| {decoding} | {arm} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append([decoding, arm, *cells])
+    heads = ["decoding", "arm", *names, "gain in m_vIoU (lowest low95)", "clip share"]
+    return markdown_table(heads, rows, words=2)
 
 
 def main(args: StudyArguments) -> None:

@@ -19,6 +19,7 @@ from data_prep.files import atomic_write
 from data_prep.records import RecordWriter
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments, evaluate
+from recipe.evaluation.tables import markdown_table
 from recipe.studies.before_after import DECODING
 from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
 from recipe.studies.retention import TOPICS, accuracy, answer, questions_of, right
@@ -85,21 +86,19 @@ def measure(args: RetentionArguments, checkpoint: Path, *, grounds: bool = True)
 def table(result: dict[str, Any]) -> str:
     """Right answers and grounding of each checkpoint, as Markdown; RL is the mean over seeds."""
     topics = [name for name in TOPICS if name in result["cpt"]["questions"]]
-    lines = [f"| SFT data | after | questions | {' | '.join(topics)} | m_tIoU | m_vIoU |"]
-    lines.append("|---|---|" + "---:|" * (len(topics) + 3))
 
-    def line(data: str, after: str, checkpoints: list[dict[str, Any]]) -> str:
+    def line(data: str, after: str, checkpoints: list[dict[str, Any]]) -> list[str]:
         def mean(values: list[float]) -> str:
             return f"{sum(values) / len(values):.3f}" if values else ""
 
         cells = [mean([found["questions"][key] for found in checkpoints]) for key in ("all", *topics)]
         cells += [mean([found[key] for found in checkpoints if key in found]) for key in ("m_tIoU", "m_vIoU")]
-        return f"| {data} | {after} | {' | '.join(cells)} |"
+        return [data, after, *cells]
 
-    lines.append(line("", "CPT", [result["cpt"]]))
+    rows = [line("", "CPT", [result["cpt"]])]
     for name, stages in result["lines"].items():
-        lines += [line(name, "SFT", stages["sft"]), line(name, "RL", stages["rl"])]
-    return "\n".join(lines)
+        rows += [line(name, "SFT", stages["sft"]), line(name, "RL", stages["rl"])]
+    return markdown_table(["SFT data", "after", "questions", *topics, "m_tIoU", "m_vIoU"], rows, words=2)
 
 
 def main(args: RetentionArguments) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from recipe.drawing import plots
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.learning import SMOOTHED, running_mean, steps_to
 from recipe.evaluation.logs import read_log, series
+from recipe.evaluation.tables import markdown_table
 from recipe.studies.before_after import DECODING, evaluate_both, short
 from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
 
@@ -103,11 +104,10 @@ def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> 
 def table(summary: dict[str, Any]) -> str:
     """Held-out metrics by variant and decoding, mean over seeds (lowest to highest), and the steps to one score."""
     reach = summary["steps_to"]
-    lines = [f"| decoding | reward | {' | '.join(SHOWN)} | steps to the same m_vIoU | m_tIoU |"]
-    lines.append("|---|---|" + "---:|" * (len(SHOWN) + 2))
+    rows = []
     for decoding in DECODING:
         start = [f"{summary['sft'][decoding][metric]:.3f}" for metric in SHOWN]
-        lines.append(f"| {decoding} | none (SFT) | {' | '.join(start)} | | |")
+        rows.append([decoding, "none (SFT)", *start, "", ""])
         for name, seeds in summary["rewards"].items():
             cells = []
             for metric in SHOWN:
@@ -115,9 +115,10 @@ def table(summary: dict[str, Any]) -> str:
                 cells.append(f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})")
             steps = [reach[metric]["steps"][name] for metric in LOGGED]
             cells += ["" if step is None else f"{step:g}" for step in steps]
-            lines.append(f"| {decoding} | {name} | {' | '.join(cells)} |")
+            rows.append([decoding, name, *cells])
     scores = ", ".join(f"{metric} {reach[metric]['score']:.3f}" for metric in LOGGED)
-    return "\n".join([*lines, "", f"The same score, in training (running mean of {SMOOTHED} log entries): {scores}."])
+    found = markdown_table(["decoding", "reward", *SHOWN, "steps to the same m_vIoU", "m_tIoU"], rows, words=2)
+    return f"{found}\n\nThe same score, in training (running mean of {SMOOTHED} log entries): {scores}."
 
 
 def main(args: RewardStudyArguments) -> None:

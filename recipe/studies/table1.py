@@ -24,6 +24,7 @@ from data_prep.identity import check_outputs
 from data_prep.locks import locked
 from recipe.cli import OneLineParser, check_keys, read_settings, run
 from recipe.evaluate import EvalArguments, evaluate
+from recipe.evaluation.tables import markdown_table
 from recipe.inference.answer_key import file_name
 from recipe.studies.endpoint import Endpoint, ask, cost, key_of_endpoint, read_endpoint
 
@@ -110,9 +111,8 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
     lines = [
         f"Protocol `{protocol}`, smoothing {smooth}. Published numbers are the paper's, whose protocol is not named.",
         "",
-        f"| benchmark | system | n | {' | '.join(heads)} | ceiling of m_vIoU |",
-        "|---|---|" + "---:|" * 8,
     ]
+    rows = []
     reasons, costs = [], []
     for benchmark in config["benchmarks"]:
         published = (config.get("published") or {}).get(benchmark) or {}
@@ -122,7 +122,7 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
             theirs = [str(value) for value in published.get(name, ["", "", ""])]
             if "missing" in found:
                 reasons.append(f"- {benchmark}, {name}: {found['missing']}")
-                lines.append(f"| {benchmark} | {name} | | – | – | – | {' | '.join(theirs)} | |")
+                rows.append([benchmark, name, "", "–", "–", "–", *theirs, ""])
                 continue
             costs.append(f"- {benchmark}, {name}: {cost(found)}")
             cells = [
@@ -130,7 +130,8 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
                 for key in SHOWN
             ]
             best = f"{100 * found['ceiling']['m_vIoU']:.1f}"
-            lines.append(f"| {benchmark} | {name} | {found['n']} | {' | '.join([*cells, *theirs, best])} |")
+            rows.append([benchmark, name, str(found["n"]), *cells, *theirs, best])
+    lines.append(markdown_table(["benchmark", "system", "n", *heads, "ceiling of m_vIoU"], rows, words=2))
     if costs:
         lines += ["", "Cost (seconds of the last call alone; tokens of all):", "", *costs]
     return "\n".join(lines + (["", "Not measured:", "", *reasons] if reasons else [])) + "\n"
