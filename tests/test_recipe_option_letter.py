@@ -119,7 +119,8 @@ def test_a_letter_never_comes_out_of_a_word():
 
 HOSTILE = """
 from recipe.evaluation.option_letter import option_letter
-for unit in ("A ", "answer is ", "(", "A or ", "**", "so ", "option ", "\\\\n", " ", "most likely ", "A is ", "<answer>"):
+units = ("A ", "answer is ", "(", "A or ", "**", "so ", "option ", "\\\\n", " ", "most likely ")
+for unit in (*units, "A is ", "<answer>"):
     option_letter(unit * (100_000 // len(unit)))
     option_letter("The answer is " + unit * (100_000 // len(unit)))
 print("read")
