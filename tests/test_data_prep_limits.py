@@ -110,7 +110,7 @@ def test_frames_says_it_of_a_record(tmp_path, capsys):
 
 
 def test_a_converter_drops_the_record_and_goes_on():
-    args = argparse.Namespace(size=None, fps=None, videos=None)
+    args = argparse.Namespace(size=None, fps=None, video_root=None)
     item = Text("a/0", "train", "qa", "a.mp4", "who?", "he", (0.0, 2e9))
     with pytest.raises(Drop, match="2000000000 seconds, expected at most 86400"):
         text_record("a", item, args)
