@@ -44,7 +44,7 @@ def trained(monkeypatch):
     def run_stage(stage, args, out, seed, *words):
         asked.append((stage, out.name, seed, words))
         out.mkdir(parents=True, exist_ok=True)
-        history = [{"clip_ratio/region_mean": 0.25}] if stage == "grpo" else [{"loss": 1.0}]
+        history = [{"step": 1} | ({"clip_ratio/region_mean": 0.25} if stage == "grpo" else {"loss": 1.0})]
         (out / "trainer_state.json").write_text(json.dumps({"log_history": history}))
         return {"cpu_seconds": 50.0}
 
