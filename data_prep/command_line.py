@@ -78,8 +78,8 @@ class OneLineParser(argparse.ArgumentParser):
     """ArgumentParser whose errors are a ValueError of one line instead of a page of usage; `--help` is as ever.
 
     Options are not abbreviated: an option that is almost right is a typo, and the message names the right one. Dashes
-    and underscores are the same. Where an option is added with several long names, the first is its spelling; the others
-    are old ones, which are taken with a note and which help does not show.
+    and underscores are the same. Where an option is added with several long names, the first is its spelling; the
+    others are old ones, which are taken with a note and which help does not show.
 
     >>> parser = OneLineParser()
     >>> _ = parser.add_argument("--overlay")

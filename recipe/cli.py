@@ -37,7 +37,8 @@ class Parser(TrlParser):
 
     `$RUN` in a file's values is replaced by the run's folder (see `recipe.inputs.run_folder`); options are not
     abbreviated, and dashes and underscores are the same. A field may state the spelling of its option as `aliases` in
-    its metadata: YAML files may say that or the field's name, which as an option is an old spelling, taken with a note.
+    its metadata: YAML files may say that or the field's name, which as an option is an old spelling and gets
+    a note.
     """
 
     def __init__(self, dataclass_types: Any, **options: Any) -> None:

@@ -79,7 +79,7 @@ class EvalArguments:
             raise ValueError(f"--protocol {self.protocol!r}: expected one of {', '.join(PROTOCOLS)}")
         if self.protocol != "second" and not self.frames:
             raise ValueError(
-                f"--protocol {self.protocol} needs --frame_annotations: the file that its converter wrote beside --tracks"
+                f"--protocol {self.protocol} needs --frame_annotations: the file that a converter wrote by --tracks"
             )
         if isinstance(self.smooth, bool):  # what YAML makes of an unquoted on or off
             self.smooth = "on" if self.smooth else "off"
