@@ -83,7 +83,7 @@ def main(checkpoint: str, others: list[str]) -> None:
     from vllm.entrypoints.cli.serve import make_arg_parser, run_server, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    class OneLine(FlexibleArgumentParser):  # type: ignore[misc]
+    class OneLine(FlexibleArgumentParser):
         def error(self, message: str) -> NoReturn:
             raise StageError(message)
 
