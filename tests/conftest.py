@@ -4,8 +4,6 @@ import os
 
 # Before torch, transformers and wandb are imported anywhere.
 os.environ["HF_HUB_OFFLINE"] = "1"
-for name in ("RUN", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):
-    os.environ.pop(name, None)  # what `make test` hands down is not meant for the makes that tests start
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

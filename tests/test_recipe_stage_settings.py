@@ -114,16 +114,18 @@ def test_only_what_differs_from_the_defaults_is_stated():
 
 
 def test_settings_beside_are_kept_without_secrets():
-    words = ["--hub_token", "hf_secret", "--logging_steps", "7"]
-    settings = flat(*supervised.parse([*SFT, *words]))
+    script_args, training_args, model_args = supervised.parse([*SFT, "--logging_steps", "7"])
+    training_args.hub_token = "hf_secret"  # the parser refuses it; a script may set it
+    settings = flat(script_args, training_args, model_args)
     kept = beside(settings, grpo=False, processes=2)
     assert kept["logging_steps"] == 7
     assert kept["processes"] == 2
     assert kept["prompts"] == "tiny"
     assert not SECRETS & kept.keys()
     assert "hf_secret" not in json.dumps(kept)
-    server = ["--vllm_server_base_url", "http://user:password@host", "--use_vllm", "true"]
-    settings = flat(*grpo.parse([*GRPO, *server]))
+    script_args, training_args, model_args = grpo.parse([*GRPO, "--use_vllm", "true"])
+    training_args.vllm_server_base_url = "http://user:password@host"
+    settings = flat(script_args, training_args, model_args)
     stated = beside(settings, grpo=True, processes=1) | counting(settings, grpo=True)
     assert "password" not in json.dumps(stated)
 
