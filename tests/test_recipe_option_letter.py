@@ -119,7 +119,9 @@ def test_a_letter_never_comes_out_of_a_word():
 
 HOSTILE = """
 from recipe.evaluation.option_letter import option_letter
-for unit in ("A ", "answer is ", "(", "A or ", "**", "so ", "option ", "\\\\n", " ", "most likely ", "A is ", "<answer>"):
+UNITS = ("A ", "answer is ", "(", "A or ", "**",
+    "so ", "option ", "\\\\n", " ", "most likely ", "A is ", "<answer>")
+for unit in UNITS:
     option_letter(unit * (100_000 // len(unit)))
     option_letter("The answer is " + unit * (100_000 // len(unit)))
 print("read")

@@ -1,4 +1,4 @@
-"""Which option, A to H, a free-text answer names: by Video-MME-v2's own rule, and by one that reads whole letters only."""
+"""Which option, A to H, a free-text answer names: by Video-MME-v2's rule, and by one that reads whole letters only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _LEADS = re.compile(
     r"Best (?:answer|option):|Answer:|Option:"
 )
 
-# What makes a capital letter an option: nothing of a word beside it, no other option joined to it ("A or B"), and for A,
-# which is an article too, a mark or a word after it that no noun phrase begins with.
+# What makes a capital letter an option: nothing of a word beside it, no other option joined to it ("A or B"), and for
+# A, which is an article too, a mark or a word after it that no noun phrase begins with.
 _OPEN = r"[\s*_`\"'(\[{$\\]{0,8}(?:text\{|boxed\{|mathrm\{)?(?<![A-Za-z0-9])"
 _JOINED = r"(?!\W{0,2}\s*(?:and|or|/|&|,(?=\s*\(?[A-H]\)?\s*(?:,|and|or|$)))\s*(?:and\s|or\s)?\(?[A-H](?!\w))"
 _ENDS_A = r"(?=\s*(?:[.,;:!?)\]}*_`\"'<$|/]|\Z|\n|[-\u2013\u2014]\s|(?:because|since|as|and|due|for|based|but|is)\b))"
@@ -27,8 +27,8 @@ _CALLED_RIGHT = re.compile(
     rf"{_OPEN}{_LETTER}[)\]*_.:]*\s+(?i:is\s+(?:clearly\s+)?(?:the\s+)?(?:correct|right|best|most\s+\w+)\b(?!\s+than))"
 )
 _CHOSEN = re.compile(
-    rf"(?i:\b(?:choose|pick|select|go(?:ing)?\s+with|i(?:'d|\s+would)?\s+say|i\s+think|i\s+believe|it(?:'s|\s+is|\s+must\s+be)"
-    rf"|therefore|thus|hence|so)[,:]?\s+(?:it(?:'s|\s+is)\s+)?{_SURELY}(?:(?:option|choice|answer)\s+)?){_OPEN}{_LETTER}"
+    rf"(?i:\b(?:choose|pick|select|go(?:ing)?\s+with|i(?:'d|\s+would)?\s+say|i\s+think|i\s+believe"
+    rf"|it(?:'s|\s+is|\s+must\s+be)|therefore|thus|hence|so)[,:]?\s+(?:it(?:'s|\s+is)\s+)?{_SURELY}(?:(?:option|choice|answer)\s+)?){_OPEN}{_LETTER}"
     rf"[)\]}}*_`\"']*{_STOP}"
 )
 _ALONE = re.compile(r"[\W_]*(?:(?:option|choice)\s+)?[\W_]*([A-Ha-h])[\W_]*", re.IGNORECASE)
@@ -58,8 +58,8 @@ def official_letter(text: str) -> str:
 def option_letter(text: str) -> str:
     """Return the option that an answer names, or "" where it names none or several.
 
-    A letter inside a word, the article "A" and an unclosed think block are no answer. What states an answer ("the answer
-    is D") is taken before what only mentions options, and the last statement before the first.
+    A letter inside a word, the article "A" and an unclosed think block are no answer. What states an answer ("the
+    answer is D") is taken before what only mentions options, and the last statement before the first.
 
     >>> [option_letter(text) for text in ("(B) a dog", "Considering it, the best option is D.", "A man walks.", "b")]
     ['B', 'D', '', 'B']

@@ -4,9 +4,9 @@
 
 Questions: the benchmark's own table (Parquet) or the same columns as JSONL. Predictions: `{"id": question_id,
 "answer": "raw model text"}` a line, or the sample log of lmms-eval's tasks `videomme_v2*`. Two readings are given.
-`corrected`: the letter is read by `option_letter`, and an answer without one is wrong. `official`: the letter is read by
-the benchmark's rule, and an answer without one scores -1 as in its script, which takes one from a relevance group's sum,
-counts as right in a logic group, and is left out of plain accuracy.
+`corrected`: the letter is read by `option_letter`, and an answer without one is wrong. `official`: the letter is read
+by the benchmark's rule, and an answer without one scores -1 as in its script, which takes one from a relevance group's
+sum, counts as right in a logic group, and is left out of plain accuracy.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ def expand_boxes(boxes: Mapping[int, Sequence[float]], times_s: Sequence[float])
 
     A second's box stands for the mean of its frames, so it is a knot at their mean time. Frames between two knots are
     interpolated; those before the first or after the last are extrapolated along the nearest two (one knot is held).
-    Where an extrapolated box would reach out of the picture, or vanish, the outer knot's own box is held instead. Only frames of seconds that have a box get one: a gap in the answer stays a gap.
+    Where an extrapolated box would reach out of the picture, or vanish, the outer knot's own box is held instead. Only
+    frames of seconds that have a box get one: a gap in the answer stays a gap.
 
     Args:
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
