@@ -241,7 +241,7 @@ def _seconds(record: Mapping[str, Any], rate: float | None, nullable: bool) -> i
     try:
         seconds = _whole("seconds", record, 1, most_seconds(), nullable)
     except _Wrong as wrong:
-        value = record.get("seconds")
+        value: Any = record.get("seconds")
         if _is_whole(value) and value > 1:
             raise _Wrong(f"{wrong} ({LIMIT_NAME} raises it)") from None
         raise

@@ -44,7 +44,7 @@ _LINE = re.compile(r"^[^A-Za-z0-9\n]*([A-H])[^A-Za-z0-9\n]*$", re.MULTILINE)
 
 
 def official_letter(text: str) -> str:
-    """Return the option by the benchmark's rule: the first capital letter A to H after the reasoning and stock phrases.
+    """Return the option by the benchmark's rule: the first capital A to H after the reasoning and stock phrases.
 
     It takes letters out of words ("Considering ..." is C), and an unclosed think block counts as the answer.
 
