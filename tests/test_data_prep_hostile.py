@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from data_prep.video.decoding import decode_all
+from data_prep.video.packets import open_video
 from data_prep.video.sampling import VideoError, probe, sample_frames
 from tests.helpers.films import (
     index_of,
@@ -105,6 +106,16 @@ def test_too_many_packets_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.video.packets.MAX_PACKETS", 20)
     with pytest.raises(VideoError, match="more than 20 packets"):
         probe(path)
+
+
+def test_many_small_packets_are_not_kept(tmp_path, monkeypatch):
+    path = make_video(tmp_path / "a.mp4", num_frames=30)
+    for limit, kept in ((30 * 640 + path.stat().st_size, True), (30 * 640, False)):  # payload and objects; objects
+        monkeypatch.setattr("data_prep.video.packets.KEEP_BYTES", limit)
+        with open_video(path) as video:
+            assert (video._kept is not None) is kept
+            assert len(list(video.packets())) == 30
+        assert [index_of(image) for image in sample_frames(path, [0.0, 0.5])] == [0, 15]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

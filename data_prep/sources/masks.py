@@ -60,7 +60,7 @@ def read_ids(path: Path) -> np.ndarray:
         BadFile: no PNG, a colour picture or too large a one.
     """
     try:
-        with open_still(path, formats=["PNG"]) as picture:
+        with open_still(path, formats=("PNG",)) as picture:
             if picture.mode not in ("P", "L", "1"):
                 raise BadFile(Reason.BAD_MASK, f"{path}: mode {picture.mode}, expected ids (P or L)")
             if picture.width * picture.height > MOST_PIXELS:

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 MAX_PIXELS = 1 << 26  # a picture above 67 megapixels (8K video has 33) is taken for an attack on memory
 MAX_PACKETS = 1 << 22  # 19 hours at 60 frames a second
+PACKET_BYTES = 640  # what a kept packet takes beside its payload: a file can have many packets of a few bytes
 KEEP_BYTES = 1 << 26  # packets of larger files are read from disk again instead of being kept
 
 # Containers of films. Play lists, image sequences and text "formats" of FFmpeg are left out: they name other files.
@@ -157,7 +158,7 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
                 shown.append(packet.pts)
                 if packet.pts is not None and packet.pts >= last_shown:
                     last_shown, last_duration = packet.pts, packet.duration or 0
-            kept_bytes += packet.size
+            kept_bytes += packet.size + PACKET_BYTES
             if kept_bytes > KEEP_BYTES:
                 kept = None
             if kept is not None:

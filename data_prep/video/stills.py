@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +15,7 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 def open_still(
-    path: str | os.PathLike[str] | IO[bytes], *, root: Path | None = None, formats: Sequence[str] = FORMATS
+    path: str | os.PathLike[str] | IO[bytes], *, root: Path | None = None, formats: tuple[str, ...] = FORMATS
 ) -> Image.Image:
     """Open a picture, which is decoded when its pixels are asked for; use it as a context manager.
 
