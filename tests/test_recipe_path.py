@@ -152,5 +152,5 @@ def test_it_stops_at_bad_input_with_one_line(run):
     words = [f"{name}={value}" for name, value in (SMALL | {"SFT_ARGS": "--max_steps many"}).items()]
     done = subprocess.run(["make", "sft", f"RUN={folder}", *words], capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
-    assert "error: sft: argument --max_steps/--max-steps: invalid int value: 'many'" in done.stderr
+    assert "error: sft: argument --max_steps: invalid int value: 'many'" in done.stderr
     assert "Traceback" not in done.stderr
