@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 
 def best_assignment(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
-    """(row, column) pairs of a matching with the largest sum of gains, by row; min(rows, columns) pairs.
+    """Return the (row, column) pairs of a matching with the largest sum of gains, sorted by row.
 
-    Exact; a test holds it against scipy's linear_sum_assignment.
+    There are min(rows, columns) pairs.
+
+    The result is exact; a test compares it with scipy's linear_sum_assignment.
 
     Args:
-        gains: rows of one length, finite numbers.
+        gains: rows of equal length; all numbers are finite.
 
     >>> best_assignment([[0.9, 0.8], [0.8, 0.1]])  # 0.8 + 0.8 beats 0.9 + 0.1
     [(0, 1), (1, 0)]

@@ -1,4 +1,4 @@
-"""What a reward function is handed: completions, and the columns of the data set that hold the truth."""
+"""Read what a reward function receives: completions, and the data set's columns that hold the truth."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ _NUMBERS = frozenset((int, float))
 
 
 def completion_text(completion: Any) -> str:
-    """The text of a completion: a plain string, or the last assistant message of a conversation.
+    """Return the text of a completion: a plain string, or the last assistant message of a conversation.
 
     Raises:
-        TypeError: the completion is neither.
+        TypeError: the completion is neither a string nor a conversation.
 
     >>> completion_text([{"role": "assistant", "content": [{"type": "text", "text": "{}"}]}])
     '{}'
@@ -35,10 +35,10 @@ def completion_text(completion: Any) -> str:
 
 
 def check_column(name: str, column: Sequence[Any] | None, num_rows: int) -> Sequence[Any]:
-    """The column, or as many Nones if there is none.
+    """Return the column, or one None for each completion where there is no column.
 
     Raises:
-        ValueError: it does not have one value for each completion.
+        ValueError: the column does not have one value for each completion.
     """
     if column is None:
         return [None] * num_rows
@@ -51,7 +51,7 @@ def read_track(value: Any, row: int) -> Track | None:
     """Return the true track of a row, `[{"second": int, "box": [x_min, y_min, x_max, y_max]}, ...]`; None without one.
 
     Raises:
-        ValueError: the data are wrong. They may not be: a wrong truth would score silently.
+        ValueError: the track is wrong. It would change the scores silently otherwise.
     """
     if not value:
         return None
@@ -110,7 +110,7 @@ def _fault_of(second: Any, box: tuple[Any, ...]) -> str | None:
 
 
 def read_span(value: Any, row: int) -> Span | None:
-    """The true span of a row, [first, last] seconds, both included; None if it has none.
+    """Return the true span of a row, [first, last] seconds, both included; None if the row has none.
 
     Raises:
         ValueError: it is something else.
@@ -154,7 +154,7 @@ def read_no_target(value: Any, row: int) -> bool:
 
 
 def read_scale(value: Any, row: int) -> Scale:
-    """The units of a row's boxes in model text, [of the width, of the height]; 1000 by 1000 if it has none.
+    """Return the units of the width and of the height of a row's boxes in model text; (1000, 1000) if it has none.
 
     Raises:
         ValueError: it is something else.
@@ -167,7 +167,7 @@ def read_scale(value: Any, row: int) -> Scale:
 
 
 def read_seconds(value: Any, row: int) -> int | None:
-    """The number of seconds of a row's clip; None if it is not given.
+    """Return the number of seconds of a row's clip; None if it is not given.
 
     Raises:
         ValueError: it is something else.

@@ -62,7 +62,7 @@ def diagnose_span(
 
 
 def count_label_switches(by_label: Mapping[str, Mapping[int, Box | None]]) -> int:
-    """How often consecutive listed seconds share no label: an answer that hands the target over.
+    """Count how often consecutive listed seconds share no label, as in an answer that changes its target.
 
     >>> count_label_switches({"a": {0: None, 1: None}, "b": {1: None, 2: None}, "c": {3: None}})
     1

@@ -1,4 +1,4 @@
-"""Track -> answer text: the inverse of `parse_answer`."""
+"""Write the answer text of a track: the inverse of `parse_answer`."""
 
 import json
 import math
@@ -12,7 +12,7 @@ _UNSAFE = re.compile("[<\\[\u25c1\ud800-\udfff]")
 
 
 def format_answer(track: Track, *, scale: Sequence[int]) -> str:
-    """The answer text of a track by the contract of the paper's appendix A.1: keys by ascending second, one label.
+    """Return the answer text of a track (the paper's appendix A.1): keys by ascending second, one label.
 
     Args:
         track: boxes normalised to [0, 1]; they are rounded to the scale's units.
@@ -32,9 +32,9 @@ def format_answer(track: Track, *, scale: Sequence[int]) -> str:
 
 
 def format_tracks(tracks: Sequence[Track], *, scale: Sequence[int]) -> str:
-    """The answer text of several objects: each second lists those that are seen in it, in the order of `tracks`.
+    """Return the answer text of several objects: each second lists those that are seen in it, in their given order.
 
-    Args and errors as `format_answer`'s; also:
+    Arguments and errors are those of `format_answer`, and one more:
 
     Raises:
         ValueError: two tracks have one label, so a reader could not tell them apart.

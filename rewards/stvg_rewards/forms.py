@@ -53,7 +53,7 @@ def read_key(key: str) -> tuple[int | None, bool]:
     return None, False
 
 
-def choose(text: str, found: Sequence[LocatedObject]) -> Reading | None:
+def choose(text: str, objects: Sequence[LocatedObject]) -> Reading | None:
     """Return what a text's answer consists of; None without any object.
 
     The last object that holds something is the answer. If it holds one second, those before it that hold one second
@@ -61,28 +61,28 @@ def choose(text: str, found: Sequence[LocatedObject]) -> Reading | None:
     field "second" in one list, or line by line. Objects before those, and empty ones behind, are left out.
 
     Args:
-        found: from `locate_objects`.
+        objects: from `locate_objects`.
     """
-    if not found:
+    if not objects:
         return None
-    last, repaired, cut = len(found) - 1, dict[str, int](), False
-    while last >= 0 and (found[last].empty or _is_cut_entry(found[last])):
-        if found[last].closed:
+    last, repaired, cut = len(objects) - 1, dict[str, int](), False
+    while last >= 0 and (objects[last].empty or _is_cut_entry(objects[last])):
+        if objects[last].closed:
             repaired["empty"] = repaired.get("empty", 0) + 1
         else:
             cut = True
         last -= 1
     if last < 0:
-        return Reading((), found[-1].intact, {}, 0)
-    belongs = _Belongs(found[last])
+        return Reading((), objects[-1].intact, {}, 0)
+    belongs = _Belongs(objects[last])
     first = last
-    members = [found[last]]
-    for place in range(last, 0, -1):
-        before = found[place - 1]
-        if not (found[place].beside and (before.empty or belongs(before, found[place].new_list))):
+    members = [objects[last]]
+    for index in range(last, 0, -1):
+        before = objects[index - 1]
+        if not (objects[index].beside and (before.empty or belongs(before, objects[index].new_list))):
             break
         if not before.empty:
-            first = place - 1
+            first = index - 1
             members.append(before)
     members.reverse()
     pairs: Iterable[tuple[str | None, Any]]
@@ -99,9 +99,9 @@ def choose(text: str, found: Sequence[LocatedObject]) -> Reading | None:
     if opens_list(text, members[0].start):
         if not {"records", "objects"} & repaired.keys():
             repaired["list"] = 1
-        cut = cut or not _CLOSES_LIST.match(text, found[-1].end)
+        cut = cut or not _CLOSES_LIST.match(text, objects[-1].end)
     intact = not cut and all(one.intact for one in members)
-    return Reading(pairs, intact, repaired, _count_earlier(found, first, belongs.form))
+    return Reading(pairs, intact, repaired, _count_earlier(objects, first, belongs.form))
 
 
 def pairs_of(text: str, located: LocatedObject) -> Iterable[tuple[str | None, Any]]:
@@ -145,16 +145,16 @@ def _form(located: LocatedObject) -> str:
     return "whole" if _only_second(located) is None else "second"
 
 
-def _count_earlier(found: Sequence[LocatedObject], first: int, form: str) -> int:
+def _count_earlier(objects: Sequence[LocatedObject], first: int, form: str) -> int:
     """Count the states of the objects before the answer that stand beside it or, if it is no whole one, have its form.
 
     A whole answer behind other text says nothing about what is before: reasoning whose tags TRL left out looks so.
     """
     num_states, beside = 0, True
-    for place in range(first - 1, -1, -1):
-        beside = beside and found[place + 1].beside
-        if beside or (form != "whole" and _form(found[place]) == form):
-            num_states += _count_states(found[place])
+    for index in range(first - 1, -1, -1):
+        beside = beside and objects[index + 1].beside
+        if beside or (form != "whole" and _form(objects[index]) == form):
+            num_states += _count_states(objects[index])
     return num_states
 
 
@@ -187,13 +187,13 @@ def _given_pairs(located: LocatedObject) -> Iterable[tuple[str | None, Any]]:
 
 
 def _is_record(located: LocatedObject) -> bool:
-    """Whether it is one state with its second beside it: {"second": 2, "label": ..., "bbox_2d": [...]}."""
+    """Return whether an object is one state with its second in it: {"second": 2, "label": ..., "bbox_2d": [...]}."""
     keys = located.value if located.value is not None else _keys(located)
     return "second" in keys and ("label" in keys or "bbox_2d" in keys)
 
 
 def _is_cut_entry(located: LocatedObject) -> bool:
-    """Whether it is a record that the text's end cuts: it is not complete, so it is not kept."""
+    """Return whether an object is a record that the text's end cuts: it is not complete, so it is not kept."""
     return not located.closed and _keys(located) <= {"second", "label", "bbox_2d"}
 
 
@@ -202,7 +202,7 @@ def _fields(text: str, located: LocatedObject) -> dict[str | None, Any]:
 
 
 def _key_of(record: dict[str | None, Any]) -> str:
-    """The record's second as a key of the contract; a key that names none where it is no second."""
+    """Return a record's second as a key of the contract; "" where its field "second" is no second."""
     value = record["second"]
     if type(value) is str:
         return value

@@ -1,4 +1,4 @@
-"""Rewards for grounding in one image: a box, or a point in a box, behind the same reading of boxes.
+"""Reward grounding in one image: the answer is a box, or a point in a box.
 
 Columns: `box`, (x_min, y_min, x_max, y_max) normalised to [0, 1], None for rows of other tasks; `box_scale` as in
 `stvg_rewards.rewards`.
@@ -22,33 +22,33 @@ _POINT = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
 def parse_box(text: str, *, scale: Scale = (1000, 1000)) -> Box | None:
-    """The last box [x_min, y_min, x_max, y_max] after the reasoning, clipped and normalised; None if it is invalid.
+    """Return the last box after the reasoning, clipped and normalised; None if it is invalid.
 
     >>> parse_box('<think>[0, 0, 9, 9]?</think>{"bbox_2d": [100, 250, 500, 750]}')
     (0.1, 0.25, 0.5, 0.75)
     >>> parse_box("nowhere") is None
     True
     """
-    found = _BOX.findall(text, after_reasoning(text))
-    return read_box([json.loads(_plain(number)) for number in found[-1]], scale) if found else None
+    matches = _BOX.findall(text, after_reasoning(text))
+    return read_box([json.loads(_plain(number)) for number in matches[-1]], scale) if matches else None
 
 
 def parse_point(text: str, *, scale: Scale = (1000, 1000)) -> tuple[float, float] | None:
-    """The last point (x, y) after the reasoning, normalised; the centre of the last box where no point is named.
+    """Return the last point (x, y) after the reasoning, normalised; the centre of the last box if there is no point.
 
     >>> parse_point("click (500, 250)"), parse_point("[0, 0, 500, 500]")
     ((0.5, 0.25), (0.25, 0.25))
     """
-    found = _POINT.findall(text, after_reasoning(text))
-    if found:
-        x, y = (float(number) for number in found[-1])
+    matches = _POINT.findall(text, after_reasoning(text))
+    if matches:
+        x, y = (float(number) for number in matches[-1])
         return x / scale[0], y / scale[1]
     box = parse_box(text, scale=scale)
     return None if box is None else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
 
 
 def _plain(number: str) -> str:
-    """A number as JSON takes it: no leading zeros."""
+    """Return a number as JSON accepts it, without leading zeros."""
     sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
     return sign + (digits.lstrip("0") if digits.lstrip("0")[:1].isdigit() else "0" + digits.lstrip("0"))
 
@@ -56,7 +56,7 @@ def _plain(number: str) -> str:
 def box_reward(
     completions: Sequence[Any], box: Sequence[Any], box_scale: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """IoU of the answer's and the true box, 0 to 1, as in Visual-RFT and VLM-R1 (2025).
+    """Return the IoU of the answer's and the true box, 0 to 1, as in Visual-RFT and VLM-R1 (2025).
 
     >>> box_reward(["[0, 0, 500, 500]", "?", "x"], [[0, 0, 0.5, 1.0], [0, 0, 0.5, 1.0], None])
     [0.5, 0.0, None]
@@ -67,7 +67,7 @@ def box_reward(
 def stepped_box_reward(
     completions: Sequence[Any], box: Sequence[Any], box_scale: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """1 where the IoU is above 0.5, else 0: the hard step of Seg-Zero (Liu et al., 2025).
+    """Return 1 where the IoU is above 0.5, else 0: the hard step of Seg-Zero (Liu et al., 2025).
 
     >>> stepped_box_reward(["[0, 0, 500, 510]", "[0, 0, 500, 500]"], [[0, 0, 0.5, 1.0]] * 2)  # IoU 0.51, 0.5
     [1.0, 0.0]
@@ -80,9 +80,9 @@ def stepped_box_reward(
 def generalised_box_reward(
     completions: Sequence[Any], box: Sequence[Any], box_scale: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """(1 + generalised IoU) / 2, 0 to 1 (Rezatofighi et al., CVPR 2019): boxes that do not meet are told apart.
+    """Return (1 + generalised IoU) / 2, 0 to 1, which still differs between boxes that do not meet.
 
-    Generalised IoU is IoU - (hull - union) / hull. No valid box: 0.
+    Generalised IoU is IoU - (hull - union) / hull (Rezatofighi et al., CVPR 2019). No valid box gives 0.
 
     >>> generalised_box_reward(["[0, 0, 500, 1000]", "[500, 0, 1000, 1000]"], [[0, 0, 0.5, 1.0]] * 2)
     [1.0, 0.5]
@@ -95,7 +95,7 @@ def generalised_box_reward(
 def point_reward(
     completions: Sequence[Any], box: Sequence[Any], box_scale: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """1 if the answer's point lies in the true box, else 0, as in GUI-R1 (Luo et al., 2025).
+    """Return 1 if the answer's point lies in the true box, else 0, as in GUI-R1 (Luo et al., 2025).
 
     >>> point_reward(["(250, 500)", "(500, 500)", "?"], [[0, 0, 0.5, 1.0]] * 3)  # boxes are open on the right
     [1.0, 0.0, 0.0]
@@ -111,7 +111,7 @@ def point_reward(
 
 
 def generalised_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """IoU - (hull - union) / hull of two boxes with an area, -1 to 1.
+    """Return IoU - (hull - union) / hull of two boxes with an area, -1 to 1.
 
     >>> generalised_iou((0, 0, 1, 1), (3, 0, 4, 1))  # 0 - (4 - 2) / 4
     -0.5
@@ -129,7 +129,7 @@ def generalised_iou(a: Sequence[float], b: Sequence[float]) -> float:
 def _rows(
     completions: Sequence[Any], box: Sequence[Any], box_scale: Sequence[Any] | None
 ) -> list[tuple[str, Box | None, Scale]]:
-    """(text, true box or None, scale) of each row."""
+    """Return (text, true box or None, scale) of each row."""
     num_rows = len(completions)
     rows: list[tuple[str, Box | None, Scale]] = []
     columns = zip(

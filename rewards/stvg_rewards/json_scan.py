@@ -53,7 +53,7 @@ def scan_object(text: str, start: int) -> ScannedObject:
     Inner objects become dicts in which the first of duplicate keys stands. What is closed is kept; so is the list of
     an outermost key that is not closed, with its closed elements. Everything else that is not closed is dropped, or
     is INVALID if the text goes on behind it. A key inside a list can only mean that the list had ended: its bracket
-    is put in, and counted. Time is linear in the text; nothing is ever raised.
+    is inserted and counted. Time is linear in the text; nothing is ever raised.
     """
     root = _Open(True)
     stack = [root]

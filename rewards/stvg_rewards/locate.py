@@ -1,4 +1,4 @@
-"""Finds the top-level JSON objects of a model's text, behind its reasoning."""
+"""Find the top-level JSON objects of a model's text, behind its reasoning."""
 
 import json
 import re
@@ -38,17 +38,17 @@ class LocatedObject(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether it holds no pair at all."""
+        """Whether the object holds no pair at all."""
         return not (self.value if self.scanned is None else self.scanned.pairs)
 
     @property
     def closed(self) -> bool:
-        """Whether its closing brace is there."""
+        """Whether the object's closing brace is there."""
         return self.scanned is None or self.scanned.closed
 
     @property
     def intact(self) -> bool:
-        """Whether it is valid JSON and closed."""
+        """Whether the object is valid JSON and closed."""
         return self.scanned is None or self.scanned.intact
 
 
@@ -62,14 +62,14 @@ def locate_objects(text: str) -> list[LocatedObject]:
     >>> [located.value for located in locate_objects('<think>{"5": []}</think> Not {x}, but {"7": []} {"8": []}')]
     [{'7': []}, {'8': []}]
     """
-    found: list[LocatedObject] = []
+    located: list[LocatedObject] = []
     try_json = True
     end = after_reasoning(text)
     match = _START.search(text, end)
     while match:
         start = match.start()
-        beside, new_list = bool(found), False
-        if found and end < start:
+        beside, new_list = bool(located), False
+        if located and end < start:
             beside = _GAP.fullmatch(text, end, start) is not None
             new_list = text.find("[", end, start) >= 0 or text.find("]", end, start) >= 0
         value, scanned = None, None
@@ -83,12 +83,12 @@ def locate_objects(text: str) -> list[LocatedObject]:
         if value is None:
             scanned = scan_object(text, start)
             end = scanned.end
-        if found and found[-1].empty and not (value if scanned is None else scanned.pairs):
-            last = found.pop()
+        if located and located[-1].empty and not (value if scanned is None else scanned.pairs):
+            last = located.pop()
             beside, new_list = beside and last.beside, new_list or last.new_list
-        found.append(LocatedObject(start, end, value, scanned, beside, new_list))
+        located.append(LocatedObject(start, end, value, scanned, beside, new_list))
         match = _START.search(text, end)
-    return found
+    return located
 
 
 def last_object(text: str) -> LocatedObject | None:
@@ -98,26 +98,26 @@ def last_object(text: str) -> LocatedObject | None:
     >>> located.value
     {'7': []}
     """
-    found = locate_objects(text)
-    return found[-1] if found else None
+    located = locate_objects(text)
+    return located[-1] if located else None
 
 
 def first_brace(text: str) -> int:
-    """Return where the first object behind the reasoning begins; -1 if there is none."""
+    """Return the index at which the first object behind the reasoning begins; -1 if there is none."""
     match = _START.search(text, after_reasoning(text))
     return match.start() if match else -1
 
 
 def opens_list(text: str, start: int) -> bool:
     """Return whether a bracket stands right before an object."""
-    place = start - 1
-    while place >= 0 and text[place] in " \t\n\r":
-        place -= 1
-    return place >= 0 and text[place] == "["
+    index = start - 1
+    while index >= 0 and text[index] in " \t\n\r":
+        index -= 1
+    return index >= 0 and text[index] == "["
 
 
 def after_reasoning(text: str) -> int:
-    """The index behind the last closing reasoning tag; 0 without one.
+    """Return the index behind the last closing reasoning tag; 0 if there is none.
 
     >>> after_reasoning("<think>Left?</think>{}")
     20

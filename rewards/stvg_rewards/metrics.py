@@ -7,7 +7,7 @@ from .overlap import Scores
 
 
 def summarize(scores: Iterable[Scores | None]) -> dict[str, float]:
-    """m_tIoU, m_vIoU, vIoU@0.3, vIoU@0.5 (each 0 to 1) and n, the number of samples that were scored.
+    """Return m_tIoU, m_vIoU, vIoU@0.3, vIoU@0.5 (each 0 to 1) and n, the number of samples that were scored.
 
     Args:
         scores: one per sample, from `score_answer`. None (no true track) is skipped and not counted in n. An

@@ -18,7 +18,7 @@ class Scores(NamedTuple):
 
 
 def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes (x_min, y_min, x_max, y_max) in one unit, whichever; 0 to 1.
+    """Return the intersection over union of two boxes (x_min, y_min, x_max, y_max) in the same unit; 0 to 1.
 
     Boxes are half-open, so boxes that only touch share nothing. An empty or inverted box overlaps nothing.
 
@@ -52,7 +52,7 @@ def _tiny_iou(a: Sequence[float], b: Sequence[float], width: float, height: floa
 
 
 def temporal_iou(predicted: Span | None, true: Span | None) -> float:
-    """tIoU of the paper's equation 5 on inclusive second spans: shared seconds / seconds in either; 0 to 1.
+    """Return tIoU (the paper's equation 5) of inclusive second spans: shared seconds / seconds in either; 0 to 1.
 
     Args:
         predicted: (first, last) seconds, both included; None is a prediction without a span and scores 0.
@@ -78,13 +78,13 @@ def temporal_iou(predicted: Span | None, true: Span | None) -> float:
 def mviou(
     predicted: Track, true: Track, *, predicted_span: Span | None = None, true_span: Span | None = None
 ) -> float:
-    """mvIoU of the paper's equation 6: mean box IoU over the seconds of both spans that have a true box; 0 to 1.
+    """Return mvIoU (the paper's equation 6): mean box IoU over the seconds of both spans that have a true box; 0 to 1.
 
     Args:
         predicted, true: tracks in the same unit.
         predicted_span, true_span: (first, last) seconds, both included; left out, those of the track's boxes.
 
-    A second of that set without a predicted box counts 0. An empty set scores 0.
+    A second of both spans without a predicted box counts 0. Without any such second the score is 0.
 
     >>> true = Track("cat", {k: (0.0, 0.0, 0.5, 0.5) for k in range(4)})
     >>> mviou(Track("cat", {1: (0.0, 0.0, 0.5, 0.5)}), true)  # one confident second is enough for mvIoU
@@ -96,7 +96,7 @@ def mviou(
 
 
 def viou(predicted: Track, true: Track, *, predicted_span: Span | None = None, true_span: Span | None = None) -> float:
-    """vIoU, the field's tube metric: the same sum of box IoUs divided by the seconds in either span; 0 to 1.
+    """Return vIoU, the field's tube metric: the box IoUs of shared seconds summed / seconds in either span; 0 to 1.
 
     Args:
         predicted, true: tracks in the same unit.

@@ -46,10 +46,10 @@ def parse_answer(
     if written is not None:
         span = (written.seconds[0], written.seconds[-1])
         return Answer(written.track(), span, parsed=True, salvaged=False, complete=True, discarded=0)
-    found = locate_objects(text)
-    if len(found) == 1 and (plain := _read_plain(text, found[0], seconds, scale)) is not None:
+    objects = locate_objects(text)
+    if len(objects) == 1 and (plain := _read_plain(text, objects[0], seconds, scale)) is not None:
         return Answer(*plain, parsed=True, salvaged=False, complete=True, discarded=0)
-    return _chosen(read_states_of(choose(text, found), seconds, scale, salvage))
+    return _chosen(read_states_of(choose(text, objects), seconds, scale, salvage))
 
 
 def _chosen(states: States) -> Answer:

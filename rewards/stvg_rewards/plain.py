@@ -38,7 +38,7 @@ class Written(NamedTuple):
 
 
 def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None:
-    """Return a usual answer in the usual layout; None if it is not one.
+    """Return a usual answer in the usual layout; None if the text is anything else.
 
     What stands between a second and its box is the same in every state; a mark replaces it. Then the text is split at
     its commas, and each part is looked up with the marks and brackets that belong to it: what stands elsewhere or is
@@ -91,7 +91,7 @@ def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None
 
 
 def read_plain(value: dict[str, Any], num_colons: int, seconds: int | None, scale: Scale) -> tuple[Track, Span] | None:
-    """The track and span of a usual answer; None if it is not one.
+    """Return the track and span of a usual answer; None if the answer is not usual.
 
     Args:
         value: the object as `json` reads it. It must hold neither true nor false: they would pass as 1 and 0.
@@ -136,13 +136,16 @@ def _whole(scale: Scale) -> bool:
 
 @lru_cache(maxsize=1)
 def second_by_key() -> dict[str, int]:
-    """ "0" -> 0 and so on: one look-up instead of checking and converting a key."""
+    """Return "0" -> 0 and so on. One look-up replaces checking and converting a key."""
     return {str(second): second for second in range(_MAX_SECONDS)}
 
 
 @lru_cache(maxsize=512)
 def _shares(units: int) -> tuple[float, ...]:
-    """The shares 0/units, 1/units, ..., 1: looked up in half the time of a division. A float index is a TypeError."""
+    """Return the shares 0/units, 1/units, ..., 1.
+
+    A look-up takes half the time of a division, and a float index is a TypeError.
+    """
     return tuple(number / units for number in range(units + 1))
 
 

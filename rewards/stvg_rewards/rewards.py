@@ -10,8 +10,8 @@ Each takes the columns of the data set by name, one value a completion:
 - `spans`: a list of [first, last] where the sentence has several events; then seconds count as sets (`score_answer`).
 - `no_target`: true where the sentence has no target: an empty answer scores 1, any other 0. There is no `track` then.
 
-Whatever the variant, each logs through `log_metric` the means over the scored rows of a batch under the same names,
-so that runs with different rewards can be compared: `METRIC_NAMES`.
+Each of them logs the means over the scored rows of a batch through `log_metric` under the same names
+(`METRIC_NAMES`), so that runs with different rewards can be compared.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,9 @@ def tiou_reward(
     log_extra: LogExtra | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """tIoU (the paper's equation 5): how well the seconds of the answer meet the true ones. Columns as above.
+    """Return tIoU (the paper's equation 5) of each completion: how well its seconds meet the true ones.
+
+    The columns are described in the module's docstring.
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
@@ -70,9 +72,11 @@ def mviou_reward(
     log_extra: LogExtra | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """mvIoU (equation 6): mean box IoU over the seconds that answer and truth share. Columns as above.
+    """Return mvIoU (equation 6) of each completion: the mean box IoU over the seconds that answer and truth share.
 
-    Alone it is highest for one confident second; the paper adds `tiou_reward` to it (equation 4).
+    The columns are described in the module's docstring.
+
+    On its own it is highest for one confident second; the paper adds `tiou_reward` to it (equation 4).
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
@@ -94,7 +98,10 @@ def viou_reward(
     log_extra: LogExtra | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """vIoU, the field's tube metric: box IoUs of the shared seconds over the seconds of either. Columns as above.
+    """Return vIoU, the field's tube metric, of each completion.
+
+    It is the sum of the box IoUs of the shared seconds divided by the seconds in either. The columns are described
+    in the module's docstring.
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
@@ -116,14 +123,14 @@ def format_reward(
     log_extra: LogExtra | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """1 if the text keeps the answer contract exactly: whole JSON, nothing discarded or salvaged; else 0.
+    """Return 1 if the text keeps the answer contract exactly (whole JSON, nothing discarded or salvaged), else 0.
 
-    The paper has no such term.
+    The paper has no such term. The columns are described in the module's docstring.
 
-    >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}]
-    >>> whole = '{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}'
-    >>> format_reward([whole, whole[:-1], "another task"], track=[truth, truth, []])
-    [1.0, 0.0, None]
+        >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}]
+        >>> whole = '{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}'
+        >>> format_reward([whole, whole[:-1], "another task"], track=[truth, truth, []])
+        [1.0, 0.0, None]
     """
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("format_reward", scored, log_metric, log_extra)

@@ -1,6 +1,6 @@
 """Soft variants of the tube reward from published work. The paper's own reward is tiou_reward + mviou_reward.
 
-Columns as in `stvg_rewards.rewards`.
+The columns are those of `stvg_rewards.rewards`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def scaled_tiou_reward(
     box_scale: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """tIoU * (1 - |error of the first second| / K) * (1 - |error of the last second| / K), 0 to 1.
+    """Return tIoU * (1 - |error of the first second| / K) * (1 - |error of the last second| / K), 0 to 1.
 
     With several events the first and the last second are those of all of them.
 
@@ -57,7 +57,7 @@ def generalised_mviou_reward(
     box_scale: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
-    """mvIoU with (1 + generalised IoU) / 2 in place of IoU, 0 to 1: near misses are told from far ones.
+    """Return mvIoU with (1 + generalised IoU) / 2 in place of IoU, 0 to 1, which tells near misses from far ones.
 
     Source: generalised IoU (Rezatofighi et al., CVPR 2019). A second without a predicted box counts 0, as in mvIoU.
 

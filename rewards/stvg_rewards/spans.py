@@ -1,4 +1,4 @@
-"""Spans as text: reading "from 3.2 to 8 seconds", "[[3.2, 8], [12, 14]]" and the like, and their overlap."""
+"""Read time spans from text, such as "from 3.2 to 8 seconds" or "[[3.2, 8], [12, 14]]", and compute their overlap."""
 
 import json
 import math
@@ -104,7 +104,7 @@ def _to_float(number: float) -> float:
 
 
 def _seconds(clock: str) -> float:
-    """Seconds of "7.5", "1:05" or "1:02:03".
+    """Return the seconds of a clock time such as "7.5", "1:05" or "1:02:03".
 
     >>> _seconds("1:05")
     65.0
@@ -116,7 +116,7 @@ def _seconds(clock: str) -> float:
 
 
 def merge(intervals: Iterable[Sequence[float]]) -> list[Interval]:
-    """Intervals in order, those that overlap or touch made one; inverted and empty ones left out.
+    """Return the intervals in order, with those that overlap or touch merged and inverted and empty ones left out.
 
     >>> merge([(5, 7), (0, 2), (6, 9), (3, 3)])
     [(0.0, 2.0), (5.0, 9.0)]
@@ -131,7 +131,7 @@ def merge(intervals: Iterable[Sequence[float]]) -> list[Interval]:
 
 
 def interval_iou(predicted: Iterable[Sequence[float]], true: Iterable[Sequence[float]]) -> float:
-    """Length of the intersection over length of the union of two sets of intervals, 0 to 1.
+    """Return length of the intersection / length of the union of two sets of intervals, 0 to 1.
 
     One interval on each side gives the usual temporal IoU; gaps count, so the hull of two events is not both.
 

@@ -1,4 +1,4 @@
-"""Rewards for temporal grounding alone: the answer is one or several time spans in words or as a JSON list.
+"""Reward temporal grounding only: the answer is one or several time spans in words or as a JSON list.
 
 Columns: `intervals`, a list of [start, end] in seconds (half-open, floats), None or empty for rows of other tasks; and
 `duration`, the clip's length in seconds.
@@ -15,10 +15,10 @@ from .spans import Interval, interval_iou, merge, parse_intervals
 def interval_reward(
     completions: Sequence[Any], intervals: Sequence[Any], duration: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """IoU of the answer's and the true intervals, as sets of seconds; 0 to 1.
+    """Return the IoU of the answer's and the true intervals, as sets of seconds; 0 to 1.
 
-    For one interval the usual reward of temporal grounding, as in Time-R1 (Wang et al., 2025) and VideoChat-R1 (Li et
-    al., 2025); for several the length of the intersection over that of the union.
+    For one interval this is the usual reward of temporal grounding, as in Time-R1 (Wang et al., 2025) and VideoChat-R1
+    (Li et al., 2025). For several it is the length of the intersection over that of the union.
 
     >>> interval_reward(["from 2 to 6 s", "[[0, 1], [3, 4]]", "no idea", "x"], [[[0, 4]], [[0, 1]], [[0, 1]], None])
     [0.3333333333333333, 0.5, 0.0, None]
@@ -29,10 +29,10 @@ def interval_reward(
 def scaled_interval_reward(
     completions: Sequence[Any], intervals: Sequence[Any], duration: Sequence[Any], **kwargs: Any
 ) -> list[float | None]:
-    """IoU times (1 - |start error| / duration) times (1 - |end error| / duration): Time-R1's timestamp-aware IoU.
+    """Return IoU * (1 - |start error| / duration) * (1 - |end error| / duration): Time-R1's timestamp-aware IoU.
 
-    Source: Time-R1 (Wang et al., 2025). Start and end are those of the hull where there are several intervals. It
-    tells answers of one IoU apart by how far their ends are off.
+    Source: Time-R1 (Wang et al., 2025). Where there are several intervals, start and end are those of their hull. The
+    reward tells answers of equal IoU apart by the errors of their ends.
 
     >>> scaled_interval_reward(["2 to 6"], [[[0, 4]]], [20])  # 1/3 * (1 - 2/20) * (1 - 2/20)
     [0.27]
@@ -54,7 +54,7 @@ def scaled_interval_reward(
 def generalised_interval_reward(
     completions: Sequence[Any], intervals: Sequence[Any], duration: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[float | None]:
-    """(1 + generalised IoU) / 2, 0 to 1: intervals that do not meet are worth more the nearer they are.
+    """Return (1 + generalised IoU) / 2, 0 to 1: of intervals that do not meet, nearer ones get more.
 
     Source: generalised IoU (Rezatofighi et al., CVPR 2019) in one dimension: IoU - (hull - union) / hull. An answer
     without intervals gets 0, equal intervals get 1.
@@ -76,7 +76,7 @@ def generalised_interval_reward(
 def _rows(
     completions: Sequence[Any], intervals: Sequence[Any], duration: Sequence[Any] | None
 ) -> list[tuple[list[Interval], list[Interval], float | None] | None]:
-    """(predicted, true, duration) of each row; None for rows of other tasks."""
+    """Return (predicted, true, duration) of each row; None for rows of other tasks."""
     rows: list[tuple[list[Interval], list[Interval], float | None] | None] = []
     columns = zip(
         completions,

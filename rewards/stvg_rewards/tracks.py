@@ -1,4 +1,4 @@
-"""The two things that everything else speaks about: a track, and an answer that was read from text."""
+"""Define what all other modules work with: a track, and an answer that was read from text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Track:
         return (seconds[0], seconds[-1]) if seconds else None
 
     def __len__(self) -> int:
-        """Number of seconds that have a box."""
+        """Return the number of seconds that have a box."""
         return len(self.boxes)
 
 

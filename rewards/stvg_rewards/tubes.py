@@ -14,9 +14,9 @@ from .tracks import Track
 
 
 def tubes_score(predicted: Sequence[Track], true: Sequence[Track]) -> float:
-    """Sum of vIoU over the best one-to-one matching, divided by the larger number of tubes; 0 to 1.
+    """Return the sum of vIoU over the best one-to-one matching / the larger number of tubes; 0 to 1.
 
-    Names do not matter, only which tube follows which object. A missing tube and a tube too many both cost.
+    Names do not matter, only which tube follows which object. A missing and a superfluous tube both lower the score.
 
     >>> a, b = Track("a", {0: (0.0, 0.0, 0.5, 0.5)}), Track("b", {0: (0.5, 0.5, 1.0, 1.0)})
     >>> tubes_score([Track("x", b.boxes), Track("y", a.boxes)], [a, b])
@@ -39,10 +39,10 @@ def tubes_reward(
     most_tubes: int = 100,
     **kwargs: Any,
 ) -> list[float | None]:
-    """`tubes_score` of each answer to a scene (appendix A.1's answer with several labels); None for other rows.
+    """Return the `tubes_score` of each answer to a scene (several labels, appendix A.1); None for other rows.
 
     Args:
-        tracks: the true tubes of each row, see the module.
+        tracks: the true tubes of each row, as the module's docstring describes them.
         most_tubes: an answer with more labels is scored by its longest ones and divided by all: matching takes cubic
             time, and a model may write any number of labels.
 

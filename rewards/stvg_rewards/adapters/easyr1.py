@@ -9,7 +9,7 @@ from .truth import score_text
 def compute_score(
     reward_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, w_t: float = 1.0, w_m: float = 1.0
 ) -> dict[str, float] | list[dict[str, float]]:
-    """Scores of one response (`reward_type: sequential`) or of a batch (`batch`), the reward as `overall`.
+    """Return the scores of one response (`reward_type: sequential`) or of a batch (`batch`); `overall` is the reward.
 
     Args:
         reward_inputs: {"response", "response_length", "ground_truth"}, or a list of them; `ground_truth` as

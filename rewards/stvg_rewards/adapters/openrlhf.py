@@ -22,13 +22,13 @@ def reward_func(
     w_m: float = 1.0,
     **kwargs: Any,
 ) -> dict[str, Any]:
-    """Rewards of a batch: `rewards` (w_t * tIoU + w_m * mvIoU), `scores` (vIoU, in [0, 1]) and `extra_logs`.
+    """Return `rewards` (w_t * tIoU + w_m * mvIoU), `scores` (vIoU, in [0, 1]) and `extra_logs` of a batch.
 
     Args:
-        queries: prompt and response in one text, special tokens included.
+        queries: prompt and response of each row in one text, special tokens included.
         prompts: the prompts.
         labels: `--label_key` of the rows: see `stvg_rewards.adapters.truth.read_truth`.
-        tensor: what makes a tensor of a list, such as `torch.tensor`.
+        tensor: function that makes a tensor of a list, such as `torch.tensor`.
 
     >>> truth = '{"track": [{"second": 0, "box": [0, 0, 0.5, 1]}]}'
     >>> response = '{"0": [{"label": "a", "bbox_2d": [0, 0, 250, 1000]}]}'
@@ -42,7 +42,9 @@ def reward_func(
 
 
 def response_of(query: str, prompt: str) -> str:
-    """What follows the prompt; found by the prompt's end, as image tokens in its middle may have been expanded.
+    """Return the response, which is the part of `query` behind the prompt.
+
+    The end of the prompt is searched for, because image tokens in the middle of it may have been expanded.
 
     >>> response_of("<image><image> Where is it? There.", "<image> Where is it?")
     ' There.'
@@ -51,8 +53,8 @@ def response_of(query: str, prompt: str) -> str:
     if query.startswith(prompt):
         return query[len(prompt) :]
     while tail:
-        place = query.find(tail)
-        if place >= 0:
-            return query[place + len(tail) :]
+        index = query.find(tail)
+        if index >= 0:
+            return query[index + len(tail) :]
         tail = tail[len(tail) // 2 + 1 :]
     return query

@@ -11,7 +11,7 @@ from ..tracks import Scale, Span, Track
 
 
 def read_truth(value: Any) -> tuple[Track, Span | None, int | None, Scale]:
-    """(track, span, seconds, box_scale) of a sample.
+    """Return (track, span, seconds, box_scale) of a sample.
 
     Args:
         value: a dict, or its JSON text (data frames keep that as it is):
@@ -19,7 +19,7 @@ def read_truth(value: Any) -> tuple[Track, Span | None, int | None, Scale]:
             "box_scale": [1000, 1000]}`, boxes normalised to [0, 1]; all but `track` may be left out.
 
     Raises:
-        ValueError: it is something else, or has no true track: our data may not be wrong.
+        ValueError: `value` is something else or has no true track. Wrong annotations are an error, not a score.
 
     >>> read_truth('{"track": [{"second": 3, "box": [0, 0, 0.5, 1]}], "seconds": 8}')[1:]
     (None, 8, (1000, 1000))
@@ -40,7 +40,7 @@ def read_truth(value: Any) -> tuple[Track, Span | None, int | None, Scale]:
 
 
 def _plain(value: Any) -> Any:
-    """Lists instead of the arrays that a Parquet file's lists come back as, at any depth."""
+    """Convert the arrays that a Parquet file's lists come back as to lists, at any depth."""
     if callable(getattr(value, "tolist", None)):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
@@ -49,7 +49,9 @@ def _plain(value: Any) -> Any:
 
 
 def score_text(text: str, truth: Any, weights: Sequence[float] = (1.0, 1.0)) -> dict[str, float]:
-    """Scores of one text by name: `score` (equation 4: w_t * tIoU + w_m * mvIoU), tIoU, mvIoU, vIoU, parsed (0 or 1).
+    """Return the scores of one text by name.
+
+    `score` is w_t * tIoU + w_m * mvIoU (equation 4); the others are tIoU, mvIoU, vIoU and parsed (0 or 1).
 
     Args:
         text: what the model wrote; it may be anything.

@@ -15,7 +15,7 @@ def compute_score(
     w_m: float = 1.0,
     **kwargs: Any,
 ) -> dict[str, float]:
-    """Reward of one response, w_t * tIoU + w_m * mvIoU, under `score`; tIoU, mvIoU, vIoU and parsed for the logs.
+    """Return the reward of one response, w_t * tIoU + w_m * mvIoU, as `score`; tIoU, mvIoU, vIoU and parsed for logs.
 
     Args:
         data_source: not used; verl passes it.
