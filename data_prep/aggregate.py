@@ -1,4 +1,4 @@
-"""Boxes on frames in, one box a second out (the paper's section 3.1: "aggregating visible target boxes").
+"""Combine boxes on frames into one box a second (the paper's section 3.1: "aggregating visible target boxes").
 
 A second in which the target is never visible has no entry: absence stays absence.
 """
@@ -25,7 +25,7 @@ def aggregate(
     *,
     rate: float | Fraction = 1.0,
 ) -> dict[int, Box]:
-    """One box for each second in which the target is visible.
+    """Return one box for each second in which the target is visible.
 
     Args:
         frame_boxes: time of a frame (seconds on the clip's clock, from 0) -> its box (x_min, y_min, x_max, y_max)
@@ -64,9 +64,11 @@ def aggregate_frames(
     *,
     rate: float | Fraction = 1.0,
 ) -> dict[int, Box]:
-    """`aggregate` for frames numbered from 0 at a constant rate: exact at any fps, and faster.
+    """Return one box for each second from frames numbered from 0 at a constant rate.
 
-    Frames that are left out exist but do not show the target, so None and no entry mean the same.
+    The result is that of `aggregate`; it is exact at any fps, and computed faster.
+
+    A frame without an entry exists but does not show the target, so None and no entry mean the same.
 
     Example:
         >>> aggregate_frames({29: (0, 0, 1, 1), 30: (4, 4, 5, 5)}, 29.97)
@@ -83,7 +85,7 @@ def aggregate_frames(
 def aggregate_rows(
     frames: np.ndarray, boxes: np.ndarray, fps: float | Fraction, method: str = "mean"
 ) -> dict[int, list[float]]:
-    """`aggregate_frames` for arrays, with the same numbers.
+    """Return one box for each second from arrays of frames and boxes, with the numbers of `aggregate_frames`.
 
     Args:
         frames: (n,) integers, increasing, from 0.
@@ -98,8 +100,8 @@ def aggregate_rows(
         frames = frames.astype(object)  # Python's integers, which have no end
     ticks = frames * exact.denominator
     columns = boxes.reshape(-1, 4).T.tolist()
-    found = _one_box_a_second(ticks.tolist(), columns, exact.numerator, _rule_of_frames(method, exact, 1.0))
-    return {second: list(box) for second, box in found.items()}
+    by_second = _one_box_a_second(ticks.tolist(), columns, exact.numerator, _rule_of_frames(method, exact, 1.0))
+    return {second: list(box) for second, box in by_second.items()}
 
 
 def _of_visible(items: Iterable[tuple[int, Sequence[float] | None]], per_second: int, rule: _Rule) -> dict[int, Box]:
@@ -161,7 +163,7 @@ def _rule(method: str, per_second: int, rate: float | Fraction, on_screen: Calla
 
 
 def _sampled_time(second: int, rate: Fraction) -> Fraction:
-    """Of the sampled times (i + 0.5) / rate the one nearest to second + 0.5, of two equally near ones the earlier."""
+    """Return the sampled time (i + 0.5) / rate nearest to second + 0.5; the earlier of two equally near ones."""
     i = max(math.ceil((second + Fraction(1, 2)) * rate - 1), 0)
     return (i + Fraction(1, 2)) / rate
 

@@ -22,7 +22,7 @@ class FrameBoxes(NamedTuple):
     boxes: np.ndarray
 
     def between(self, begin: int, end: int) -> FrameBoxes:
-        """Those of the frames [begin, end)."""
+        """Return the boxes on the frames [begin, end)."""
         if not len(self.frames) or begin <= self.frames[0] and self.frames[-1] < end:
             return self
         low, high = np.searchsorted(self.frames, (begin, end))
@@ -30,7 +30,7 @@ class FrameBoxes(NamedTuple):
 
 
 def frame_boxes(boxes: Mapping[int, Sequence[float]]) -> FrameBoxes:
-    """Arrays of a mapping from frame to box.
+    """Convert a mapping from frame to box to arrays.
 
     >>> frame_boxes({3: (1, 2, 3, 4), 0: (0, 0, 1, 1)}).frames
     array([0, 3])
@@ -41,7 +41,7 @@ def frame_boxes(boxes: Mapping[int, Sequence[float]]) -> FrameBoxes:
 
 
 def grouped(frames: np.ndarray, owners: np.ndarray, boxes: np.ndarray) -> dict[int, FrameBoxes]:
-    """Boxes of each owner, in the order of the owners, of rows in any order.
+    """Return the boxes of each owner, in the order of the owners, from rows in any order.
 
     Args:
         frames, owners: (n,) int64.
@@ -57,23 +57,23 @@ def grouped(frames: np.ndarray, owners: np.ndarray, boxes: np.ndarray) -> dict[i
     }
 
 
-def repeated_frame(found: FrameBoxes) -> int | None:
-    """A frame that occurs twice, if there is one."""
-    twice = np.flatnonzero(found.frames[1:] == found.frames[:-1])
-    return int(found.frames[twice[0]]) if len(twice) else None
+def repeated_frame(track: FrameBoxes) -> int | None:
+    """Return a frame that occurs twice; None if there is none."""
+    twice = np.flatnonzero(track.frames[1:] == track.frames[:-1])
+    return int(track.frames[twice[0]]) if len(twice) else None
 
 
-def normalised(found: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
-    """Boxes in shares of the picture, clipped to it; what is left with nothing in it is out.
+def normalised(pixels: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
+    """Return boxes in shares of the picture, clipped to it, without those that lie outside it.
 
     Args:
-        found: in pixels.
+        pixels: boxes in pixels.
         size: (width, height) of the picture, pixels.
 
     Raises:
         ValueError: a box is not four finite numbers of at most `FARTHEST`.
     """
-    frames, boxes = found
+    frames, boxes = pixels
     right = np.abs(boxes) < FARTHEST  # NaN fails too
     if not right.all():
         row = int(np.flatnonzero(~right.all(axis=1))[0])

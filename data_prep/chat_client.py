@@ -1,4 +1,4 @@
-"""Asking an OpenAI-compatible endpoint: paced, retried, limited in time and size; what comes back is checked.
+"""Ask an OpenAI-compatible endpoint: paced, retried, limited in time and size; what comes back is checked.
 
 Used by every command that asks a served model. Needs `openai` and `tenacity` (the extra "serve").
 """
@@ -176,14 +176,14 @@ class ChatClient:
                 to = public(error.response.headers.get("location", ""))
                 text = f"HTTP {error.status_code}: redirects to {to or 'nowhere'}, which is not followed"
                 return redacted(text, self._secrets)[:300]
-            said = str(error.message)
-            text = f"HTTP {error.status_code}: {' '.join(redacted(said, self._secrets).split())[:200]}"
+            message = str(error.message)
+            text = f"HTTP {error.status_code}: {' '.join(redacted(message, self._secrets).split())[:200]}"
             return text.encode("utf-8", "replace").decode("utf-8")
         if isinstance(error, (openai.APITimeoutError, TimeoutError, asyncio.TimeoutError)):
             return f"TimeoutError: no answer within {self.tries.timeout_s:g} s"
-        said = str(error) if error.__cause__ is None else f"{error} {error.__cause__}"
+        message = str(error) if error.__cause__ is None else f"{error} {error.__cause__}"
         # Redacted before it is cut: half of a key is one too many.
-        return f"{type(error).__name__}: {' '.join(redacted(said, self._secrets).split())[:250]}"
+        return f"{type(error).__name__}: {' '.join(redacted(message, self._secrets).split())[:250]}"
 
     async def paced(self) -> None:
         """Wait until the next request may begin."""
@@ -195,15 +195,18 @@ class ChatClient:
                 await asyncio.sleep(start - now)
 
     def _wait(self, state: RetryCallState) -> float:
-        """Exponential with jitter; at least what the server asks for, and then nobody else begins before either."""
+        """Return the seconds to wait before the next try: an exponential pause with jitter.
+
+        It is at least what the server asks for, and no other request begins before that either.
+        """
         jittered = wait_random_exponential(multiplier=self.tries.first_wait_s, max=60.0)(state)
         error = state.outcome.exception() if state.outcome else None
-        asked = retry_after_s(error)
-        if asked is None:
+        requested_s = retry_after_s(error)
+        if requested_s is None:
             return min(jittered, self.tries.longest_wait_s)
-        asked = min(asked, self.tries.longest_wait_s)
-        self._next_start = max(self._next_start, time.monotonic() + asked)
-        return min(asked + 0.1 * jittered, self.tries.longest_wait_s)
+        requested_s = min(requested_s, self.tries.longest_wait_s)
+        self._next_start = max(self._next_start, time.monotonic() + requested_s)
+        return min(requested_s + 0.1 * jittered, self.tries.longest_wait_s)
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -108,22 +108,22 @@ class OneLineParser(argparse.ArgumentParser):
         Raises:
             ValueError: A word is unknown, missing or of the wrong kind.
         """
-        found, others = self.parse_known_args(args, namespace)
+        namespace, others = self.parse_known_args(args, namespace)
         if others:
-            parsers = self._parsers_of(found)
+            parsers = self._parsers_of(namespace)
             known = [name for one in parsers for action in one._actions for name in action.option_strings]
             raise ValueError(
                 unknown_words(others, known, {old: new for one in parsers for old, new in one._old.items()})
             )
-        return found
+        return namespace
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
-    def _parsers_of(self, found: argparse.Namespace) -> list[OneLineParser]:
+    def _parsers_of(self, namespace: argparse.Namespace) -> list[OneLineParser]:
         """Return this parser and that of the command that was chosen."""
         commands = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return [self, *(action.choices[getattr(found, action.dest)] for action in commands)]
+        return [self, *(action.choices[getattr(namespace, action.dest)] for action in commands)]
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -1,4 +1,4 @@
-"""The body of an HTTP answer of a chat endpoint, read: whether it is an answer at all, its text and its tokens."""
+"""Read the body of a chat endpoint's HTTP answer: whether it is an answer at all, its text and its tokens."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ def read_envelope(body: str) -> Envelope:
         return Envelope(None, "no JSON" if body.strip() else "an empty body", 0, guess, False, True)
     usage = value.get("usage") if isinstance(value, dict) else None
     usage = usage if isinstance(usage, dict) else {}
-    tokens_in, said = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
-    tokens = (tokens_in or 0, guess if said is None else said)
+    tokens_in, tokens_out = (_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    tokens = (tokens_in or 0, guess if tokens_out is None else tokens_out)
     try:
         message = value["choices"][0]["message"]
         content: Any = message.get("content")
     except (KeyError, IndexError, TypeError, AttributeError):
-        return Envelope(None, "no choices[0].message", *tokens, is_completion=False, estimated=said is None)
+        return Envelope(None, "no choices[0].message", *tokens, is_completion=False, estimated=tokens_out is None)
     if isinstance(content, list):  # some servers send parts
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(text for text in texts if isinstance(text, str))
     if content is not None and not isinstance(content, str):
         problem = f"choices[0].message.content is {json.dumps(content)[:40]}, expected text"
-        return Envelope(None, problem, *tokens, is_completion=False, estimated=said is None)
+        return Envelope(None, problem, *tokens, is_completion=False, estimated=tokens_out is None)
     if content is None or not content.strip():
-        return Envelope(None, "empty content", *tokens, estimated=said is None)
+        return Envelope(None, "empty content", *tokens, estimated=tokens_out is None)
     # Half of a surrogate pair, which no file can hold, becomes a question mark.
-    return Envelope(content.encode("utf-8", "replace").decode("utf-8"), "", *tokens, estimated=said is None)
+    return Envelope(content.encode("utf-8", "replace").decode("utf-8"), "", *tokens, estimated=tokens_out is None)
 
 
 def _count(value: Any) -> int | None:

@@ -58,7 +58,7 @@ def length_problem(seconds: int, rate: float | Fraction = 1) -> str | None:
 
 @lru_cache(maxsize=1024, typed=True)
 def exact_fps(fps: float | Fraction) -> Fraction:
-    """Frames a second as the fraction that the float stands for.
+    """Return frames a second as the fraction that the float stands for.
 
     29.97002997002997 is 30000/1001, 29.96969696969697 is 989/33 and 29.97 is 2997/100: what is stated is taken at
     its word.
@@ -83,7 +83,7 @@ def exact_fps(fps: float | Fraction) -> Fraction:
 
 
 def seconds_of(num_frames: int, fps: float | Fraction) -> int:
-    """K, the number of seconds up to the last one that holds a frame: floor((T - 1) / F) + 1 for T frames at F fps.
+    """Return K, the number of seconds up to the last one that holds one of T frames: floor((T - 1) / F) + 1 at F fps.
 
     The paper's ceil(T / F) (section 3.1) except that a last second without any frame is not made.
 
@@ -100,7 +100,7 @@ def seconds_of(num_frames: int, fps: float | Fraction) -> int:
 
 
 def seconds_until(last_frame_s: float | Fraction) -> int:
-    """K for any frame rate, from the time of the last displayed frame: floor(last_frame_s) + 1.
+    """Return K at any frame rate from the time of the last displayed frame: floor(last_frame_s) + 1.
 
     Example:
         >>> seconds_until(19.987), seconds_until(20.0)
@@ -110,7 +110,7 @@ def seconds_until(last_frame_s: float | Fraction) -> int:
 
 
 def second_of_frame(frame: int, fps: float | Fraction) -> int:
-    """The second that frame `frame` (0-based, constant rate) starts in.
+    """Return the second in which frame `frame` (0-based, constant rate) starts.
 
     Example:
         >>> second_of_frame(29, 29.97), second_of_frame(30, 29.97)
@@ -123,7 +123,7 @@ def second_of_frame(frame: int, fps: float | Fraction) -> int:
 
 
 def second_of_time(time_s: float | Fraction) -> int:
-    """The second that a time (seconds on the clip's clock) falls in.
+    """Return the second in which a time (seconds on the clip's clock) falls.
 
     Example:
         >>> second_of_time(2997 / 29.97), second_of_time(0.999)
@@ -133,7 +133,7 @@ def second_of_time(time_s: float | Fraction) -> int:
 
 
 def nanoseconds(time_s: float | Fraction) -> int:
-    """A time on the clip's clock as whole nanoseconds.
+    """Return a time on the clip's clock as whole nanoseconds.
 
     Raises:
         ValueError: if the time is negative or not finite.
@@ -144,7 +144,7 @@ def nanoseconds(time_s: float | Fraction) -> int:
 
 
 def first_frame_of_second(second: int, fps: float | Fraction) -> int:
-    """The first frame (0-based) of a second: ceil(second * fps).
+    """Return the first frame (0-based) of a second: ceil(second * fps).
 
     Example:
         >>> [first_frame_of_second(k, 29.97) for k in (0, 1, 2, 33, 34)]
@@ -156,7 +156,7 @@ def first_frame_of_second(second: int, fps: float | Fraction) -> int:
 
 
 def frame_time(frame: int, fps: float | Fraction) -> Fraction:
-    """When frame `frame` (0-based, constant rate) appears, in seconds, exactly.
+    """Return the time at which frame `frame` (0-based, constant rate) appears, in seconds, exactly.
 
     Example:
         >>> frame_time(30, 29.97002997002997)
@@ -166,7 +166,7 @@ def frame_time(frame: int, fps: float | Fraction) -> Fraction:
 
 
 def span_of_frames(begin: int, end: int, fps: float | Fraction) -> tuple[int, int]:
-    """The span (first, last second, inclusive) of the frames [begin, end): every second that one of them falls in.
+    """Return the span (first, last second, inclusive) of the frames [begin, end): each second in which one falls.
 
     Raises:
         ValueError: if the frames are none or negative.
@@ -181,7 +181,7 @@ def span_of_frames(begin: int, end: int, fps: float | Fraction) -> tuple[int, in
 
 
 def span_of_times(times_s: Iterable[float | Fraction]) -> tuple[int, int]:
-    """The span (first, last second, inclusive) of frames that appear at these times.
+    """Return the span (first, last second, inclusive) of frames that appear at these times.
 
     Example:
         >>> span_of_times([1.9, 2.0, 3.2])

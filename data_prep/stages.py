@@ -109,17 +109,19 @@ class Stage:
         old = stamp.get("version", 1) < VERSION
         was = self._defaults | plain(self._was(kept) if old else kept)
         now = self._defaults | self.settings
-        found = [
+        differences = [
             Difference(key, was.get(key), now.get(key))
             for key in sorted(was.keys() | now.keys())
             if was.get(key) != now.get(key) and key not in PLACES
         ]
         if old:
             changed = version_1_inputs_changed(stamp, self._version_1_inputs)
-            return found + ([Difference("input its inputs")] if changed else [])
+            return differences + ([Difference("input its inputs")] if changed else [])
         digests = stamp.get("inputs") or {}
         names = sorted(digests.keys() | self.inputs.keys())
-        return found + [Difference(f"input {name}") for name in names if digests.get(name) != self.inputs.get(name)]
+        return differences + [
+            Difference(f"input {name}") for name in names if digests.get(name) != self.inputs.get(name)
+        ]
 
     def is_complete(self, *, quiet: bool = False) -> bool:
         """Return whether the folder holds this very stage, ended and with every file that it vouches for."""
@@ -151,13 +153,13 @@ class Stage:
                     f"another {self._flag}, or --overwrite_output_dir, which moves it aside"
                 )
             return []
-        found = self.differences()
-        if not found and stamp["complete"]:
+        differences = self.differences()
+        if not differences and stamp["complete"]:
             changed = [name for name in self._missing(stamp) if (self.folder / name).exists()]
-            found = [Difference(f"input {name} in it") for name in changed]
-        if found and not (stamp.get("stage") == self.name and goes_on(found)):
-            raise StageError(self._refusal(found))
-        return found
+            differences = [Difference(f"input {name} in it") for name in changed]
+        if differences and not (stamp.get("stage") == self.name and goes_on(differences)):
+            raise StageError(self._refusal(differences))
+        return differences
 
     def begin(
         self, *, overwrite: bool = False, goes_on: Callable[[Sequence[Difference]], bool] = never, note: str = ""
@@ -245,8 +247,10 @@ class Stage:
             if was.get(name) != self.beside.get(name)
         ]
 
-    def _refusal(self, found: Sequence[Difference]) -> str:
-        listed = "; ".join(str(difference) for difference in found[:6]) + ("; ..." if len(found) > 6 else "")
+    def _refusal(self, differences: Sequence[Difference]) -> str:
+        listed = "; ".join(str(difference) for difference in differences[:6]) + (
+            "; ..." if len(differences) > 6 else ""
+        )
         ways = [f"another {self._flag}", "--overwrite_output_dir, which moves that folder aside", *self._ways]
         differing = f"{self.folder}: holds another run, which differs in {listed}; nothing was touched"
         return f"{differing}. Ways on: {', or '.join(ways)}"

@@ -21,7 +21,7 @@ _MOT = re.compile(r"mot1[67]-(\d\d)(?:-(?:dpm|frcnn|sdp))?")
 
 
 def video_key(video: str) -> str:
-    """What tells a video across data sets: the name of its file or sequence, without folders and ending.
+    """Return what identifies a video across data sets: the name of its file or sequence, without folders and ending.
 
     VidSTG's `0001/1000.mp4`, NExT-GQA's `1000` and VidOR's `0001/1000` are one video. Two different videos whose names
     differ by the folder alone have one key too: better one video too few in training than one of an evaluation set.
@@ -50,7 +50,7 @@ def video_key(video: str) -> str:
 
 
 def evaluation_keys(tracks: Iterable[str], lists: Iterable[str]) -> set[str]:
-    """Keys of the videos of evaluation sets.
+    """Return the keys of the videos of evaluation sets.
 
     Args:
         tracks: track files.

@@ -40,7 +40,7 @@ class Audit:
         return self.written + sum(self.dropped.values())
 
     def count(self, unit: str, number: int = 1) -> None:
-        """Come across `number` more of a unit."""
+        """Count `number` more of a unit."""
         self.found[unit] = self.found.get(unit, 0) + number
 
     def ignore(self, what: str, number: int) -> None:
@@ -67,7 +67,7 @@ class Audit:
             shown.append(f"{record_id}: {detail}")
 
     def to_json(self) -> dict[str, Any]:
-        """The report's content."""
+        """Return the report's content."""
         report: dict[str, Any] = {
             "source": self.source,
             "read": self.read,
@@ -84,11 +84,11 @@ class Audit:
         return report
 
     def difference(self) -> dict[str, int]:
-        """Found less expected, by unit."""
+        """Return the found number less the expected one, by unit."""
         return {unit: self.found.get(unit, 0) - number for unit, number in self.expected.items()}
 
     def table(self) -> str:
-        """The report for the terminal."""
+        """Return the report as text for the terminal."""
         lines = [f"{self.source}: {self.read} records read, {self.written} written"]
         for unit, number in self.expected.items():
             found = self.found.get(unit, 0)

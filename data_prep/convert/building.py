@@ -31,7 +31,7 @@ class Drop(Exception):
 
 
 def text_record(source: str, item: Text, args: argparse.Namespace) -> Record:
-    """The record of a caption or question.
+    """Return the record of a caption or question.
 
     Raises:
         Drop: it cannot become one, with the reason.
@@ -53,7 +53,7 @@ def text_record(source: str, item: Text, args: argparse.Namespace) -> Record:
 
 
 def scene_record(source: str, item: Scene, args: argparse.Namespace) -> Record:
-    """The record of all targets of a clip.
+    """Return the record of all targets of a clip.
 
     Raises:
         Drop: it cannot become one, with the reason.
@@ -72,7 +72,7 @@ def scene_record(source: str, item: Scene, args: argparse.Namespace) -> Record:
 
 
 def target_record(source: str, item: Target, args: argparse.Namespace) -> tuple[Record, FrameBoxes]:
-    """The record of one target, and its boxes on the frames of the event in shares of the picture.
+    """Return the record of one target, and its boxes on the event's frames in shares of the picture.
 
     Raises:
         Drop: it cannot become one, with the reason.
@@ -99,7 +99,7 @@ def _record(
     size: tuple[int, int] | None,
     seconds: int | None,
 ) -> Record:
-    """What all records have, in the order of the fields.
+    """Return the fields that all records have, in their order.
 
     Raises:
         Drop: nothing is left of the sentence.
@@ -134,7 +134,7 @@ def _outer_blanks_off(text: str) -> str:
 def _frame_of(
     item: Target | Scene, first: int, args: argparse.Namespace
 ) -> tuple[tuple[int, int], float, list[float], int]:
-    """Size, rate, clip and seconds of what has boxes.
+    """Return the size, frame rate, clip and number of seconds of an item that has boxes.
 
     Raises:
         Drop: one of them is not known, or wrong.
@@ -153,7 +153,7 @@ def _frame_of(
 
 
 def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
-    """Clip (seconds of the video) and K of frames at a constant rate, exactly."""
+    """Return the clip (seconds of the video) and K of frames at a constant rate, exactly."""
     rate = exact_fps(fps)
     # A quotient of integers is rounded correctly, as that of a fraction is.
     up, down = rate.numerator, rate.denominator
@@ -161,7 +161,7 @@ def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
 
 
 def states(boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str) -> tuple[list[State], FrameBoxes]:
-    """Second-level states of frame boxes in pixels, clipped to the picture; and those frame boxes, clipped too.
+    """Return the second-level states of frame boxes in pixels, and the frame boxes, both clipped to the picture.
 
     Raises:
         Drop: a box is not four finite numbers.
@@ -175,7 +175,7 @@ def states(boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str) ->
 
 
 def frame_line(item: Target, fps: float, boxes: FrameBoxes) -> bytes:
-    """A line of `<out>.frames.jsonl`: the event on frames, for the frame-level protocols."""
+    """Return a line of `<out>.frames.jsonl`: the event on frames, for the frame-level protocols."""
     head = {
         "id": item.id,
         "fps": fps,
@@ -193,7 +193,7 @@ def frame_line(item: Target, fps: float, boxes: FrameBoxes) -> bytes:
 def _size_and_rate(
     item: Target | Scene | Text, args: argparse.Namespace
 ) -> tuple[tuple[int, int] | None, float | None]:
-    """Picture size and rate: the source's, else the options', else the video's. Checks the video where it can."""
+    """Return the picture size and frame rate from the source, else the options, else the video, which is checked."""
     size = args.size if item.size is None else item.size
     fps = args.fps if item.fps is None else item.fps
     if size is not None and not (0 < size[0] <= 1 << 20 and 0 < size[1] <= 1 << 20):
@@ -220,7 +220,7 @@ def _size_and_rate(
 
 @lru_cache(maxsize=64)
 def _probed(path: Path) -> VideoInfo | VideoError:
-    """Many records of one video look at it once."""
+    """Probe a video once, however many records it has."""
     try:
         return probe(path)
     except VideoError as error:

@@ -148,7 +148,10 @@ def _why_nothing(audit: Audit) -> str:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Without the search for reference cycles, which records have none of, and which grows with the objects alive."""
+    """Switch the search for reference cycles off while the block runs.
+
+    Records have no cycles, and the search takes longer the more objects are alive.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -159,7 +162,7 @@ def _no_collector() -> Iterator[None]:
 
 
 def _reason_of(item: Target | Scene | Text) -> Reason:
-    """Why the record of an item is not valid: a path is told from the rest."""
+    """Return why the record of an item is not valid: its path or anything else."""
     try:
         check_video_path(item.video)
     except RecordError:

@@ -12,20 +12,20 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 @lru_cache(maxsize=16)
 def wordings(kind: str) -> list[Template]:
-    """The wordings of `templates/<kind>.txt`, one a line.
+    """Return the wordings of `templates/<kind>.txt`, one a line.
 
     Raises:
         ValueError: the file has no line with `$name`.
     """
     lines = [line.strip() for line in (TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8").splitlines()]
-    found = [Template(line) for line in lines if "$name" in line or "${name}" in line]
-    if not found:
+    templates = [Template(line) for line in lines if "$name" in line or "${name}" in line]
+    if not templates:
         raise ValueError(f"{TEMPLATES / kind}.txt: no line with $name")
-    return found
+    return templates
 
 
 def prompt(kind: str, name: str, record_id: str, seed: int) -> str:
-    """One wording about `name`; the same for the same record and seed.
+    """Return one wording about `name`, always the same for the same record and seed.
 
     >>> prompt("tracking", "dog", "lasot/dog-1", 0) == prompt("tracking", "dog", "lasot/dog-1", 0)
     True

@@ -13,7 +13,7 @@ from data_prep.leaks.checking import TOLERANCE_S, verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("--span", type=int, nargs=2, metavar=("FIRST", "LAST"), required=True, help="true seconds")
     parser.add_argument("--seconds", type=int, metavar="K", required=True, help="seconds of the clip")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE_S, help="seconds before and after the span")
@@ -28,7 +28,7 @@ def check_options(span: tuple[int, int], seconds: int, tolerance_s: float) -> No
 
 
 def run(args: argparse.Namespace) -> None:
-    """Answer each line as it comes.
+    """Print a verdict for each line as soon as it is read.
 
     Raises:
         ValueError: a span outside the clip, or a tolerance below 0.

@@ -35,7 +35,7 @@ class Leak:
 
 
 def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> Iterator[Leak]:
-    """What a trace leaks, coordinates first.
+    """Yield what a trace leaks, coordinates first.
 
     Args:
         trace: any text.
@@ -70,7 +70,7 @@ def _allowed(stated: Stated, first: float, end: float) -> bool:
 
 
 def verdict(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> str:
-    """`ok`, or `leak: ` and the first reason.
+    """Return `ok`, or `leak: ` and the first reason.
 
     >>> verdict("At the end the dog barks.", (3, 8), 20)
     'leak: part of the clip "at the end" outside seconds 2 to 9'

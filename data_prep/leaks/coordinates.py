@@ -106,7 +106,7 @@ _BATTERY_BEFORE = re.compile(
 
 
 def coordinates_in(text: str) -> list[str]:
-    """What in a folded text states a position as numbers, in the text's own (folded) words.
+    """Return the parts of a folded text that state a position as numbers, in the text's own (folded) words.
 
     >>> coordinates_in("the man stands at [102, 310, 298, 644]")
     ['[102, 310, 298, 644]']
@@ -125,8 +125,8 @@ def coordinates_in(text: str) -> list[str]:
 
 
 def _without(pattern: re.Pattern[str], text: str, found: list[str]) -> Iterator[str]:
-    """The text's pieces with coordinates taken out, which go to `found`."""
-    place = 0
+    """Yield the pieces of a text between its coordinates, and append the coordinates to `found`."""
+    end = 0
     for match in pattern.finditer(text):
         before = text[max(0, match.start() - 40) : match.start()]
         if re.match(r"[\[(<{]", match[0]) and match[0].count(",") <= 1 and _TIMES_BEFORE.search(before):
@@ -134,6 +134,6 @@ def _without(pattern: re.Pattern[str], text: str, found: list[str]) -> Iterator[
         if _LIST.fullmatch(match[0]) and _LISTED_BEFORE.search(before):
             continue  # "players 4, 7, 10 and 23"
         found.append(match[0].strip())
-        yield text[place : match.start()] + "\x01"
-        place = match.end()
-    yield text[place:]
+        yield text[end : match.start()] + "\x01"
+        end = match.end()
+    yield text[end:]

@@ -65,7 +65,7 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 
 
 def with_digits(text: str) -> str:
-    """`text` in lower case, compatibility characters folded, dashes and spaces plain, written-out numbers as digits.
+    """Return a text in lower case, with plain characters, dashes and spaces, and with written-out numbers as digits.
 
     Ordinals from the third on become "3rd" and fractions before of, through and the like "2/3". Numbers are cut to 20
     digits and runs of one symbol to three.

@@ -101,7 +101,7 @@ _WHOLE = re.compile(
 
 
 def parts_in(text: str, seconds: int) -> Iterator[Stated]:
-    """Parts of the clip that a folded text names, as stretches in seconds of a clip of K `seconds`.
+    """Yield the parts of the clip that a folded text names, as stretches in seconds of a clip of K `seconds`.
 
     >>> [(found.low, found.high) for found in parts_in("at the end he leaves; halfway through, she waves", 20)]
     [(10.0, 10.0), (19.0, 20.0)]
@@ -158,7 +158,7 @@ def parts_in(text: str, seconds: int) -> Iterator[Stated]:
 
 
 def _stretch(which: str, k: float, length: float) -> tuple[float, float]:
-    """[low, high) seconds of the first, middle or last `length` seconds."""
+    """Return [low, high) of the first, middle or last `length` seconds."""
     length = min(length, k)
     if which in ("second", "2nd") and length < k / 2:  # the second of three or more parts
         return length, 2 * length

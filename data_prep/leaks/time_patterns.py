@@ -1,4 +1,4 @@
-"""How moments are said: the patterns of `leak_times`, which says what each match means."""
+"""How moments are said: the patterns of `leaks/times.py`, which says what each match means."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Stated:
 
 
 def moments_in(text: str, seconds: int) -> Iterator[Stated]:
-    """Moments that a folded text states with numbers.
+    """Yield the moments that a folded text states with numbers.
 
     Args:
         seconds: K of the clip, for what is counted from its end.
@@ -212,7 +212,7 @@ class Lasting(Stated):
 
 
 def _take(step: Callable[[re.Match[str]], bool], match: re.Match[str]) -> str:
-    """What stands in a match's place: nothing readable where the step has dealt with it."""
+    """Return a match's replacement: nothing readable if the step has handled it, else the match itself."""
     return _blank(match) if step(match) else match[0]
 
 

@@ -68,10 +68,10 @@ class MixRecipe:
 
 
 def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None) -> MixRecipe:
-    """The mixture of a YAML file; `out` and `seed` of the command line win.
+    """Return the mixture of a YAML file; `out` and `seed` of the command line override the file's.
 
     Raises:
-        StageError: naming file, key, what was found and what was expected.
+        StageError: the file is at fault; the message names file, key, what was found and what was expected.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -85,14 +85,14 @@ def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None)
         raise StageError(
             f"{path}: inputs {_short(inputs)}, expected a list of {{tracks: FILE, weight:, cap:, kinds:}}"
         )
-    values["inputs"] = [_made(MixInput, item, f"{path}: input {place}") for place, item in enumerate(inputs, 1)]
+    values["inputs"] = [_made(MixInput, item, f"{path}: input {number}") for number, item in enumerate(inputs, 1)]
     recipe: MixRecipe = _made(MixRecipe, values, str(path))
     _check(recipe, str(path))
     return recipe
 
 
 def _short(value: Any) -> str:
-    """A value for a message: aliases can make one that is a few bytes in the file and gigabytes written out."""
+    """Return a value shortened for a message: YAML aliases can make a few bytes gigabytes when written out."""
     shortener = reprlib.Repr()
     shortener.maxlevel, shortener.maxlist, shortener.maxstring, shortener.maxother = 2, 8, 120, 120
     return shortener.repr(value)
@@ -115,7 +115,7 @@ def _made(kind: Any, values: Any, where: str) -> Any:
 
 
 def _check(recipe: MixRecipe, where: str) -> None:
-    """Types and ranges, which YAML does not know."""
+    """Check types and ranges, which YAML does not know."""
 
     def expect(good: bool, name: str, value: Any, expected: str) -> None:
         if not good:
@@ -146,15 +146,15 @@ def _check(recipe: MixRecipe, where: str) -> None:
     rates = recipe.higher_rates
     expect(is_list(rates, (int, float)) and all(0 < r <= 1000 for r in rates), "higher_rates", rates, "rates above 0")
     expect(bool(rates) or not share, "higher_rates", rates, "at least one, or higher_rate_share 0")
-    for place, item in enumerate(recipe.inputs, 1):
-        expect(isinstance(item.tracks, str), f"input {place} tracks", item.tracks, "a file's path")
+    for number, item in enumerate(recipe.inputs, 1):
+        expect(isinstance(item.tracks, str), f"input {number} tracks", item.tracks, "a file's path")
         weight = item.weight
         good = weight is None or (isinstance(weight, (int, float)) and (weight == 0 or 1e-9 <= weight <= 1e9))
-        expect(good, f"input {place} weight", weight, "0, or 1e-9 to 1e9")
-        expect(item.cap is None or is_whole(item.cap, 0), f"input {place} cap", item.cap, "a whole number from 0")
+        expect(good, f"input {number} weight", weight, "0, or 1e-9 to 1e9")
+        expect(item.cap is None or is_whole(item.cap, 0), f"input {number} cap", item.cap, "a whole number from 0")
         good = is_list(item.kinds, str) and set(item.kinds) <= set(KINDS)
-        expect(good, f"input {place} kinds", item.kinds, f"some of {', '.join(KINDS)}")
-        expect(not (weight is not None and recipe.balance), f"input {place} weight", weight, "none beside balance")
+        expect(good, f"input {number} kinds", item.kinds, f"some of {', '.join(KINDS)}")
+        expect(not (weight is not None and recipe.balance), f"input {number} weight", weight, "none beside balance")
     paths = [Path(item.tracks).resolve() for item in recipe.inputs]
     expect(len(set(paths)) == len(paths), "inputs", [item.tracks for item in recipe.inputs], "each track file once")
     outputs: dict[str, Path | None] = {f"{where}: out": Path(recipe.out)}

@@ -12,7 +12,7 @@ SPAN_BINS = ((2, "1-2 s"), (5, "3-5 s"), (10, "6-10 s"), (20, "11-20 s"), (math.
 
 
 def rank_of(seed: int, purpose: str, name: str) -> float:
-    """A number in [0, 1) that depends on seed, purpose and name alone.
+    """Return a number in [0, 1) that depends only on seed, purpose and name.
 
     >>> rank_of(0, "draw", "a") == rank_of(0, "draw", "a"), rank_of(0, "draw", "a") == rank_of(1, "draw", "a")
     (True, False)
@@ -22,7 +22,7 @@ def rank_of(seed: int, purpose: str, name: str) -> float:
 
 
 def span_bin(record: Record) -> str:
-    """The bin of the event's length; "" for records without a span."""
+    """Return the bin of the event's length; "" for records without a span."""
     if not record.get("span"):
         return ""
     length = record["span"][1] - record["span"][0] + 1
@@ -30,7 +30,7 @@ def span_bin(record: Record) -> str:
 
 
 def shares(sizes: dict[Any, int], total: int) -> dict[Any, int]:
-    """How many of each group so that all have the same number, as far as the groups go, and `total` together.
+    """Return how many to take of each group: equal numbers as far as the groups allow, `total` together.
 
     >>> shares({"a": 2, "b": 10, "c": 10}, 12)
     {'a': 2, 'b': 5, 'c': 5}
@@ -48,7 +48,7 @@ def shares(sizes: dict[Any, int], total: int) -> dict[Any, int]:
 
 
 def filled(sizes: list[int], weights: list[float], total: int) -> list[int]:
-    """How many of each group: in the ratio of the weights; what a group lacks, the others give.
+    """Return how many to take of each group in the ratio of the weights; other groups give what one lacks.
 
     Groups of weight 0 give nothing. The sum is `total`, or all that the groups with a weight have.
 
@@ -56,23 +56,23 @@ def filled(sizes: list[int], weights: list[float], total: int) -> list[int]:
     ([30, 10, 10], [34, 33, 33])
     """
     taken = [0] * len(sizes)
-    room = [place for place, size in enumerate(sizes) if size and weights[place] > 0]
+    room = [index for index, size in enumerate(sizes) if size and weights[index] > 0]
     left = total
     while room:
-        scale = left / math.fsum(weights[place] for place in room)
-        short = [place for place in room if sizes[place] <= weights[place] * scale]
+        scale = left / math.fsum(weights[index] for index in room)
+        short = [index for index in room if sizes[index] <= weights[index] * scale]
         if not short:
             break
-        for place in short:
-            taken[place] = sizes[place]
-            left -= sizes[place]
-        room = [place for place in room if place not in short]
+        for index in short:
+            taken[index] = sizes[index]
+            left -= sizes[index]
+        room = [index for index in room if index not in short]
     if room:
-        exact = {place: weights[place] * scale for place in room}
-        for place in room:
-            taken[place] = math.floor(exact[place])
+        exact = {index: weights[index] * scale for index in room}
+        for index in room:
+            taken[index] = math.floor(exact[index])
         # Whole numbers: the largest fractions are rounded up, in the order of the groups where they tie.
-        rest = left - sum(taken[place] for place in room)
-        for place in sorted(room, key=lambda place: taken[place] - exact[place])[: max(0, rest)]:
-            taken[place] += 1
+        rest = left - sum(taken[index] for index in room)
+        for index in sorted(room, key=lambda index: taken[index] - exact[index])[: max(0, rest)]:
+            taken[index] += 1
     return taken

@@ -91,18 +91,18 @@ class Mixture:
             self.examples[reason].append(name)
 
     def look(self) -> None:
-        """First pass: which records may be used."""
+        """Read the inputs for the first time, and note which records may be used."""
         for source in self.recipe.inputs:
-            found, count = [], 0
+            ranked, count = [], 0
             for number, record in enumerate(_progress(source.tracks, "look")):
                 count += 1
                 reason = self._reason_against(record, source.kinds)
                 if reason:
                     self._leave_out(reason, record["id"])
                 else:
-                    found.append((rank_of(self.recipe.seed, "draw", record["id"]), number, self._group(record)))
+                    ranked.append((rank_of(self.recipe.seed, "draw", record["id"]), number, self._group(record)))
             self.read.append(count)
-            self.usable.append(found)
+            self.usable.append(ranked)
 
     def _reason_against(self, record: Record, kinds: list[str]) -> str:
         if kinds and record["kind"] not in kinds:
@@ -128,34 +128,34 @@ class Mixture:
         return False
 
     def _group(self, record: Record) -> str:
-        """The record's group under `balance`."""
+        """Return the record's group under `balance`."""
         values = {"source": record["source"], "kind": record["kind"], "span": span_bin(record)}
         return " / ".join(values[name] for name in self.recipe.balance)
 
     def draw(self) -> list[set[int]]:
-        """Line numbers of the drawn records, an input each; [] where there are none."""
+        """Return the line numbers of the drawn records of each input; [] where none is drawn."""
         usable = []
-        for source, found in zip(self.recipe.inputs, self.usable, strict=True):
-            found = sorted(found)
-            kept = found[: source.cap] if source.cap is not None else found
-            self.left_out["cap"] += len(found) - len(kept)
+        for source, ranked in zip(self.recipe.inputs, self.usable, strict=True):
+            ranked = sorted(ranked)
+            kept = ranked[: source.cap] if source.cap is not None else ranked
+            self.left_out["cap"] += len(ranked) - len(kept)
             usable.append(kept)
         total = self.recipe.total
         if self.recipe.balance:
             chosen = self._balanced(usable, sum(map(len, usable)) if total is None else total)
         else:
-            chosen = [found[:number] for found, number in zip(usable, self._weighted(usable, total), strict=True)]
+            chosen = [ranked[:number] for ranked, number in zip(usable, self._weighted(usable, total), strict=True)]
         self.left_out["not_drawn"] += sum(map(len, usable)) - sum(map(len, chosen))
         self.left_out = +self.left_out
-        return [{number for _, number, _ in found} for found in chosen] if any(chosen) else []
+        return [{number for _, number, _ in ranked} for ranked in chosen] if any(chosen) else []
 
     def _weighted(self, usable: list[list[tuple[float, int, str]]], total: int | None) -> list[int]:
-        """How many of each input, by the weights.
+        """Return how many records to take of each input, by the weights.
 
         With a `total` an input that has too few gives all it has and the others fill up; without one the ratio is
         kept, and the scarcest input decides.
         """
-        sizes = [len(found) for found in usable]
+        sizes = [len(ranked) for ranked in usable]
         given = [source.weight for source in self.recipe.inputs]
         if all(weight is None for weight in given):
             given = [float(size) for size in sizes]
@@ -169,20 +169,20 @@ class Mixture:
         return [min(size, math.floor(weight * scale + 1e-9)) for size, weight in zip(sizes, weights, strict=True)]
 
     def _balanced(self, usable: list[list[tuple[float, int, str]]], total: int) -> list[list[tuple[float, int, str]]]:
-        """The same number of each group, over all inputs."""
+        """Draw the same number of records of each group, over all inputs."""
         groups: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
-        for place, found in enumerate(usable):
-            for rank, number, group in found:
-                groups[group].append((rank, place, number))
+        for index, ranked in enumerate(usable):
+            for rank, number, group in ranked:
+                groups[group].append((rank, index, number))
         wanted = shares({group: len(groups[group]) for group in sorted(groups)}, total)
         chosen: list[list[tuple[float, int, str]]] = [[] for _ in usable]
         for group, members in groups.items():
-            for rank, place, number in sorted(members)[: wanted[group]]:
-                chosen[place].append((rank, number, group))
+            for rank, index, number in sorted(members)[: wanted[group]]:
+                chosen[index].append((rank, number, group))
         return chosen
 
     def write(self, chosen: list[set[int]]) -> dict[str, Counter[str]]:
-        """Second pass: write the drawn records, some with a higher rate; counts by input, kind, group and rate."""
+        """Read the inputs again and write the drawn records, some with a higher rate; return counts by name."""
         counts: dict[str, Counter[str]] = {name: Counter() for name in ("input", "source", "kind", "span", "rate")}
         with RecordWriter(self.recipe.out) as writer:
             for source, numbers in zip(self.recipe.inputs, chosen, strict=True):
@@ -199,7 +199,7 @@ class Mixture:
         return counts
 
     def _rate(self, record: Record) -> float | None:
-        """A higher rate for a small share of the records: one of those at which the clip keeps the frame budget."""
+        """Choose a higher rate, within the frame budget, for a small share of the records; None for the others."""
         recipe = self.recipe
         if rank_of(recipe.seed, "rate", record["id"]) >= recipe.higher_rate_share or record["seconds"] is None:
             return None
@@ -209,7 +209,7 @@ class Mixture:
         return float(fitting[int(rank_of(recipe.seed, "which", record["id"]) * len(fitting))])
 
     def manifest(self, counts: dict[str, Counter[str]], digest: str) -> dict[str, Any]:
-        """What the mixture is made of; nothing in it depends on the time or the machine."""
+        """Return what the mixture is made of; nothing in it depends on the time or the machine."""
         inputs = [
             {"tracks": source.tracks, "sha256": file_digest(Path(source.tracks)), "read": read, "usable": len(usable)}
             | {"written": counts["input"][source.tracks]}
@@ -244,7 +244,7 @@ def _progress(path: str, what: str) -> Iterator[Record]:
 
 
 def table(manifest: dict[str, Any]) -> str:
-    """The manifest in a few lines."""
+    """Return the manifest in a few lines of text."""
     lines = [f"{manifest['recipe']['out']}: {manifest['written']} of {manifest['read']} records"]
     for item in manifest["inputs"]:
         lines.append(f"  {item['tracks']}: {item['written']} of {item['usable']} usable, {item['read']} read")

@@ -22,7 +22,7 @@ QUESTION = "Describe what happens in the video in one sentence."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     add_common(parser)
     parser.add_argument("--extension", default="mp4", help="file name extension of the videos")
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sentence."""
+    """Yield one item for each sentence."""
     root: Path = args.annotations
     # Beside the captions the data set has lists of ids.
     paths = [root] if root.is_file() else sorted(p for p in root.glob("*.json") if not p.stem.endswith("_ids"))
@@ -46,23 +46,23 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
             yield from items_of(vid, record, f"{NAME}/{split}/{path.stem}/{vid}", split, args)
 
 
-def items_of(vid: str, record: Any, place: str, split: str, args: argparse.Namespace) -> Iterator[Item]:
-    """Sentences of one video."""
+def items_of(vid: str, record: Any, clip_id: str, split: str, args: argparse.Namespace) -> Iterator[Item]:
+    """Yield the sentences of one video."""
     try:
         times, sentences, duration = record["timestamps"], record["sentences"], float(record["duration"])
         if type(times) is not list or type(sentences) is not list or not 0 < duration < math.inf:
             raise TypeError(f"timestamps, sentences and a duration, found {duration} s")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        yield Dropped(place, Reason.MALFORMED, f"{type(error).__name__} {error}")
+        yield Dropped(clip_id, Reason.MALFORMED, f"{type(error).__name__} {error}")
         return
     if len(times) != len(sentences):
-        yield Dropped(place, Reason.WRONG_LENGTH, f"{len(times)} timestamps, {len(sentences)} sentences")
+        yield Dropped(clip_id, Reason.WRONG_LENGTH, f"{len(times)} timestamps, {len(sentences)} sentences")
         return
     if not sentences:
-        yield Dropped(place, Reason.NO_QUERY, "no sentence")
+        yield Dropped(clip_id, Reason.NO_QUERY, "no sentence")
     video = f"{vid}.{args.extension}"
     for number, (pair, sentence) in enumerate(zip(times, sentences, strict=True)):
-        name = f"{place}/{number}"
+        name = f"{clip_id}/{number}"
         try:
             start, end = pair
             start, end = float(start), min(float(end), duration)

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item an object of a video."""
+    """Yield one item for each object of a video."""
     root: Path = args.annotations
     split = args.split or "train"
     folders = [root.resolve().parent] if root.is_file() else sorted({path.parent for path in root.rglob("*.png")})
@@ -43,20 +43,20 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     for folder in folders:
         # The same video may lie there in several sizes or from several hands.
         name = folder.name if names[folder.name] == 1 else folder.relative_to(root).as_posix()
-        place = f"{NAME}/{split}/{name}"
+        clip_id = f"{NAME}/{split}/{name}"
         try:
             numbered = numbered_masks(folder)
             if root.is_file():
                 numbered = {number: path for number, path in numbered.items() if path.name == root.name}
-            yield from items_of(folder.name, numbered, place, split, args)
+            yield from items_of(folder.name, numbered, clip_id, split, args)
         except BadFile as error:
-            yield Dropped(place, error.reason, str(error))
+            yield Dropped(clip_id, error.reason, str(error))
 
 
 def items_of(
-    video: str, numbered: dict[int, Path], place: str, split: str, args: argparse.Namespace
+    video: str, numbered: dict[int, Path], clip_id: str, split: str, args: argparse.Namespace
 ) -> Iterator[Item]:
-    """Objects of one video.
+    """Yield the objects of one video.
 
     Raises:
         BadFile: a mask is no picture or has another size than the others.
@@ -69,9 +69,9 @@ def items_of(
         for number_of_object, box in boxes_of_ids(ids).items():
             boxes.setdefault(number_of_object, {})[number - first] = box
     if not boxes:
-        yield Dropped(place, Reason.NO_BOX, "no mask holds an object")
+        yield Dropped(clip_id, Reason.NO_BOX, "no mask holds an object")
     for number_of_object, by_frame in sorted(boxes.items()):
-        name = f"{place}/{number_of_object}"
+        name = f"{clip_id}/{number_of_object}"
         what = f"object {number_of_object}" if len(boxes) > 1 else "main object"
         yield Target(
             id=name,

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sequence: the folders with a file of one, and those that a list.txt names."""
+    """Yield one item for each sequence: folders that hold one of its files, and those that a list.txt names."""
     root: Path = args.annotations
     files = [path for name in ("groundtruth.txt", "meta_info.ini") for path in root.rglob(name)]
     found = {root.parent} if root.is_file() else {path.parent for path in files}
@@ -49,15 +49,15 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def split_of(folder: Path, root: Path) -> str | None:
-    """The split in a sequence's own name (GOT-10k_Train_000001), else that of its folders."""
-    words = folder.name.lower().split("_")
-    if len(words) == 3 and words[1] in ("train", "val", "test"):
-        return words[1]
+    """Return the split in a sequence's own name (GOT-10k_Train_000001), else that of its folders."""
+    parts = folder.name.lower().split("_")
+    if len(parts) == 3 and parts[1] in ("train", "val", "test"):
+        return parts[1]
     return folder_split(folder / "groundtruth.txt", root)
 
 
 def item_of(folder: Path, split: str, args: argparse.Namespace) -> Item:
-    """One sequence.
+    """Return the item of one sequence.
 
     Raises:
         BadFile: its files are missing, malformed or of different lengths.
@@ -92,7 +92,7 @@ def item_of(folder: Path, split: str, args: argparse.Namespace) -> Item:
 
 
 def rate(text: str, folder: Path) -> float:
-    """Frames a second of "10Hz"; 10 where it is not stated.
+    """Return the frames a second of a text such as "10Hz"; 10 where it is empty.
 
     Raises:
         BadFile: no rate.
@@ -109,7 +109,7 @@ def rate(text: str, folder: Path) -> float:
 
 
 def meta_info(path: Path) -> dict[str, str]:
-    """`key: value` lines by key; empty where the file is missing."""
+    """Return the `key: value` lines of a file by key; {} where the file is missing."""
     if not path.is_file():
         return {}
     pairs = (line.split(":", 1) for line in read_text(path).splitlines() if ":" in line)
@@ -117,7 +117,7 @@ def meta_info(path: Path) -> dict[str, str]:
 
 
 def resolution(text: str) -> tuple[int, int] | None:
-    """(width, height) of "(1920, 1080)".
+    """Return (width, height) of a text such as "(1920, 1080)"; None for any other text.
 
     >>> resolution("(1920, 1080)"), resolution("unknown")
     ((1920, 1080), None)

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def files_of(args: argparse.Namespace) -> list[Path]:
-    """Annotation files under --annotations, of --split where one is named."""
+    """Return the annotation files under --annotations, only those of --split where one is named."""
     if args.annotations.is_file():
         return [args.annotations]
     found = sorted(
@@ -50,13 +50,13 @@ def files_of(args: argparse.Namespace) -> list[Path]:
 
 
 def split_of(path: Path) -> str:
-    """train, val or test of a file's name; v2's test split is its file of queries."""
+    """Return the split (train, val or test) of a file's name; v2's test split is its file of queries."""
     name = path.stem.removeprefix("HCVG_").removesuffix("_v2")
     return "test" if name == "query" else name
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a clip."""
+    """Yield one item for each clip."""
     folders = lru_cache(maxsize=1)(folders_of_videos)
     for path in files_of(args):
         split = split_of(path) if args.split in (None, path.stem) else args.split
@@ -71,15 +71,15 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def folders_of_videos(root: Path) -> dict[str, str]:
-    """File name -> path under the video root, of all files there: v2's lie in video_parts/0 to 9."""
+    """Return file name -> path under the video root for all files there: v2's lie in video_parts/0 to 9."""
     return {path.name: path.relative_to(root).as_posix() for path in sorted(root.rglob("*.*"), reverse=True)}
 
 
 def item_of(video: str, record: Any, split: str) -> Item:
-    """One clip's tube, or why there is none."""
-    place = f"{NAME}/{split}/{video}"
+    """Return one clip's tube, or why there is none."""
+    record_id = f"{NAME}/{split}/{video}"
     if isinstance(record, str):
-        return Dropped(place, Reason.NO_TRUTH, "a sentence without annotation (test split of v2)")
+        return Dropped(record_id, Reason.NO_TRUTH, "a sentence without annotation (test split of v2)")
     try:
         query = record["caption"] if "caption" in record else record["English"]
         if "img_size" in record:
@@ -100,14 +100,14 @@ def item_of(video: str, record: Any, split: str) -> Item:
             raise ValueError(f"bbox of shape {rows.shape}, expected rows of four numbers")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         missing = "missing field " if isinstance(error, KeyError) else ""
-        return Dropped(place, Reason.MALFORMED, f"{missing}{' '.join(str(error).split())[:200]}")
+        return Dropped(record_id, Reason.MALFORMED, f"{missing}{' '.join(str(error).split())[:200]}")
     begin, end, count = numbers["st_frame"] - 1, numbers["st_frame"] - 1 + len(rows), numbers["img_num"]
     if not len(rows) or begin < 0 or end > count:
-        return Dropped(place, Reason.BAD_SPAN, f"st_frame {begin + 1} with {len(rows)} boxes of {count} frames")
+        return Dropped(record_id, Reason.BAD_SPAN, f"st_frame {begin + 1} with {len(rows)} boxes of {count} frames")
     # Of no width or height: not visible. What is no number stays, and is refused as a box.
     seen = ~((rows[:, 2] <= 0) | (rows[:, 3] <= 0))
     return Target(
-        id=place,
+        id=record_id,
         split=split,
         kind="declarative",
         video=video,

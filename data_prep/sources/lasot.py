@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sequence."""
+    """Yield one item for each sequence."""
     root: Path = args.annotations
     paths = [root] if root.is_file() else sorted(root.rglob("groundtruth.txt"))
     if not paths:
@@ -53,7 +53,7 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def item_of(path: Path, split: str, args: argparse.Namespace) -> Item:
-    """One sequence of either layout.
+    """Return the item of one sequence, in either layout.
 
     Raises:
         BadFile: its files are missing, malformed or of different lengths.

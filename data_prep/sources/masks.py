@@ -20,7 +20,7 @@ MOST_FRAMES = 1 << 31
 
 
 def numbered_masks(folder: Path) -> dict[int, Path]:
-    """Frame number -> mask, in order, of a folder's PNGs.
+    """Return frame number -> mask, in order, of the PNGs of a folder.
 
     Raises:
         BadFile: there is none, or a name is no number.
@@ -39,7 +39,7 @@ def numbered_masks(folder: Path) -> dict[int, Path]:
 
 
 def masks_of(numbered: dict[int, Path]) -> Iterator[tuple[int, Path, np.ndarray]]:
-    """(frame number, file, ids) of masks that all have one size.
+    """Yield (frame number, file, ids) of masks that all have one size.
 
     Raises:
         BadFile: a mask is no picture, or has another size than the first.
@@ -54,7 +54,7 @@ def masks_of(numbered: dict[int, Path]) -> Iterator[tuple[int, Path, np.ndarray]
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """The ids of a mask PNG as they are stored (palette index or grey value): uint8 (height, width).
+    """Return the ids of a mask PNG as they are stored (palette index or grey value): uint8 (height, width).
 
     Raises:
         BadFile: no PNG, a colour picture or too large a one.
@@ -71,21 +71,21 @@ def read_ids(path: Path) -> np.ndarray:
 
 
 def boxes_of_ids(ids: np.ndarray) -> dict[int, Box]:
-    """Id -> half-open box in pixels, of every id but 0 and void (255).
+    """Return id -> half-open box in pixels, for every id but 0 and void (255).
 
     >>> boxes_of_ids(np.array([[0, 3], [0, 3]], np.uint8))
     {3: (1.0, 0.0, 2.0, 2.0)}
     """
-    found = {}
-    for number, place in enumerate(find_objects(ids.astype(np.int32)), 1):
-        if place is not None and number != VOID:
-            rows, columns = place
-            found[number] = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
-    return found
+    boxes = {}
+    for number, slices in enumerate(find_objects(ids.astype(np.int32)), 1):
+        if slices is not None and number != VOID:
+            rows, columns = slices
+            boxes[number] = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
+    return boxes
 
 
 def box_of_any(ids: np.ndarray) -> Box | None:
-    """Half-open box in pixels around all that is not 0.
+    """Return the half-open box in pixels around all that is not 0; None if all is 0.
 
     >>> box_of_any(np.array([[0, 255], [0, 1]], np.uint8)), box_of_any(np.zeros((2, 2), np.uint8))
     ((1.0, 0.0, 2.0, 2.0), None)
@@ -97,6 +97,6 @@ def box_of_any(ids: np.ndarray) -> Box | None:
 
 
 def pieces(ids: np.ndarray, value: int, box: Box) -> int:
-    """Connected components (corners touch) of one id inside its box."""
+    """Count the connected components (corners touch) of one id inside its box."""
     left, top, right, bottom = map(int, box)
     return int(label(ids[top:bottom, left:right] == value, structure=np.ones((3, 3)))[1])

@@ -37,7 +37,7 @@ DATA_SETS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     add_common(parser)
     parser.add_argument("--name", help="what a target is called; default: player, dancer or person, by the data set")
     parser.add_argument(
@@ -52,20 +52,20 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item an identity and one a sequence."""
+    """Yield one item for each identity and one for each sequence."""
     for path, split in files_of(args, audit):
         sequence = name_of(path)
-        place = f"{NAME}/{split}/{sequence}"
+        clip_id = f"{NAME}/{split}/{sequence}"
         try:
             if not path.is_file():
                 raise BadFile(Reason.NO_TRUTH, f"{path}: not there, as in test splits")
-            yield from sequence_items(path, sequence, place, split, args, audit)
+            yield from sequence_items(path, sequence, clip_id, split, args, audit)
         except BadFile as error:
-            yield Dropped(place, error.reason, str(error))
+            yield Dropped(clip_id, error.reason, str(error))
 
 
 def name_of(path: Path) -> str:
-    """A sequence's name: the folder that holds gt/gt.txt, or the name of a bare file of rows."""
+    """Return a sequence's name: the folder that holds gt/gt.txt, or the name of a bare file of rows."""
     if path.name != "gt.txt":
         return path.stem
     folder = path.resolve().parent
@@ -73,12 +73,12 @@ def name_of(path: Path) -> str:
 
 
 def data_set_of(sequence: str) -> str | None:
-    """The data set that names its sequences like this."""
+    """Return the data set that names its sequences like this; None if it is not known."""
     return next((name for name, (pattern, _, _) in DATA_SETS.items() if pattern.fullmatch(sequence)), None)
 
 
 def files_of(args: argparse.Namespace, audit: Audit) -> list[tuple[Path, str]]:
-    """(gt.txt, split) of each sequence under --annotations; the file of a test sequence may be missing."""
+    """Return (gt.txt, split) of each sequence under --annotations; a test sequence's file may be missing."""
     root: Path = args.annotations
     if root.is_file():
         paths = [root]
@@ -101,9 +101,9 @@ def files_of(args: argparse.Namespace, audit: Audit) -> list[tuple[Path, str]]:
 
 
 def sequence_items(
-    path: Path, sequence: str, place: str, split: str, args: argparse.Namespace, audit: Audit
+    path: Path, sequence: str, clip_id: str, split: str, args: argparse.Namespace, audit: Audit
 ) -> Iterator[Item]:
-    """Items of one sequence."""
+    """Yield the items of one sequence."""
     info = sequence_info((path.parent.parent if path.parent.name == "gt" else path.parent) / "seqinfo.ini")
     rows = read_rows(path, 6, numbered=True)
     wanted = targets(rows)
@@ -119,7 +119,7 @@ def sequence_items(
     video = f"{sequence}/{info.folder}"
     tracks: dict[int, FrameBoxes] = {}
     for identity, track in found.items():
-        item = f"{place}/{identity}"
+        item = f"{clip_id}/{identity}"
         twice = repeated_frame(track)
         if twice is not None:
             yield Dropped(item, Reason.AMBIGUOUS, f"{path}: two rows for frame {twice + 1}, expected one")
@@ -130,9 +130,9 @@ def sequence_items(
             continue
         tracks[identity] = FrameBoxes(track.frames[solid], track.boxes[solid])
     if not found:
-        yield Dropped(place, Reason.NO_BOX, f"{path}: no row of a target")
+        yield Dropped(clip_id, Reason.NO_BOX, f"{path}: no row of a target")
     for number, (identity, track) in enumerate(tracks.items(), 1):
-        item = f"{place}/{identity}"
+        item = f"{clip_id}/{identity}"
         yield Target(
             id=item,
             split=split,
@@ -148,30 +148,30 @@ def sequence_items(
             size=info.size,
             extra={"distractors": len(tracks) - 1},
         )
-    yield from scene_items(tracks, name, place, split, video, length, info, args)
+    yield from scene_items(tracks, name, clip_id, split, video, length, info, args)
 
 
 def scene_items(
     tracks: dict[int, FrameBoxes],
     name: str,
-    place: str,
+    clip_id: str,
     split: str,
     video: str,
     length: int,
     info: Sequence,
     args: argparse.Namespace,
 ) -> Iterator[Item]:
-    """The sequence as a scene, where it has targets, and not too many of them."""
+    """Yield the sequence as a scene, if it has targets and not too many of them."""
     if len(tracks) > args.most_objects:
-        yield Dropped(f"{place}/scene", Reason.CROWDED, f"{len(tracks)} targets, at most {args.most_objects}")
+        yield Dropped(f"{clip_id}/scene", Reason.CROWDED, f"{len(tracks)} targets, at most {args.most_objects}")
     elif tracks:
         labels = {f"{name}-{number}": track for number, track in enumerate(tracks.values(), 1)}
-        query = prompt("scene", name, place, args.seed)
-        yield Scene(f"{place}/scene", split, video, query, length, labels, info.fps, info.size)
+        query = prompt("scene", name, clip_id, args.seed)
+        yield Scene(f"{clip_id}/scene", split, video, query, length, labels, info.fps, info.size)
 
 
 def targets(rows: np.ndarray) -> np.ndarray:
-    """Which rows are to be followed: not ignored, and a pedestrian where classes are given; bool (n,)."""
+    """Return which rows are to be followed: not ignored, and a pedestrian where classes are given; bool (n,)."""
     count = rows.shape[1]
     wanted = np.ones(len(rows), bool)
     if count > 6:
@@ -183,23 +183,23 @@ def targets(rows: np.ndarray) -> np.ndarray:
 
 
 def check(rows: np.ndarray, path: Path) -> None:
-    """Frames from 1 and whole identities, four finite numbers a box.
+    """Check that frames count from 1, identities are whole numbers, and boxes four finite numbers.
 
     Raises:
-        BadFile: naming row, value found and value expected.
+        BadFile: a row is wrong; the message names the row, the value found and the value expected.
     """
     finite = np.isfinite(rows[:, :6]).all(axis=1) & (np.abs(rows[:, :2]) < 1 << 53).all(axis=1)
     if not finite.all():
-        wrong = rows[int(np.flatnonzero(~finite)[0]), :6].tolist()
-        raise BadFile(Reason.BAD_BOX, f"{path}: row {wrong}, expected finite numbers")
+        values = rows[int(np.flatnonzero(~finite)[0]), :6].tolist()
+        raise BadFile(Reason.BAD_BOX, f"{path}: row {values}, expected finite numbers")
     whole = (rows[:, :2] % 1 == 0).all(axis=1) & (rows[:, 0] >= 1)
     if not whole.all():
-        wrong = rows[int(np.flatnonzero(~whole)[0]), :2].tolist()
-        raise BadFile(Reason.MALFORMED, f"{path}: frame and identity {wrong}, expected whole numbers, frames from 1")
+        values = rows[int(np.flatnonzero(~whole)[0]), :2].tolist()
+        raise BadFile(Reason.MALFORMED, f"{path}: frame and identity {values}, expected whole numbers, frames from 1")
 
 
 def origin_of(rows: np.ndarray, data_set: str | None) -> int:
-    """What the first pixel is called: 1 in the MOTChallenge's own format, 0 in SportsMOT's files.
+    """Return the first pixel's number: 1 in the MOTChallenge's own format, 0 in SportsMOT's files.
 
     Elsewhere a box that begins at exactly 0 says that pixels count from 0, unless boxes also leave the picture (below
     0, as in MOT17), where a 0 says nothing.
@@ -211,7 +211,7 @@ def origin_of(rows: np.ndarray, data_set: str | None) -> int:
 
 
 def place_words(track: FrameBoxes, size: tuple[int, int] | None) -> str:
-    """Where the target is first seen, in words that tell it from others."""
+    """Return where the target is first seen, in words that tell it from others."""
     left, top, right, bottom = track.boxes[0].tolist()
     width, height = np.maximum(size or track.boxes[:, 2:].max(axis=0), 1).tolist()
     columns, rows = ("on the left", "in the middle", "on the right"), ("at the top", "halfway down", "at the bottom")
@@ -220,7 +220,7 @@ def place_words(track: FrameBoxes, size: tuple[int, int] | None) -> str:
 
 
 def third(share: float) -> int:
-    """Which third of the picture a share of it lies in, 0 to 2.
+    """Return the index, 0 to 2, of the third of the picture in which a share of its side lies.
 
     >>> third(-1e300), third(0.5), third(1.0)
     (0, 1, 2)

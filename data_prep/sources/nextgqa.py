@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a question."""
+    """Yield one item for each question."""
     root: Path = args.annotations
     for path in [root] if root.is_file() else sorted(root.glob("*.json")):
         split = path.stem.split("_")[-1]
@@ -40,10 +40,10 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def item_of(record: Any, split: str, index: int) -> Item:
-    """One question."""
-    place = f"{NAME}/{split}/{index}"
+    """Return the item of one question."""
+    record_id = f"{NAME}/{split}/{index}"
     try:
-        place = f"{NAME}/{split}/{record['id']}"
+        record_id = f"{NAME}/{split}/{record['id']}"
         options, answer, duration = record["options"], record["answer"], float(record["duration"])
         query, video, moments = record["question"], record["video"], record.get("glue") or []
         if type(query) is not str or type(video) is not str or type(answer) is not str or type(options) is not list:
@@ -54,13 +54,13 @@ def item_of(record: Any, split: str, index: int) -> Item:
         moments = [[float(start), float(end)] for start, end in moments]  # an integer may be beyond all floats
         full = [option for option in options if answer.strip() and option.startswith(answer)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return Dropped(place, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
+        return Dropped(record_id, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
     if len(full) != 1:
         found = f"answer {answer!r:.40} begins {len(full)} of {len(options)} options"
         detail = f"record {index}: {found}, expected one"
-        return Dropped(place, Reason.MALFORMED, detail)
+        return Dropped(record_id, Reason.MALFORMED, detail)
     if not 0 < duration < math.inf:
-        return Dropped(place, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
+        return Dropped(record_id, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
     query = query.strip()
     text = "\n".join([query, *options]) if query else ""
-    return Text(place, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": moments})
+    return Text(record_id, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": moments})

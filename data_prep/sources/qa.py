@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a line."""
+    """Yield one item for each line."""
     root: Path = args.annotations
     for path in [root] if root.is_file() else sorted(root.glob("*.jsonl")):
         if root.is_dir() and args.split not in (None, path.stem):
@@ -51,11 +51,11 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def item_of(line: bytes, number: int, split: str, path: Path) -> Item:
-    """One question."""
-    place = f"{NAME}/{split}/{number}"
+    """Return the item of one question."""
+    record_id = f"{NAME}/{split}/{number}"
     try:
         record: Any = orjson.loads(line)
-        place = f"{NAME}/{split}/{record.get('id', number)}"
+        record_id = f"{NAME}/{split}/{record.get('id', number)}"
         query, video, options = record["question"], record["video"], record.get("options") or []
         answer = record["answer"]
         if type(query) is not str or type(video) is not str:
@@ -66,12 +66,12 @@ def item_of(line: bytes, number: int, split: str, path: Path) -> Item:
         if options:
             options, answer = lettered(options, answer)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Dropped(place, Reason.MALFORMED, f"{path}:{number}: {type(error).__name__} {error}"[:300])
-    return Text(place, split, "qa", video, "\n".join([query, *options]) if query.strip() else "", answer)
+        return Dropped(record_id, Reason.MALFORMED, f"{path}:{number}: {type(error).__name__} {error}"[:300])
+    return Text(record_id, split, "qa", video, "\n".join([query, *options]) if query.strip() else "", answer)
 
 
 def lettered(options: Any, answer: str) -> tuple[list[str], str]:
-    """Options with their letters, and the one that is the answer, which is given as its text or its letter.
+    """Return the options with their letters, and the one that is the answer (given as its text or letter).
 
     Raises:
         ValueError: no list of at most 26 texts, or the answer is none of them.

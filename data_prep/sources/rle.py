@@ -18,7 +18,7 @@ _LONGEST = 8  # characters of one number: 40 bits
 
 
 def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
-    """Index of each mask that is not empty, and its half-open box in pixels.
+    """Return the index of each mask that is not empty, and its half-open box in pixels.
 
     Args:
         masks: {"size": [height, width], "counts": text} each.
@@ -44,10 +44,10 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
     runs, firsts = run_lengths(texts, where)
     totals = np.add.reduceat(runs, firsts)
     outside = (np.minimum.reduceat(runs, firsts) < 0) | (np.maximum.reduceat(runs, firsts) > width * height)
-    wrong = np.flatnonzero((totals != width * height) | outside)
-    if len(wrong):
+    invalid = np.flatnonzero((totals != width * height) | outside)
+    if len(invalid):
         raise BadFile(
-            Reason.BAD_MASK, f"{where} entry {wrong[0]}: its run lengths do not add up to {width} x {height} pixels"
+            Reason.BAD_MASK, f"{where} entry {invalid[0]}: its run lengths do not add up to {width} x {height} pixels"
         )
     numbers = np.arange(len(runs)) - np.repeat(firsts, np.diff(firsts, append=len(runs)))
     seen = np.flatnonzero(np.add.reduceat(np.where(numbers % 2 == 1, runs, 0), firsts))
@@ -60,7 +60,7 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
 
 
 def run_lengths(texts: list[str], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """(run lengths of all masks, index of the first of each).
+    """Return (run lengths of all masks, index of the first of each).
 
     Each run is a little-endian number of 5 bits a character (bit 5: another one follows, bit 4 of the last: its sign);
     from the fourth on a run is written as the difference to the last but one.
@@ -85,9 +85,9 @@ def run_lengths(texts: list[str], where: str) -> tuple[np.ndarray, np.ndarray]:
         raise BadFile(Reason.BAD_MASK, f"{where} entry {entry}: a run length of {longest} characters")
     low = (codes & 31).astype(np.int64)
     values = low[starts]
-    for place in range(1, longest):
-        longer = np.flatnonzero(lengths > place)
-        values[longer] |= low[starts[longer] + place] << 5 * place
+    for position in range(1, longest):
+        longer = np.flatnonzero(lengths > position)
+        values[longer] |= low[starts[longer] + position] << 5 * position
     values -= (codes[ends] & 16 != 0) * (np.int64(1) << 5 * lengths)
     # Differences to the last but one: sums over every other run, begun anew with each mask; the first stands alone.
     numbers = np.arange(len(values)) - np.repeat(firsts, np.diff(firsts, append=len(values)))

@@ -27,7 +27,7 @@ class BadFile(RecordError):
 
 
 def read_text(path: Path) -> str:
-    """A small text file.
+    """Return the text of a small file.
 
     Raises:
         BadFile: missing, too large or no UTF-8.
@@ -39,7 +39,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A small file.
+    """Return the content of a small file.
 
     Raises:
         BadFile: missing or too large.
@@ -53,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_rows(path: Path, least: int, numbered: bool = False) -> np.ndarray:
-    """Numbers of each line, separated by commas, blanks or tabs: float64 (lines, numbers of a line).
+    """Return the numbers of each line, separated by commas, blanks or tabs: float64 (lines, numbers of a line).
 
     Args:
         least: numbers that a line must have.
@@ -70,7 +70,7 @@ def read_rows(path: Path, least: int, numbered: bool = False) -> np.ndarray:
 
 
 def _json_rows(data: bytes, least: int) -> np.ndarray | None:
-    """Rows of plain numbers and commas, which are a list of lists in JSON: by far the fastest parser here."""
+    """Read rows of plain numbers and commas as a JSON list of lists, by far the fastest way here; None for others."""
     if data.translate(None, _OF_NUMBERS):
         return None
     try:
@@ -82,16 +82,16 @@ def _json_rows(data: bytes, least: int) -> np.ndarray | None:
 
 
 def _rows(path: Path, least: int, numbered: bool) -> np.ndarray:
-    """The same for all that is left, with what is wrong."""
+    """Read rows that are no JSON, line by line, and name the line that is wrong."""
     rows: list[list[float]] = []
     for number, line in enumerate(read_text(path).rstrip().split("\n"), 1):
-        words = line.replace(",", " ").split()
-        if not words and (numbered or not line):
+        tokens = line.replace(",", " ").split()
+        if not tokens and (numbered or not line):
             if numbered or not rows:
                 continue
             raise BadFile(Reason.MALFORMED, f"{path}:{number}: blank, expected a line for each frame")
         try:
-            row = [float(word) for word in words]
+            row = [float(word) for word in tokens]
         except ValueError:
             raise BadFile(Reason.MALFORMED, f"{path}:{number}: {line[:60]!r}, expected numbers") from None
         if len(row) < least:
@@ -103,20 +103,20 @@ def _rows(path: Path, least: int, numbered: bool) -> np.ndarray:
 
 
 def read_flags(path: Path, count: int) -> np.ndarray:
-    """One 0 or 1 a frame, on lines or separated by commas: bool (count,).
+    """Return one flag (0 or 1) for each frame, on lines or separated by commas: bool (count,).
 
     Raises:
         BadFile: another number of flags than frames, or something else than 0 and 1.
     """
     flags = read_levels(path, count)
     if not ((flags == 0) | (flags == 1)).all():
-        wrong = int(np.flatnonzero((flags != 0) & (flags != 1))[0])
-        raise BadFile(Reason.MALFORMED, f"{path}: flag {wrong + 1} is {flags[wrong]:g}, expected 0 or 1")
+        index = int(np.flatnonzero((flags != 0) & (flags != 1))[0])
+        raise BadFile(Reason.MALFORMED, f"{path}: flag {index + 1} is {flags[index]:g}, expected 0 or 1")
     return np.asarray(flags == 1)
 
 
 def read_levels(path: Path, count: int) -> np.ndarray:
-    """One number a frame, on lines or separated by commas: float64 (count,).
+    """Return one number for each frame, on lines or separated by commas: float64 (count,).
 
     Raises:
         BadFile: another number of them than frames, or something that is no number.
@@ -126,18 +126,18 @@ def read_levels(path: Path, count: int) -> np.ndarray:
         digits = np.frombuffer(text[: 2 * count].encode("utf-8", "replace"), np.uint8)[::2] - np.uint8(48)
         if len(digits) == count and digits.max() < 10:
             return digits.astype(np.float64)
-    words = text.replace(",", " ").split()
+    tokens = text.replace(",", " ").split()
     try:
-        levels = np.array([float(word) for word in words])
+        levels = np.array([float(word) for word in tokens])
     except ValueError as error:
         raise BadFile(Reason.MALFORMED, f"{path}: {error}") from None
-    if len(words) != count:
-        raise BadFile(Reason.WRONG_LENGTH, f"{path}: {len(words)} flags, expected {count}")
+    if len(tokens) != count:
+        raise BadFile(Reason.WRONG_LENGTH, f"{path}: {len(tokens)} flags, expected {count}")
     return np.asarray(levels)
 
 
 def xyxy(rows: np.ndarray, shift: float = 0.0) -> np.ndarray:
-    """x, y, width and height as half-open boxes: float64 (n, 4).
+    """Return rows of x, y, width and height as half-open boxes: float64 (n, 4).
 
     Args:
         shift: what the source's first pixel is called: 1 where pixels count from 1.

@@ -37,20 +37,20 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a masklet."""
+    """Yield one item for each masklet."""
     root: Path = args.annotations
     for path in [root] if root.is_file() else sorted(root.rglob("*.json")):
-        place = f"{NAME}/{args.split or 'train'}/{path.stem}"
+        clip_id = f"{NAME}/{args.split or 'train'}/{path.stem}"
         try:
-            yield from items_of(path, place, args)
+            yield from items_of(path, clip_id, args)
         except BadFile as error:
-            yield Dropped(place, error.reason, str(error))
+            yield Dropped(clip_id, error.reason, str(error))
     if root.is_dir():
         yield from read_masks(root, args)
 
 
-def items_of(path: Path, place: str, args: argparse.Namespace) -> Iterator[Item]:
-    """Masklets of one video.
+def items_of(path: Path, clip_id: str, args: argparse.Namespace) -> Iterator[Item]:
+    """Yield the masklets of one video.
 
     Raises:
         BadFile: the file is no annotation of SA-V.
@@ -76,9 +76,9 @@ def items_of(path: Path, place: str, args: argparse.Namespace) -> Iterator[Item]
     split = args.split or "train"
     folder = path.parent.relative_to(args.annotations).as_posix() if args.annotations.is_dir() else "."
     if not ids:
-        yield Dropped(place, Reason.NO_BOX, f"{path}: no masklet in it")
+        yield Dropped(clip_id, Reason.NO_BOX, f"{path}: no masklet in it")
     for index, number in enumerate(ids):
-        item = f"{place}/{number}"
+        item = f"{clip_id}/{number}"
         try:
             boxes = boxes_of([row[index] for row in masklet], size, f"{path} masklet {number}")
         except BadFile as error:
@@ -100,7 +100,7 @@ def masklet_item(
     size: tuple[int, int],
     args: argparse.Namespace,
 ) -> Item:
-    """The record of one of `count` objects."""
+    """Return the item of one of `count` objects."""
     if not len(boxes.frames):
         return Dropped(item, Reason.NO_BOX, "every mask is empty")
     return Target(
@@ -121,7 +121,7 @@ def masklet_item(
 
 
 def read_masks(root: Path, args: argparse.Namespace) -> Iterator[Item]:
-    """One item an object of val or test: a folder of PNGs each, in a folder a video."""
+    """Yield one item for each object of val or test: a folder of PNGs each, in a folder for each video."""
     annotations = [path for path in [root, *root.rglob(MASKS)] if path.name == MASKS and path.is_dir()]
     for folder in sorted(annotations):
         lists = {path.stem.removeprefix("sav_"): names_in([path]) for path in folder.parent.glob("sav_*.txt")}
@@ -130,19 +130,19 @@ def read_masks(root: Path, args: argparse.Namespace) -> Iterator[Item]:
         for name, split in sorted(names.items()):
             if args.split not in (None, split):
                 continue
-            place = f"{NAME}/{split}/{name}"
+            clip_id = f"{NAME}/{split}/{name}"
             objects = sorted(path for path in (folder / name).glob("*") if path.is_dir())
             if not objects:
-                yield Dropped(place, Reason.NO_ANNOTATION, f"{folder / name}: no folder of an object in it")
+                yield Dropped(clip_id, Reason.NO_ANNOTATION, f"{folder / name}: no folder of an object in it")
             for path in objects:
                 try:
-                    yield mask_item(path, f"{place}/{path.name}", split, len(objects), args)
+                    yield mask_item(path, f"{clip_id}/{path.name}", split, len(objects), args)
                 except BadFile as error:
-                    yield Dropped(f"{place}/{path.name}", error.reason, str(error))
+                    yield Dropped(f"{clip_id}/{path.name}", error.reason, str(error))
 
 
 def mask_item(folder: Path, item: str, split: str, count: int, args: argparse.Namespace) -> Item:
-    """The record of a folder of masks, in which any value but 0 is the object.
+    """Return the item of a folder of masks, in which any value but 0 is the object.
 
     Raises:
         BadFile: a mask is no picture, has another size than the others, or its name is no number.
@@ -161,7 +161,7 @@ def mask_item(folder: Path, item: str, split: str, count: int, args: argparse.Na
 
 
 def number_of(folder: Path) -> int:
-    """An object's number, which its folder is called by.
+    """Return an object's number, which is the name of its folder.
 
     Raises:
         BadFile: its name is none.

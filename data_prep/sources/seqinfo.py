@@ -28,7 +28,7 @@ class Sequence(NamedTuple):
 
 
 def sequence_info(path: Path) -> Sequence:
-    """The [Sequence] section; nothing stated where the file is missing.
+    """Return what the section [Sequence] states; nothing is stated where the file is missing.
 
     Raises:
         BadFile: no INI file, or a value that is no number.

@@ -16,7 +16,7 @@ from data_prep.sources.rows import BadFile, xyxy
 
 
 def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None, shift: float = 0.0) -> FrameBoxes:
-    """Boxes of a file of one x, y, width, height a frame: without flagged frames and those of no width or height.
+    """Return the boxes of rows of x, y, width, height, without flagged frames and boxes of no width or height.
 
     Args:
         hidden: (n,) bool: frames that a flag leaves out, whatever their boxes say.
@@ -27,10 +27,10 @@ def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None
     """
     rows = rows[:, :4]
     seen = np.ones(len(rows), bool) if hidden is None else ~hidden
-    wrong = np.flatnonzero(seen & ~np.isfinite(rows).all(axis=1))
-    if len(wrong):
-        found = rows[wrong[0]].tolist()
-        raise BadFile(Reason.BAD_BOX, f"{path}:{wrong[0] + 1}: {found}, expected four finite numbers")
+    invalid = np.flatnonzero(seen & ~np.isfinite(rows).all(axis=1))
+    if len(invalid):
+        values = rows[invalid[0]].tolist()
+        raise BadFile(Reason.BAD_BOX, f"{path}:{invalid[0] + 1}: {values}, expected four finite numbers")
     frames = np.flatnonzero(seen & (rows[:, 2] > 0) & (rows[:, 3] > 0))
     return FrameBoxes(frames, xyxy(rows[frames], shift))
 
@@ -50,22 +50,22 @@ def tracking_item(
     fps: float | None = None,
     size: tuple[int, int] | None = None,
 ) -> Item:
-    """The record of a sequence: its event runs from the first to the last frame in which the object is visible.
+    """Return the item of a sequence, whose event lasts from the first to the last frame that shows the object.
 
     Args:
         name: the object's class.
         query: a sentence of the source's own; None: a wording of ours.
         what: what our wording calls the object; None: `name`.
     """
-    place = f"{source}/{split}/{sequence}"
+    record_id = f"{source}/{split}/{sequence}"
     if not len(boxes.frames):
-        return Dropped(place, Reason.NO_BOX, "the object is visible in no frame")
+        return Dropped(record_id, Reason.NO_BOX, "the object is visible in no frame")
     return Target(
-        id=place,
+        id=record_id,
         split=split,
         kind="tracking",
         video=video,
-        query=query if query is not None else prompt("tracking", what or name, place, args.seed),
+        query=query if query is not None else prompt("tracking", what or name, record_id, args.seed),
         label=f"{name}-1",
         num_frames=num_frames,
         begin=int(boxes.frames[0]),
@@ -79,7 +79,7 @@ def tracking_item(
 def each_sequence(
     sequences: Iterable[tuple[str, Path]], make: Callable[[Path, str], Item], source: str
 ) -> Iterator[Item]:
-    """Items of all sequences; a broken one is counted and the rest goes on.
+    """Yield the items of all sequences; a broken sequence becomes a `Dropped`, and the rest goes on.
 
     Args:
         sequences: (split, path) pairs.

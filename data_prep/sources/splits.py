@@ -13,7 +13,7 @@ _NAME = re.compile(r"(train|val|test)(?:ing|idation)?(?:_?\d+)?", re.IGNORECASE)
 
 
 def folder_split(path: Path, root: Path) -> str | None:
-    """train, val or test of the nearest folder that is called so, from `path` up to two folders around `root`.
+    """Return the split (train, val, test) that the nearest folder is named after, up to two folders around `root`.
 
     `root` may be a part of a data set, such as SportsMOT's train/v_1_c001/gt.
 
@@ -30,12 +30,12 @@ def folder_split(path: Path, root: Path) -> str | None:
 
 
 def is_wanted(found: str | None, wanted: str | None) -> bool:
-    """Whether something of split `found` (None: not known) is asked for by --split."""
+    """Return whether --split asks for something of split `found` (None: not known)."""
     return wanted is None or found is None or found == wanted
 
 
 def names_in(paths: Iterable[Path]) -> list[str]:
-    """First words of the lines of lists of names, in order, each once; files that are missing are passed over."""
+    """Return the first words of the lines of lists, in order, each once; missing files are passed over."""
     names: dict[str, None] = {}
     for path in paths:
         if path.is_file():

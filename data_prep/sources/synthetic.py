@@ -100,7 +100,7 @@ def make_clip(folder: Path, split: str, index: int, seed: int, settings: ClipSet
 def object_states(
     annotation: dict[str, Any], target: dict[str, Any], method: str
 ) -> tuple[list[int], list[dict[str, Any]]]:
-    """(span, track) of one object: its frame boxes as second-level states, normalised."""
+    """Return (span, track) of one object: its frame boxes as second-level states, normalised."""
     width, height, fps = annotation["width"], annotation["height"], annotation["fps"]
     boxes = {
         target["begin_frame"] + offset: (x / width, y / height, (x + w) / width, (y + h) / height)
@@ -114,7 +114,7 @@ def object_states(
 def records_of(
     annotation: dict[str, Any], split: str, use: str, rng: random.Random, method: str = "middle"
 ) -> Iterator[dict[str, Any]]:
-    """Records of one annotated clip.
+    """Yield the records of one annotated clip.
 
     Args:
         use: "general" (tracking prompts and questions, for CPT), "ground" (sentences with reasoning, for SFT and
@@ -168,7 +168,7 @@ def records_of(
 
 
 def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, Any]:
-    """The fields of a scene record: every object with a label of its own, numbered in order of appearance."""
+    """Return the fields of a scene record: each object has its own label, numbered in order of appearance."""
     tracks = []
     in_order = sorted(annotation["objects"], key=lambda item: item["begin_frame"])
     for number, target in enumerate(in_order, 1):
@@ -180,27 +180,27 @@ def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, An
 
 
 def reasoning(target: dict[str, Any], span: list[int]) -> str:
-    """A short time-then-space trace: when the event happens, then what to follow; no coordinates."""
+    """Return a short trace without coordinates: when the event happens, then what to follow."""
     return f"from second {span[0]} to {span[1]} the {target['colour']} {target['shape']} moves"
 
 
 def question_of(objects: list[dict[str, Any]], name: str, rng: random.Random) -> dict[str, Any]:
-    """The fields of a question record."""
+    """Return the fields of a question record."""
     query, answer = general_question(objects, rng)
     empty = {"label": None, "span": None, "track": None}
     return empty | {"id": name, "kind": "qa", "query": query, "answer": answer}
 
 
 def general_question(objects: list[dict[str, Any]], rng: random.Random) -> tuple[str, str]:
-    """A question about colour, count or order and its answer."""
-    asked = rng.choice(("colour", "count", "order"))
-    if asked == "colour":
+    """Return a question about colour, count or order, and its answer."""
+    topic = rng.choice(("colour", "count", "order"))
+    if topic == "colour":
         shapes = [item["shape"] for item in objects]
         single = [item for item in objects if shapes.count(item["shape"]) == 1]
         if single:
             item = rng.choice(single)
             return f"what colour is the {item['shape']}?", item["colour"]
-    if asked == "order" and len(objects) > 1:
+    if topic == "order" and len(objects) > 1:
         first, second = sorted(objects, key=lambda item: item["begin_frame"] / 1.0)[:2]
         if first["begin_frame"] != second["begin_frame"]:
             return "which colour comes first?", first["colour"]

@@ -63,7 +63,7 @@ class Shape:
     corners: list[tuple[int, int]] = field(repr=False)
 
     def corner_at(self, time_s: float) -> tuple[int, int]:
-        """Its top-left corner in whole units at a time: straight lines between the middles of seconds."""
+        """Return the top-left corner in whole units at a time, on straight lines between the middles of seconds."""
         position = min(max(time_s - 0.5, 0.0), len(self.corners) - 1.0)
         k = min(int(position), len(self.corners) - 2) if len(self.corners) > 1 else 0
         (x0, y0), (x1, y1) = self.corners[k], self.corners[min(k + 1, len(self.corners) - 1)]
@@ -71,7 +71,7 @@ class Shape:
         return round(x0 + share * (x1 - x0)), round(y0 + share * (y1 - y0))
 
     def box_at(self, time_s: float) -> list[int]:
-        """[x, y, width, height] in pixels of the video."""
+        """Return the box at a time as [x, y, width, height] in pixels of the video."""
         x, y = self.corner_at(time_s)
         return [x * PIXELS_PER_UNIT, y * PIXELS_PER_UNIT, self.size * PIXELS_PER_UNIT, self.size * PIXELS_PER_UNIT]
 
@@ -86,7 +86,7 @@ class Clip:
 
 
 def _corners(rng: random.Random, size: int, seconds: int, max_step: int) -> list[tuple[int, int]]:
-    """A random walk on the grid: one corner a second, at most `max_step` units further in x and in y."""
+    """Draw a random walk on the grid: one corner a second, at most `max_step` units further in x and in y."""
     top = UNITS - size
     steps = range(-max_step, max_step + 1, GRID)
     x, y = rng.randrange(0, top + 1, GRID), rng.randrange(0, top + 1, GRID)
@@ -99,7 +99,7 @@ def _corners(rng: random.Random, size: int, seconds: int, max_step: int) -> list
 
 
 def _overlap(a: Shape, b: Shape, seconds: int) -> bool:
-    """Whether two shapes cover each other in the middle of any second."""
+    """Return whether two shapes cover each other in the middle of any second."""
     for k in range(seconds):
         (ax, ay), (bx, by) = a.corners[k], b.corners[k]
         if ax < bx + b.size and bx < ax + a.size and ay < by + b.size and by < ay + a.size:
@@ -131,7 +131,7 @@ def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
 
 @lru_cache(maxsize=64)
 def shape_mask(kind: str, size: int) -> np.ndarray:
-    """The pixels of a shape: bool (size, size); each kind touches all four sides of its square."""
+    """Return the pixels of a shape: bool (size, size); each kind touches all four sides of its square."""
     y, x = np.mgrid[0:size, 0:size] + 0.5
     if kind == "square":
         return np.ones((size, size), bool)
@@ -141,7 +141,7 @@ def shape_mask(kind: str, size: int) -> np.ndarray:
 
 
 def draw_frame(clip: Clip, frame: int) -> np.ndarray:
-    """RGB picture of one frame: uint8 (height, width, 3)."""
+    """Draw one frame as an RGB picture: uint8 (height, width, 3)."""
     side = UNITS * PIXELS_PER_UNIT
     picture = np.full((side, side, 3), BACKGROUND, np.uint8)
     for shape in clip.shapes:

@@ -15,7 +15,7 @@ USES = ("general", "ground", "test", "scene", "questions")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The YAML file of `--config`, checked.
+    """Read and check the YAML file of `--config`.
 
     Raises:
         ValueError: A key that is not known or missing, or a value of the wrong kind; the message names it.
@@ -31,7 +31,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_split(wanted: Any, where: str) -> None:
-    """What one split says: how many clips, what for, and clip settings of its own."""
+    """Check the settings of one split: its number of clips, its use, and its own clip settings."""
     check_keys(wanted, where, {"clips", "use", "clip"}, ("clips", "use"))
     check_clip(wanted, where)
     if isinstance(wanted["clips"], bool) or not isinstance(wanted["clips"], int) or wanted["clips"] < 1:
@@ -41,7 +41,7 @@ def check_split(wanted: Any, where: str) -> None:
 
 
 def check_clip(holder: dict[str, Any], where: str) -> None:
-    """The clip settings of the config or of a split, if it has some: known keys alone."""
+    """Check that the clip settings of the config or of a split, if there are any, have known keys only."""
     if "clip" in holder:
         check_keys(holder["clip"], f"{where}: clip", set(ClipSettings.__dataclass_fields__))
 
@@ -70,7 +70,7 @@ def check_mapping(value: Any, where: str) -> None:
 
 
 def clip_settings(config: dict[str, Any], wanted: dict[str, Any]) -> ClipSettings:
-    """A split's ClipSettings: the config's, with what the split says of its own."""
+    """Return a split's ClipSettings: the config's, overridden by the split's own."""
     values: dict[str, Any] = config.get("clip", {}) | wanted.get("clip", {})
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return ClipSettings(**values)

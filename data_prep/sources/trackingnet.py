@@ -25,7 +25,7 @@ EXPECTED = {"train": 30132, "test": 511}  # sequences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     add_common(parser)
     parser.add_argument("--classes", type=Path, help="class of each sequence (sequence, tab, class a line)")
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sequence."""
+    """Yield one item for each sequence."""
     root: Path = args.annotations
     lists = sorted(root.glob("*classmap*.txt")) or sorted(root.parent.glob("*classmap*.txt"))
     if root.is_file():
@@ -58,7 +58,7 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def item_of(path: Path, split: str, names: dict[str, str], args: argparse.Namespace) -> Item:
-    """One sequence.
+    """Return the item of one sequence.
 
     Raises:
         BadFile: its file is malformed, or holds the first box alone (test split).

@@ -29,7 +29,7 @@ class VidOR:
         self._read = lru_cache(maxsize=KEPT)(_boxes_of)
 
     def of(self, vid: str, target: Any) -> tuple[str, FrameBoxes] | str:
-        """(path of the video, boxes on its frames in pixels) of one target, or what is missing."""
+        """Return (path of the video, boxes on its frames in pixels) of one target, or what is missing."""
         if self.root is None:
             return "no boxes: give VidOR's annotation folder as --vidor"
         if self._files is None:
@@ -50,7 +50,7 @@ class VidOR:
 
 
 def _boxes_of(path: Path) -> tuple[str, dict[int, FrameBoxes]] | str:
-    """(path of the video, target -> boxes) of a file, or what is wrong with it."""
+    """Return (path of the video, target -> boxes) of a file, or what is wrong with the file."""
     try:
         size = path.stat().st_size
         if size > LARGEST:

@@ -32,7 +32,7 @@ EXPECTED = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     add_common(parser)
     parser.add_argument("--vidor", type=Path, help="VidOR's annotation folder (training/, validation/), for the boxes")
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
-    """(split, annotation file) pairs under --annotations.
+    """Return the (split, annotation file) pairs under --annotations.
 
     Raises:
         RecordError: none is there.
@@ -60,7 +60,7 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a sentence."""
+    """Yield one item for each sentence."""
     pairs = files_of(args)
     boxes = VidOR(args.vidor)
     for split, path in pairs:
@@ -71,8 +71,8 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
 
 
 def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -> Iterator[Item]:
-    """The declarative and interrogative sentences of one record."""
-    place = f"{NAME}/{split}/{index}"
+    """Yield the declarative and interrogative sentences of one record."""
+    clip_id = f"{NAME}/{split}/{index}"
     try:
         vid = record["vid"]
         segment, event = record["used_segment"], record["temporal_gt"]
@@ -94,22 +94,22 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
         fps = float(fps)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         missing = "missing field " if isinstance(error, KeyError) else ""
-        yield Dropped(place, Reason.MALFORMED, f"record {index}: {missing}{error}")
+        yield Dropped(clip_id, Reason.MALFORMED, f"record {index}: {missing}{error}")
         return
     audit.count("captions", len(captions))
     audit.count("questions", len(questions))
     texts = [("declarative", text) for text in captions] + [("interrogative", text) for text in questions]
     if not texts:
-        yield Dropped(place, Reason.NO_QUERY, f"record {index}: no caption and no question")
-    wrong = None
+        yield Dropped(clip_id, Reason.NO_QUERY, f"record {index}: no caption and no question")
+    problem = None
     if not 0 <= first <= last < count:
-        wrong = f"used_segment [{first}, {last}] of {count} frames"
+        problem = f"used_segment [{first}, {last}] of {count} frames"
     elif not first <= begin < end <= last + 1:
-        wrong = f"temporal_gt [{begin}, {end}) outside used_segment [{first}, {last}]"
+        problem = f"temporal_gt [{begin}, {end}) outside used_segment [{first}, {last}]"
     for number, (kind, text) in enumerate(texts):
-        name = f"{place}/{number}"
-        if wrong:
-            yield Dropped(name, Reason.BAD_SPAN, wrong)
+        name = f"{clip_id}/{number}"
+        if problem:
+            yield Dropped(name, Reason.BAD_SPAN, problem)
             continue
         try:
             query, target = text["description"], text["target_id"]
@@ -144,5 +144,5 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
 
 
 def distractors(names: dict[Any, Any], target: Any) -> int:
-    """Other objects of the target's category that the record lists."""
+    """Count the other objects of the target's category that the record lists."""
     return sum(other != target and name == names[target] for other, name in names.items())

@@ -33,7 +33,7 @@ IGNORED = "classes of a video that are no things"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     add_common(parser)
     parser.add_argument("--categories", type=Path, help="panoVIPSeg_categories.json: which classes are things")
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def names_of(args: argparse.Namespace) -> dict[int, str]:
-    """Mask value -> name of each thing: by --categories or the lists beside the data, else VSPW's own.
+    """Return mask value -> name of each thing: from --categories or the lists beside the data, else VSPW's own.
 
     Raises:
         RecordError: a list that is there cannot be read.
@@ -63,7 +63,7 @@ def names_of(args: argparse.Namespace) -> dict[int, str]:
 
 
 def things(path: Path) -> dict[int, str]:
-    """Mask value -> name of each class that is a thing; the file counts from 0, masks from 1.
+    """Return mask value -> name of each class that is a thing; the file counts from 0, masks from 1.
 
     Raises:
         RecordError: no such list there.
@@ -76,7 +76,7 @@ def things(path: Path) -> dict[int, str]:
 
 
 def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
-    """(split, folder of masks) of each video under --annotations, and of those that the lists of splits name."""
+    """Return (split, folder of masks) of each video under --annotations or named by the lists of splits."""
     root: Path = args.annotations.resolve()
     found = sorted(path for path in [root, *root.rglob("mask")] if path.name == "mask" and path.is_dir())
     if not found:  # a bare folder of masks
@@ -92,12 +92,12 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
 
 
 def video_of(folder: Path) -> str:
-    """A video's name, of its folder of masks."""
+    """Return the name of the video whose masks a folder holds."""
     return folder.parent.name if folder.name == "mask" else folder.name
 
 
 def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
-    """One item a class of a video."""
+    """Yield one item for each class of a video."""
     names = names_of(args)
     pairs = files_of(args)
     audit.count("videos", len(pairs))
@@ -105,17 +105,17 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         for split in {split for split, _ in pairs} & EXPECTED.keys():
             audit.expect({"videos": EXPECTED[split]})
     for split, folder in pairs:
-        place = f"{NAME}/{split}/{video_of(folder)}"
+        clip_id = f"{NAME}/{split}/{video_of(folder)}"
         try:
-            yield from items_of(folder, place, split, names, args, audit)
+            yield from items_of(folder, clip_id, split, names, args, audit)
         except BadFile as error:
-            yield Dropped(place, error.reason, str(error))
+            yield Dropped(clip_id, error.reason, str(error))
 
 
 def items_of(
-    folder: Path, place: str, split: str, names: dict[int, str], args: argparse.Namespace, audit: Audit
+    folder: Path, clip_id: str, split: str, names: dict[int, str], args: argparse.Namespace, audit: Audit
 ) -> Iterator[Item]:
-    """Things of one video.
+    """Yield the things of one video.
 
     Raises:
         BadFile: a mask is no picture, has another size than the others, or its name is no number.
@@ -137,9 +137,9 @@ def items_of(
                 several[value] = number
     audit.ignore(IGNORED, len(others))
     if not boxes:
-        yield Dropped(place, Reason.NO_BOX, "no thing in its masks")
+        yield Dropped(clip_id, Reason.NO_BOX, "no thing in its masks")
     for value, by_frame in sorted(boxes.items()):
-        name = f"{place}/{value}"
+        name = f"{clip_id}/{value}"
         if value in several:
             yield Dropped(name, Reason.AMBIGUOUS, f"{names[value]}: several pieces in mask {several[value]:08d}")
             continue

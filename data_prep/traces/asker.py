@@ -73,10 +73,10 @@ class Asker:
         first_reason = _reason(problems)
         if not self.rewrite:
             return Outcome(REJECTED, trace, first_reason, claimed)
-        told = [": ".join(problem) for problem in problems[:8]]
+        listed = [": ".join(problem) for problem in problems[:8]]
 
         async def again() -> str:
-            return self.prompts.second_request(record, trace, told)
+            return self.prompts.second_request(record, trace, listed)
 
         envelope = await self.client.ask(self._question(record, video, "rewrite"), again)
         if envelope.content is None:
@@ -91,7 +91,7 @@ class Asker:
         return Question(record_key(record), video, self.prompts.version, self.client.model, step)
 
     def _content(self, record: Record) -> list[dict[str, Any]]:
-        """Each frame's second and picture, then the request."""
+        """Return each frame's second and picture, followed by the request."""
         parts: list[dict[str, Any]] = []
         for second, picture in frames_of(record, self.video_root, side=self.side, most=self.most):
             parts.append({"type": "text", "text": f"second {second}"})

@@ -1,4 +1,4 @@
-"""Asking a teacher many times: bounded, within a budget, through the journal."""
+"""Ask a teacher many times: bounded, within a budget, through the journal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Client:
         self._changed = asyncio.Condition()
 
     def stop(self, what: str, why: str) -> None:
-        """Let nothing more go out; what is under way still comes in."""
+        """Send nothing more; answers that are under way still come in."""
         if self.stopped is None:
             self.stopped = (what, why)
 
@@ -113,7 +113,7 @@ class Client:
                 self._changed.notify_all()
 
     async def _admit(self) -> None:
-        """Wait for a place, for the pace and for the budget.
+        """Wait for a free slot, for the pace and for the budget.
 
         Raises:
             Stopped: instead.
@@ -144,7 +144,7 @@ class Client:
             raise
 
     def _tokens_left(self) -> bool:
-        """Whether what is under way and one more will fit; so at most one answer goes over the budget."""
+        """Return whether the budget holds what is under way and one more, so that at most one answer exceeds it."""
         if self.limits.max_tokens is None:
             return True
         usual = self.journal.tokens / self.answers if self.answers else float(self.options.get("max_tokens", 1000))

@@ -184,7 +184,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def from_template(records: list[Record], args: argparse.Namespace) -> list[Outcome | None]:
-    """Traces composed from the annotations, judged like a teacher's."""
+    """Compose traces from the annotations, and judge them like a teacher's."""
     wordings = Wordings.read(args.prompts)
     outcomes: list[Outcome | None] = []
     for record in tqdm(records, desc="traces", unit="record", mininterval=1.0, file=sys.stderr):
@@ -196,7 +196,7 @@ def from_template(records: list[Record], args: argparse.Namespace) -> list[Outco
 
 
 def write_outputs(args: argparse.Namespace, done: list[tuple[Record, Outcome]], about: dict[str, Any]) -> None:
-    """`traces.jsonl` and `rejected.jsonl`, each whole or not at all."""
+    """Write `traces.jsonl` and `rejected.jsonl`, each whole or not at all."""
     with RecordWriter(args.out / "traces.jsonl") as writer:
         for record, outcome in done:
             if outcome.kept:

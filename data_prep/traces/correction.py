@@ -9,7 +9,9 @@ from stvg_rewards import Track, format_answer
 
 
 def corrected(record: Mapping[str, Any], trace: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with its trace. Span, boxes and label stay the annotation's, whatever the teacher's placeholder said.
+    """Return the record with its trace; span, boxes and label stay the annotation's.
+
+    What the teacher's placeholder says of them is ignored.
 
     Args:
         about: where the trace comes from (teacher, prompt version, verdict); kept beside it as `trace`.
@@ -18,7 +20,7 @@ def corrected(record: Mapping[str, Any], trace: str, about: Mapping[str, Any]) -
 
 
 def answer_text(record: Mapping[str, Any], scale: tuple[int, int] = (1000, 1000)) -> str:
-    """The true answer, by the formatter whose text the rewards' parser reads.
+    """Return the true answer, written by the formatter whose text the rewards' parser reads.
 
     >>> answer_text({"label": "dog-1", "track": [{"second": 3, "box": [0.0, 0.5, 0.5, 1.0]}]})
     '{"3": [{"label": "dog-1", "bbox_2d": [0, 500, 500, 1000]}]}'

@@ -15,7 +15,7 @@ from data_prep.video.sampling import sample_frames
 
 
 def chosen_seconds(seconds: int, most: int) -> list[int]:
-    """At most `most` of a clip's seconds, at even steps.
+    """Choose at most `most` of a clip's seconds, at even steps.
 
     >>> chosen_seconds(4, 10), chosen_seconds(100, 4)
     ([0, 1, 2, 3], [12, 37, 62, 87])
@@ -26,7 +26,7 @@ def chosen_seconds(seconds: int, most: int) -> list[int]:
 
 
 def frames_of(record: Mapping[str, Any], video_root: Path, *, side: int, most: int) -> list[tuple[int, Image.Image]]:
-    """(second, the frame in its middle) of a record's clip; the longer side at most `side` pixels.
+    """Return (second, the frame in its middle) of a record's clip; the longer side has at most `side` pixels.
 
     Raises:
         RecordError, VideoError, OSError: no such video, or it does not decode.
@@ -43,14 +43,14 @@ def frames_of(record: Mapping[str, Any], video_root: Path, *, side: int, most: i
 
 
 def data_uri(picture: Image.Image, quality: int = 85) -> str:
-    """A picture as a JPEG in text."""
+    """Encode a picture as a data URI that holds a JPEG."""
     out = io.BytesIO()
     picture.save(out, format="JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
 def with_box(picture: Image.Image, box: Sequence[float] | None, side: int = 120) -> Image.Image:
-    """The picture scaled so that its longer side has `side` pixels, with a normalised box drawn into it."""
+    """Return the picture scaled to a longer side of `side` pixels, with a normalised box drawn into it."""
     factor = side / max(picture.size)
     width, height = (max(1, round(length * factor)) for length in picture.size)
     copy = picture.resize((width, height), Image.Resampling.BICUBIC)

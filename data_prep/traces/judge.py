@@ -29,7 +29,7 @@ _TAGS = re.compile(r"</?(?:think|thinking|answer|reasoning|thought)>|<\|[^|<>]{1
 def problems_of(
     trace: str, record: Mapping[str, Any], claimed: tuple[float, float] | None, tolerance_s: float
 ) -> list[tuple[str, str]]:
-    """What is wrong with a trace, worst first: (reason, what of it). Empty: it may be trained on.
+    """Return the problems of a trace as (reason, detail), worst first; a trace without any may be trained on.
 
     Args:
         claimed: the interval of the teacher's own placeholder, seconds, where it gave one.
@@ -41,23 +41,23 @@ def problems_of(
     if len(trace) > MAX_CHARACTERS:
         return [("too long", f"{len(trace)} characters, at most {MAX_CHARACTERS}")]
     first, last = record["span"]
-    found: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = []
     if len(trace.split()) < 3:
         return [("no trace", f"{len(trace.split())} words")]
     if _REFUSAL.search(trace):
-        found.append(("refuses", _REFUSAL.search(trace)[0]))  # type: ignore[index]
+        problems.append(("refuses", _REFUSAL.search(trace)[0]))  # type: ignore[index]
     if claimed is not None and (claimed[1] < first - tolerance_s or claimed[0] > last + 1 + tolerance_s):
-        found.append(
+        problems.append(
             (
                 "argues",
                 f"the placeholder's interval {claimed[0]:g} to {claimed[1]:g} does not meet seconds {first} to {last}",
             )
         )
     if match := _ANNOTATION.search(trace):
-        found.append(("mentions the annotation", match[0]))
+        problems.append(("mentions the annotation", match[0]))
     if match := _TAGS.search(trace):
-        found.append(("tags", match[0]))
-    found += [("leak", str(leak)) for leak in leaks_in(trace, (first, last), record["seconds"], tolerance_s)]
+        problems.append(("tags", match[0]))
+    problems += [("leak", str(leak)) for leak in leaks_in(trace, (first, last), record["seconds"], tolerance_s)]
     if len(trace.split()) > MAX_WORDS:
-        found.append(("too long", f"{len(trace.split())} words, at most {MAX_WORDS}"))
-    return found
+        problems.append(("too long", f"{len(trace.split())} words, at most {MAX_WORDS}"))
+    return problems

@@ -18,7 +18,9 @@ ASKED_OF = ("video", "clip", "query", "label", "span", "seconds", "track", "dist
 
 
 def prompt_file(folder: Path, name: str) -> str:
-    """The text of `<folder>/<name>`; a relative folder that is not below the working directory is looked up here.
+    """Return the text of `<folder>/<name>`.
+
+    A relative folder that is not below the working directory is looked up beside this module.
 
     Raises:
         FileNotFoundError: no such file; the message names it.
@@ -68,13 +70,13 @@ class Prompts:
         return cls(Template(texts[0]), Template(texts[1]), digest[:12])
 
     def first_request(self, record: Record) -> str:
-        """The text below the frames."""
+        """Return the text of the first request, which stands below the frames."""
         return self.teacher.safe_substitute(
             query=quoted(record["query"]), metadata=quoted(metadata(record)), **_ends(record)
         )
 
     def second_request(self, record: Record, trace: str, problems: list[str]) -> str:
-        """What is asked where the first answer cannot be used."""
+        """Return the text of the second request, for a first answer that cannot be used."""
         return self.rewrite.safe_substitute(
             query=quoted(record["query"]), trace=quoted(trace), problems=quoted(problems), **_ends(record)
         )
@@ -85,14 +87,14 @@ def _ends(record: Record) -> dict[str, int]:
 
 
 def quoted(value: Any) -> str:
-    """JSON on one line: a text inside cannot close the quotes, nor begin a line of its own."""
+    """Return a value as JSON on one line: a text in it cannot close the quotes, nor begin a new line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def metadata(record: Record) -> dict[str, Any]:
-    """What the teacher is told of the annotation: words, seconds and coarse places, never a coordinate."""
+    """Return what the teacher learns of the annotation: words, seconds and coarse places, never a coordinate."""
     states = record["track"]
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "target": noun_of(record),
         "seconds": record["seconds"],
         "event": {"first": record["span"][0], "last": record["span"][1]},
@@ -103,14 +105,14 @@ def metadata(record: Record) -> dict[str, Any]:
         ),
     }
     if (count := distractor_count(record)) is not None:
-        told["others of the same kind"] = count
+        values["others of the same kind"] = count
     if isinstance(record.get("others"), list):
-        told["others"] = [str(name) for name in record["others"]]
-    return told
+        values["others"] = [str(name) for name in record["others"]]
+    return values
 
 
 def noun_of(record: Record) -> str:
-    """The label without its number: "person-1" is a person.
+    """Return a record's label without its number: "person-1" is a person.
 
     >>> noun_of({"label": "traffic light-2"})
     'traffic light'
@@ -119,14 +121,14 @@ def noun_of(record: Record) -> str:
 
 
 def distractor_count(record: Record) -> int | None:
-    """How many others of the target's kind the record counts or lists; None where it says nothing of them."""
-    found = record.get("distractors")
-    count = len(found) if isinstance(found, list) else found
+    """Return how many others of the target's kind the record counts or lists; None if it does not say."""
+    others = record.get("distractors")
+    count = len(others) if isinstance(others, list) else others
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
 def place_of(box: list[float]) -> str:
-    """Where a box is, in words: thirds of the picture.
+    """Return where a box is, in words: thirds of the picture.
 
     >>> place_of([0.0, 0.0, 0.2, 0.2]), place_of([0.4, 0.4, 0.6, 0.6]), place_of([0.7, 0.4, 0.9, 0.6])
     ('the upper left', 'the centre', 'the right')
@@ -140,6 +142,6 @@ def place_of(box: list[float]) -> str:
 
 
 def record_key(record: Record) -> str:
-    """Names a record and what its request depends on."""
-    asked = json.dumps([record.get(field) for field in ASKED_OF], sort_keys=True, ensure_ascii=False)
-    return f"{record['id']}#{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+    """Return a key for a record and all that its request depends on."""
+    fields = json.dumps([record.get(field) for field in ASKED_OF], sort_keys=True, ensure_ascii=False)
+    return f"{record['id']}#{hashlib.sha256(fields.encode()).hexdigest()[:12]}"

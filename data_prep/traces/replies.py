@@ -27,7 +27,7 @@ _TRACE_KEYS = ("trace", "reasoning", "reasoning_trace", "thought", "rationale")
 
 
 def read_reply(content: str) -> tuple[str, tuple[float, float] | None]:
-    """(trace, interval of the placeholder or None) of a teacher's text. Never raises.
+    """Return (trace, interval of the placeholder or None) of a teacher's text. Never raises.
 
     >>> read_reply('First when: near second 3.\\n```json\\n{"target": "dog", "interval": [3, 8]}\\n```')
     ('First when: near second 3.', (3.0, 8.0))
@@ -49,7 +49,7 @@ def read_reply(content: str) -> tuple[str, tuple[float, float] | None]:
 
 
 def _tidy(text: str) -> str:
-    """One paragraph without fences, headings and what announces the placeholder."""
+    """Return the text as one paragraph, without fences, headings and what announces the placeholder."""
     text = _FENCE.sub("", text).replace("```", " ").strip()
     text = _HEADING.sub("", text, count=1)
     text = _TAIL.sub("", text.rstrip())
@@ -59,9 +59,9 @@ def _tidy(text: str) -> str:
 
 def _interval(value: Any) -> tuple[float, float] | None:
     for key in ("interval", "event_interval", "span", "window"):
-        found = value.get(key) if isinstance(value, dict) else None
-        if isinstance(found, list) and len(found) == 2 and all(type(end) in (int, float) for end in found):
-            low, high = float(found[0]), float(found[1])
+        interval = value.get(key) if isinstance(value, dict) else None
+        if isinstance(interval, list) and len(interval) == 2 and all(type(end) in (int, float) for end in interval):
+            low, high = float(interval[0]), float(interval[1])
             if math.isfinite(low) and math.isfinite(high):
                 return low, high
     return None

@@ -15,7 +15,7 @@ MOST = 4  # distractors; more are one group
 
 
 def report(records: Sequence[Record], outcomes: Sequence[Outcome], skipped: int) -> dict[str, Any]:
-    """The numbers of a run, JSON-like. `outcomes` may be shorter than what was read: the rest was not asked."""
+    """Return the numbers of a run, JSON-like; records beyond the end of `outcomes` count as not asked."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     return {
         "records": len(records),
@@ -37,7 +37,7 @@ def report(records: Sequence[Record], outcomes: Sequence[Outcome], skipped: int)
 
 
 def lengths(records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Words of the kept traces, by number of distractors; those of records that do not count them come last."""
+    """Count the words of the kept traces by number of distractors; records of unknown number come last."""
     groups: dict[str, list[int]] = defaultdict(list)
     for record, outcome in zip(records, outcomes, strict=False):
         if outcome.kept:
@@ -57,7 +57,7 @@ def lengths(records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[dict
 
 
 def table(result: dict[str, Any]) -> str:
-    """The report as a few lines for the terminal."""
+    """Return the report as a few lines for the terminal."""
     verdicts = ", ".join(f"{count} {name}" for name, count in result["verdicts"].items()) or "nothing asked"
     lines = [f"traces: {result['records']} records: {verdicts}"]
     if result["not_asked"]:

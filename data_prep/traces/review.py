@@ -38,13 +38,13 @@ def write_review(
         video_root: None shows no frames.
         about: what the head of the page says, in order.
     """
-    places = range(min(len(records), len(outcomes)))
-    chosen = sorted(random.Random(seed).sample(places, min(rows, len(places))))
+    indices = range(min(len(records), len(outcomes)))
+    chosen = sorted(random.Random(seed).sample(indices, min(rows, len(indices))))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("review.html").render(
-        about=about, total=len(places), items=[_item(records[place], outcomes[place], video_root) for place in chosen]
+        about=about, total=len(indices), items=[_item(records[index], outcomes[index], video_root) for index in chosen]
     )
     with atomic_write(path) as out:
         out.write(page)

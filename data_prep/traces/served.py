@@ -63,12 +63,12 @@ async def from_server(
         counts = {"accepted": 0, "rejected": 0, "failed": 0}
 
         async def work() -> None:
-            for place in waiting:
+            for index in waiting:
                 try:
-                    outcome = await asker.outcome(records[place])
+                    outcome = await asker.outcome(records[index])
                 except Stopped:
                     return
-                outcomes[place] = outcome
+                outcomes[index] = outcome
                 counts["accepted" if outcome.kept else outcome.verdict] += 1
                 progress.set_postfix(counts | {"cost": cost_of(journal, args.price)}, refresh=False)
                 progress.update()

@@ -58,7 +58,7 @@ class Wordings:
 
 
 def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, str]:
-    """(what stands before the noun, what stands after it) that the query says of its target.
+    """Return (what stands before the noun, what stands after it) of what the query says of its target.
 
     >>> known = frozenset({"tall", "black", "short"})
     >>> attributes_of("The tall man in black coat walks to a short woman", "man", known)
@@ -66,31 +66,31 @@ def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, st
     >>> attributes_of("which red shape moves about?", "circle", frozenset({"red"}))
     ('red', '')
     """
-    words = re.findall(r"[\w'-]+", query.lower())
+    tokens = re.findall(r"[\w'-]+", query.lower())
     last = noun.lower().split()[-1]
-    places = [index for index, word in enumerate(words) if word in (last, last + "s")]
-    if not places and words[:1] in (["which"], ["what"]):
-        places = [
-            index for index, word in enumerate(words[:6]) if word in ("shape", "object", "thing", "one", "person")
+    matches = [index for index, word in enumerate(tokens) if word in (last, last + "s")]
+    if not matches and tokens[:1] in (["which"], ["what"]):
+        matches = [
+            index for index, word in enumerate(tokens[:6]) if word in ("shape", "object", "thing", "one", "person")
         ]
-    if not places:
+    if not matches:
         return "", ""
-    begin = places[0] - (len(noun.split()) - 1 if words[places[0]].startswith(last) else 0)
+    begin = matches[0] - (len(noun.split()) - 1 if tokens[matches[0]].startswith(last) else 0)
     first = begin
-    while first > 0 and words[first - 1] in known:
+    while first > 0 and tokens[first - 1] in known:
         first -= 1
-    after = words[places[0] + 1 : places[0] + 6]
+    after = tokens[matches[0] + 1 : matches[0] + 6]
     phrase = ""
     if after and after[0] in ("in", "wearing", "with"):
         rest = [word for word in after[1:] if word not in ("a", "an", "the")]
         if rest and rest[0] in known:
             follows = rest[1:2] if rest[1:2] and _CLOTHES.fullmatch(rest[1]) else []
             phrase = " ".join([after[0], *rest[:1], *follows])
-    return " ".join(words[first:begin]), phrase
+    return " ".join(tokens[first:begin]), phrase
 
 
 def compose(record: Record, wordings: Wordings, seed: int) -> str:
-    """The trace of one record; the same for the same record, wordings and seed.
+    """Return the trace of one record, always the same for the same record, wordings and seed.
 
     Args:
         record: of a grounding kind, with a span and at least one box.
@@ -128,7 +128,7 @@ def _words(record: Record, known: frozenset[str]) -> dict[str, str]:
 
 
 def _wanted(record: Record, words: dict[str, str]) -> set[str]:
-    """Which parts a record's trace has: more where something could be confused."""
+    """Return which parts a record's trace has; there are more where something could be confused."""
     first, last = record["span"]
     count = distractor_count(record)
     wanted = {"asked", "time" if last > first else "moment"}

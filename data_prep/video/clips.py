@@ -57,7 +57,7 @@ def clip_frames(
 
 @lru_cache(maxsize=256)
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their numbers.
+    """Return the pictures of a folder in the order of their numbers.
 
     Raises:
         VideoError: none in it.

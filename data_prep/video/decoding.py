@@ -13,7 +13,7 @@ SKIPS_SAFELY = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
 
 
 def decode_ranges(video: OpenVideo, ranges: list[tuple[int, int]], wanted: set[int]) -> Iterator[VideoFrame]:
-    """The frames with the wanted time stamps, each decoded from the keyframe before it.
+    """Yield the frames with the wanted time stamps, each decoded from the keyframe before it.
 
     Pictures that no other needs are skipped unless they are wanted. A frame that does not come although it was
     planned is left out: the caller notices and decodes everything.
@@ -50,7 +50,7 @@ def decode_ranges(video: OpenVideo, ranges: list[tuple[int, int]], wanted: set[i
 
 
 def decode_all(video: OpenVideo) -> Iterator[VideoFrame]:
-    """Every displayed frame in display order.
+    """Yield every displayed frame in display order.
 
     A packet that does not decode ends its group of pictures, because what follows would be built on a hole; decoding
     goes on at the next keyframe.

@@ -28,7 +28,7 @@ def local_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
 
 
 def ray_engine(jobs: list[dict[str, Any]], workers: int) -> Iterator[int]:
-    """Yield the same through Ray Data, on the cluster of RAY_ADDRESS or on a local one.
+    """Yield the number of clips done, shard by shard, through Ray Data on the cluster of RAY_ADDRESS or a local one.
 
     Raises:
         StageError: Ray is not installed.

@@ -31,7 +31,7 @@ SCHEMA = {
 
 
 def read_columns(shard: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Rows of a shard with these columns alone.
+    """Return the rows of a shard with only these columns.
 
     Raises:
         StageError: no shard of frames.
@@ -46,7 +46,7 @@ def read_columns(shard: Path, names: list[str]) -> list[dict[str, Any]]:
 
 
 def clip_key(video: str, start_s: float, end_s: float, rate: float) -> str:
-    """The name of a clip's frames in the shards.
+    """Return the name of a clip's frames in the shards.
 
     >>> clip_key("a/b.mp4", 0, 6.0, 1)
     '["a/b.mp4", 0.0, 6.0, 1.0]'
@@ -87,11 +87,11 @@ class FrameStore:
         return len(self._place)
 
     def whole_file(self, video: str) -> tuple[int, float] | None:
-        """(K, duration in seconds) of a video that a record wants in full, so that its file need not be there."""
+        """Return (K, duration in seconds) of a video that is used in full, whose file may be gone; None if unknown."""
         return self._whole.get(video)
 
     def frames(self, key: str) -> list[Image.Image]:
-        """The clip's RGB pictures in order.
+        """Return the clip's RGB pictures in order.
 
         Raises:
             StageError: the shards do not hold that clip at that rate.

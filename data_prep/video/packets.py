@@ -63,7 +63,7 @@ class PacketIndex:
 
     @property
     def complete(self) -> bool:
-        """Whether each packet has a time stamp of its own, and it can be the time of display.
+        """Whether each packet has a time stamp of its own that can be the time of display.
 
         Some containers (AVI) know decode order only and number the packets by it. In one that states times of display
         the same order means that no frame happens to be reordered.
@@ -75,7 +75,7 @@ class PacketIndex:
         return not (suspicious and known == sorted(known))
 
     def frame_ticks(self, stamps: Sequence[int | None]) -> list[int]:
-        """When each frame appears, given the time stamps of the frames in display order.
+        """Return the ticks at which frames appear, given their time stamps in display order.
 
         Stamps in another order were made for decoding: sorted they are right again. Missing or equal ones say
         nothing, and the average rate stands in.
@@ -87,7 +87,7 @@ class PacketIndex:
         return [round(number * step) for number in range(len(stamps))]
 
     def plan(self, wanted: set[int]) -> list[tuple[int, int]] | None:
-        """Ranges (first, last packet in decode order, inclusive) that decode the frames of these time stamps.
+        """Return ranges (first, last packet in decode order, inclusive) that decode the frames of these time stamps.
 
         Each begins at a keyframe. None if a frame is shown before the first keyframe, or keyframes are shown in
         another order than they are decoded in. Only for a `complete` index.
@@ -126,7 +126,7 @@ class OpenVideo:
     _kept: "list[Packet[VideoStream]] | None"
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
-        """The packets in decode order."""
+        """Yield the packets in decode order."""
         if self._kept is not None:
             yield from self._kept
             return
@@ -209,7 +209,7 @@ def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer,
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
-    """The stream's packets; a file that breaks off ends there."""
+    """Yield the stream's packets, up to the point where a damaged file breaks off."""
     try:
         for packet in container.demux(stream):
             if packet.size:  # the last one is empty and only tells the decoder to drain

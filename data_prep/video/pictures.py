@@ -11,7 +11,7 @@ _TURNS = Image.Transpose
 
 
 def displayed_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of a frame as a player shows it: pixels made square by scaling the width, then turned.
+    """Return (width, height) of a frame as a player shows it: width scaled to square pixels, then turned.
 
     Args:
         aspect: the pixel's width over its height (SAR); None or 0 means square.
@@ -21,7 +21,7 @@ def displayed_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int
 
 
 def displayed_picture(frame: VideoFrame, size: tuple[int, int]) -> Image.Image:
-    """The frame as an RGB picture of this size (displayed width, height), scaled by area averaging and turned."""
+    """Return the frame as an RGB picture of this (displayed) size, scaled by area averaging and turned."""
     swapped, mirrored, flipped = _orientation(frame)
     width, height = reversed(size) if swapped else size
     # Scaling YUV costs a tenth of scaling RGB in PIL, and turning the small picture next to nothing.
@@ -39,7 +39,7 @@ def displayed_picture(frame: VideoFrame, size: tuple[int, int]) -> Image.Image:
 
 
 def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """(axes swapped, then mirrored left to right, then flipped top to bottom), from the frame's display matrix.
+    """Return (axes swapped, then mirrored left to right, then flipped top to bottom) from the display matrix.
 
     The matrix says more than `frame.rotation`, which cannot tell a mirrored picture from one turned by 180 degrees.
     Angles between the quarter turns go to the nearest one.

@@ -21,7 +21,7 @@ Policy = float | str
 
 
 def parse_policy(value: Any) -> Policy:
-    """A rate in frames a second, or "dynamic".
+    """Return a rate in frames a second, or "dynamic".
 
     Raises:
         ValueError: Something else.
@@ -41,7 +41,7 @@ def parse_policy(value: Any) -> Policy:
 
 
 def dynamic_rate(seconds: int, *, event_seconds: int | None = None, budget: int = FRAME_BUDGET) -> float:
-    """The rate for a clip under a budget of frames.
+    """Return the rate for a clip under a budget of frames.
 
     Args:
         seconds: K of the clip.
@@ -64,7 +64,7 @@ def dynamic_rate(seconds: int, *, event_seconds: int | None = None, budget: int 
 
 
 def rate_of(record: Mapping[str, Any], policy: Policy, *, budget: int = FRAME_BUDGET, training: bool = False) -> float:
-    """The rate that a record is seen at: its own, else the policy's.
+    """Return the rate at which a record is seen: its own, else the policy's.
 
     Args:
         record: a record whose `seconds` is known.

@@ -112,7 +112,7 @@ def sample_frames(
     clip_end_s: float | None = None,
     size: tuple[int, int] | None = None,
 ) -> list[Image.Image]:
-    """The frame on screen at each of the times.
+    """Return the frame on screen at each of the times.
 
     Args:
         path: the video file.
@@ -140,8 +140,8 @@ def sample_frames(
     if not clip.times:
         return []
     with open_video(path) as video:
-        found = _planned(video, clip, size) if video.index.complete else None
-        numbers, pictures = found or _sequential(video, clip, size)
+        plan = _planned(video, clip, size) if video.index.complete else None
+        numbers, pictures = plan or _sequential(video, clip, size)
     used: set[int] = set()
     result = []
     for number in numbers:
@@ -170,7 +170,7 @@ class _Clip:
         return cls([start + Fraction(t) for t in times_s], start, None if end_s is None else Fraction(end_s))
 
     def frame_numbers(self, ticks: Sequence[int], time_base: Fraction) -> list[int]:
-        """For each time the number (in display order) of the frame on screen, given when each frame appears."""
+        """Return the number (in display order) of the frame on screen at each time, given when frames appear."""
         # Containers round time stamps to ticks, and callers' floats are a little off: half a tick of grace. Coarse
         # ticks are not rounded times (they count frames), so they get float noise only.
         grace = 1 / Fraction(2) if time_base <= Fraction(1, 1000) else _FLOAT_NOISE_S / time_base
@@ -184,7 +184,7 @@ _Found = tuple[list[int], dict[int, Image.Image]]
 
 
 def _planned(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Found | None:
-    """Frame numbers and their pictures, or None where only decoding everything tells."""
+    """Return frame numbers and their pictures by a plan; None where only decoding everything tells."""
     index = video.index
     shown = index.frame_ticks(index.shown)
     numbers = clip.frame_numbers(shown, index.time_base)
@@ -205,7 +205,7 @@ def _planned(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Fo
 
 
 def _sequential(video: OpenVideo, clip: _Clip, size: tuple[int, int] | None) -> _Found:
-    """The same by decoding everything: once for the times, once for the pictures, so that memory stays small."""
+    """Return frame numbers and their pictures by decoding everything twice, so that memory stays small."""
     stamps = [frame.pts for frame in decode_all(video)]
     if not stamps:
         raise VideoError(video.path, "no frame of it decodes")

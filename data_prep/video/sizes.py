@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def fit_frame(width: int, height: int, *, grid: int, max_pixels: int) -> tuple[int, int]:
-    """Sides on the patch grid, about the picture's shape, at most `max_pixels`.
+    """Return (width, height) on the patch grid, about the picture's shape, at most `max_pixels`.
 
     Resized before either side sees it, so that the trainer and vLLM count the same image tokens.
 
