@@ -33,17 +33,17 @@ def keep_one_spelling(action: argparse.Action, shown: str) -> dict[str, str]:
     return {name: shown for name in others if name.replace("-", "_") != shown.replace("-", "_")}
 
 
-def respelled(words: Iterable[str], known: Collection[str], old: Mapping[str, str]) -> list[str]:
-    """Return the words of a command line with each known option in its one spelling; an old one is noted on stderr.
+def respelled(argv: Iterable[str], known: Collection[str], old: Mapping[str, str]) -> list[str]:
+    """Return the arguments of a command line with each known option in its one spelling; note old ones on stderr.
 
     Dashes and underscores are the same. Options that are not known stay as they are, and so does all after a `--`.
 
     >>> respelled(["--frame-rate=2", "--no-such", "a-b"], ["--frame_rate"], {})
     ['--frame_rate=2', '--no-such', 'a-b']
     """
-    words = list(words)
-    end = words.index("--") if "--" in words else len(words)
-    return [_one_spelling(word, known, old) if word.startswith("--") else word for word in words[:end]] + words[end:]
+    argv = list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    return [_one_spelling(word, known, old) if word.startswith("--") else word for word in argv[:end]] + argv[end:]
 
 
 def _one_spelling(word: str, known: Collection[str], old: Mapping[str, str]) -> str:
@@ -57,17 +57,17 @@ def _one_spelling(word: str, known: Collection[str], old: Mapping[str, str]) -> 
     return word
 
 
-def unknown_words(words: Sequence[str], known: Iterable[str], old: Mapping[str, str] | None = None) -> str:
-    """Return the complaint about words that a parser left over: the first option among them, else the first word.
+def unknown_words(argv: Sequence[str], known: Iterable[str], old: Mapping[str, str] | None = None) -> str:
+    """Return the complaint about arguments that a parser left over: the first option among them, else the first one.
 
     What is nearest to an old spelling (old -> new) is told the new one.
 
     >>> unknown_words(["1", "--learning_rat=2"], ["--learning_rate"])
     "unknown option '--learning_rat'; did you mean '--learning_rate'?"
     """
-    options = [word.partition("=")[0] for word in words if word.startswith("-") and len(word) > 1]
+    options = [word.partition("=")[0] for word in argv if word.startswith("-") and len(word) > 1]
     if not options:
-        return f"{words[0]!r} is not expected here; --help lists what is"
+        return f"{argv[0]!r} is not expected here; --help lists what is"
     old = old or {}
     near = difflib.get_close_matches(options[0], [*known, *old], n=1)
     hint = f"; did you mean {old.get(near[0], near[0])!r}?" if near else "; --help lists the known ones"
@@ -99,8 +99,8 @@ class OneLineParser(argparse.ArgumentParser):
             if len(names) > 1:
                 self._old |= keep_one_spelling(action, names[0])
         known = {name for action in self._actions for name in action.option_strings}
-        words = respelled(sys.argv[1:] if args is None else args, known, self._old)
-        return super().parse_known_args(words, namespace)
+        argv = respelled(sys.argv[1:] if args is None else args, known, self._old)
+        return super().parse_known_args(argv, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the namespace of a command line.
