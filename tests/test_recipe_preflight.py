@@ -109,6 +109,13 @@ def test_lora_over_each_recipe(recipe, words):
         ("cpt", ["--model_name_or_path", "runs/none"], "refused: weights: runs/none: no checkpoint there"),
         ("cpt", ["--tracks", "no.jsonl"], "refused: data: no such track file: no.jsonl"),
         ("grpo", ["--per_device_train_batch_size", "128"], "refused: batch: "),
+        ("sft", ["--attn_implementation", "flash_attention_2"], "refused: attention: "),
+        ("sft", ["--remove_unused_columns", "true"], "refused: columns: "),
+        ("sft", ["--packing", "true", "--max_length", "4096"], "refused: packing: "),
+        ("grpo", ["--remove_unused_columns", "true"], "refused: columns: "),
+        ("grpo", ["--temperature", "0"], "refused: temperature: "),
+        ("grpo", ["--loss_type", "cispo"], "refused: loss: loss_type cispo"),
+        ("grpo", ["--save_steps", "3"], "refused: save_steps: save_steps 3 falls inside a rollout"),
     ],
 )
 def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
@@ -189,6 +196,8 @@ def test_captions_and_questions_are_passed_over(words, tiny_data, tmp_path):
     question = record | nothing | {"kind": "qa", "answer": "red"}
     (tmp_path / "qa.jsonl").write_text(json.dumps(question) + "\n")
     assert lines(words("tiny", "sft", "--tracks", str(tmp_path / "qa.jsonl"))) == []
+    found = lines(words("tiny", "grpo", "--tracks", str(tmp_path / "qa.jsonl")))  # else loss 0 at every step, exit 0
+    assert any(line.startswith("refused: rewards: none of 1 records has a track") for line in found), found
 
 
 @pytest.mark.parametrize("main", [supervised.main, grpo.main])

@@ -93,10 +93,15 @@ class Texts:
         """Tokens of a text."""
         return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def completion(self, record: Record) -> str:
-        """The true completion."""
+    def answer(self, record: Record) -> tuple[str, tuple[int, int]]:
+        """Return the true completion of a record, and the scale (x, y) of its boxes."""
         size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
-        return completion_text(record, self.family, self.family.box_scale(size), self.control)
+        scale = self.family.box_scale(size)
+        return completion_text(record, self.family, scale, self.control), scale
+
+    def completion(self, record: Record) -> str:
+        """Return the true completion of a record."""
+        return self.answer(record)[0]
 
     def answer_tokens(self, record: Record) -> int:
         """Tokens of the true answer without reasoning."""

@@ -94,22 +94,33 @@ def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
     ]
 
 
-def check_whole_rollouts(args: Any) -> None:
-    """Refuse GRPO settings whose checkpoints fall inside a rollout.
+def rollouts_are_whole(args: Any) -> list[Finding]:
+    """Check that no checkpoint of GRPO falls inside a rollout.
 
     What is left of a rollout is not saved, so a run that goes on from there would draw another one and end with other
     weights than a run that was not stopped.
 
     Args:
         args: GRPOConfig.
+    """
+    batches = args.steps_per_generation * args.num_iterations
+    if args.save_strategy != "steps" or args.save_steps * args.gradient_accumulation_steps % batches == 0:
+        return []
+    steps = batches / args.gradient_accumulation_steps
+    return [
+        refuse(
+            "save_steps",
+            f"save_steps {args.save_steps:g} falls inside a rollout, which is used in {steps:g} optimiser steps "
+            "(steps_per_generation x num_iterations / gradient_accumulation_steps); make it a multiple",
+        )
+    ]
+
+
+def check_whole_rollouts(args: Any) -> None:
+    """Refuse GRPO settings whose checkpoints fall inside a rollout (`rollouts_are_whole`).
 
     Raises:
         StageError: `save_steps` is no multiple of the optimiser steps that a rollout is used in.
     """
-    batches = args.steps_per_generation * args.num_iterations
-    if args.save_strategy == "steps" and args.save_steps * args.gradient_accumulation_steps % batches:
-        steps = batches / args.gradient_accumulation_steps
-        raise StageError(
-            f"save_steps {args.save_steps:g} falls inside a rollout, which is used in {steps:g} optimiser steps "
-            "(steps_per_generation x num_iterations / gradient_accumulation_steps); make it a multiple"
-        )
+    for finding in rollouts_are_whole(args):
+        raise StageError(finding.text)

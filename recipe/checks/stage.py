@@ -28,6 +28,7 @@ from recipe.checks.data import (
     fits_the_context,
     frames_are_on_the_grid,
 )
+from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
 from recipe.checks.facts import Texts, read_facts, skeleton, starts_of
 from recipe.checks.findings import Finding, refuse
 from recipe.checks.launches import Launch, this_launch
@@ -49,10 +50,13 @@ from recipe.checks.settings import (
     image_tokens_are_suppressed,
     is_implemented,
     rewards_fit,
+    rollouts_are_whole,
 )
+from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
 from recipe.inputs.loading import load_config, load_processor
+from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
 
@@ -74,6 +78,9 @@ def check(
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
     findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    findings += attention_is_there(model_args.attn_implementation, installed)
+    findings += rows_are_kept(training_args)
+    findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
     if grpo:
         findings += _rollout_findings(script_args, training_args)
     config, processor, problem = _checkpoint(model_args)
@@ -109,12 +116,18 @@ def check(
     return findings, load
 
 
+def installed(package: str) -> bool:
+    """Return whether a package can be imported in this environment."""
+    return importlib.util.find_spec(package) is not None
+
+
 def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Finding]:
     samples = training_args.per_device_train_batch_size * training_args.steps_per_generation
     return [
         *clip_acts(
             training_args.steps_per_generation, training_args.num_iterations, training_args.gradient_accumulation_steps
         ),
+        *rollouts_are_whole(training_args),
         *rewards_fit(
             script_args.reward,
             training_args.reward_weights,
@@ -194,6 +207,9 @@ def _data_findings(
         findings += answers_fit(lengths, training_args.max_completion_length)
         samples = training_args.per_device_train_batch_size * training_args.steps_per_generation * launch.processes
         findings += batches_are_even(samples, training_args.num_generations, facts.count)
+        variant = variant_of(script_args, training_args)
+        findings += rewards_can_be_earned(variant, facts.sample, facts.count, texts.answer)
+        findings += events_leave_room(facts.sample, [function.__name__ for function in variant.functions])
     if facts.longest:
         record = facts.longest[-1][2]
         completion = texts.completion(record)

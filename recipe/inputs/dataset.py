@@ -80,16 +80,7 @@ class RowBuilder:
         if self.completions:
             text = completion_text(record, self.family, scale, self.control_tokens)
             row["completion"] = [{"role": "assistant", "content": text}]
-        span = record.get("span")
-        row |= {
-            "track": record.get("track"),
-            "tracks": record.get("tracks"),
-            "span": span,
-            "intervals": [[span[0], span[1] + 1]] if span else None,  # as times: the last second ends with the next
-            "seconds": record["seconds"],
-            "duration": float(record["seconds"]),
-            "box_scale": list(scale),
-        }
+        row |= truth_columns(record, scale)
         return row
 
 
@@ -123,6 +114,24 @@ def make_builder(
         cache_clips=cache_clips,
     )
     return RowBuilder(clips, prompts, family, completions, control_tokens, context)
+
+
+def truth_columns(record: Record, scale: tuple[int, int]) -> dict[str, Any]:
+    """Return the columns of a trainer row that rewards read: the truth, the clip's length, and the boxes' unit.
+
+    Args:
+        scale: (x, y), what the model's integers are divided by to give [0, 1] of the picture.
+    """
+    span = record.get("span")
+    return {
+        "track": record.get("track"),
+        "tracks": record.get("tracks"),
+        "span": span,
+        "intervals": [[span[0], span[1] + 1]] if span else None,  # as times: the last second ends with the next
+        "seconds": record["seconds"],
+        "duration": float(record["seconds"]),
+        "box_scale": list(scale),
+    }
 
 
 def completion_text(record: Record, family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()) -> str:
