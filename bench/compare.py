@@ -17,7 +17,7 @@ RUNS, STEPS, VARIANTS = 50, 10_000, 5
 
 
 def make(folder: Path, variant: int, seed: int) -> None:
-    """One run's stamp and log, with every metric of the page."""
+    """Write one run's stamp and log, with every metric of the page."""
     folder.mkdir()
     settings = {"reward": f"variant-{variant}", "seed": seed}
     (folder / "stamp.json").write_text(

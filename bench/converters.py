@@ -34,19 +34,19 @@ OF_ROWS = ["--size", "1280x720", "--fps", "30"]
 
 
 def parse_json(paths: Iterable[Path]) -> None:
-    """What `json` alone takes."""
+    """Read the file with `json` only."""
     for path in paths:
         json.loads(path.read_bytes())
 
 
 def parse_orjson(paths: Iterable[Path]) -> None:
-    """What `orjson` alone takes."""
+    """Read the file with `orjson` only."""
     for path in paths:
         orjson.loads(path.read_bytes())
 
 
 def parse_rows(paths: Iterable[Path]) -> None:
-    """What `csv` and float alone take."""
+    """Read the file with `csv` and float only."""
     for path in paths:
         with path.open(newline="") as stream:
             for row in csv.reader(stream):
@@ -54,25 +54,25 @@ def parse_rows(paths: Iterable[Path]) -> None:
 
 
 def cpu_seconds(work: Callable[[], Any]) -> float:
-    """CPU seconds of one call."""
+    """Return the CPU seconds of one call."""
     begin = time.process_time()
     work()
     return time.process_time() - begin
 
 
 def walk(count: int, size: tuple[int, int], rng: random.Random) -> list[tuple[int, int]]:
-    """Corners of a box that moves."""
+    """Return the corners of a moving box."""
     x, y = rng.randrange(size[0] // 2), rng.randrange(size[1] // 2)
-    places = []
+    corners = []
     for _ in range(count):
         x = min(max(x + rng.randint(-3, 3), 0), size[0] - 60)
         y = min(max(y + rng.randint(-3, 3), 0), size[1] - 60)
-        places.append((x, y))
-    return places
+        corners.append((x, y))
+    return corners
 
 
 def vidstg(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Sentences of the first videos of val, and boxes for every object that their records list."""
+    """Write sentences of the first videos of val, and boxes for every object that their records list."""
     rng = random.Random(0)
     records = json.loads((samples / "vidstg/annotations/val_annotations.json").read_bytes())
     wanted = set(list(dict.fromkeys(record["vid"] for record in records))[:VIDEOS])
@@ -108,7 +108,7 @@ def vidstg(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def hcstvg(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """The real sentences of v2's test split, with tubes."""
+    """Write the real sentences of v2's test split, with tubes."""
     rng = random.Random(0)
     queries = json.loads((samples / "hcstvg/anno_v2/query_v2.json").read_bytes())
     clips = {}
@@ -126,7 +126,7 @@ def hcstvg(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def copies(paths: list[Path], folder: Path, times: int, name: Callable[[Path, int], str]) -> list[Path]:
-    """Copies of small files under new names."""
+    """Copy small files under new names."""
     made = []
     for number in range(times):
         for path in paths:
@@ -138,7 +138,7 @@ def copies(paths: list[Path], folder: Path, times: int, name: Callable[[Path, in
 
 
 def lasot(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Real files of the toolkit, four times."""
+    """Write the toolkit's real files four times."""
     annos = samples / "lasot_toolkit/annos"
     copies(sorted((annos / "nlp").glob("*.txt")), folder, 4, lambda p, n: f"annos/nlp/{numbered(p, n)}")
     flags = copies(sorted((annos / "absent").glob("*.txt")), folder, 4, lambda p, n: f"annos/absent/{numbered(p, n)}")
@@ -147,12 +147,12 @@ def lasot(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def numbered(path: Path, number: int) -> str:
-    """A name of its own for a copy: cat-1 becomes cat-1000."""
+    """Return a unique name for a copy: cat-1 becomes cat-1000."""
     return f"{path.stem}{number:03}.txt"
 
 
 def got10k(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """LaSOT's rows and the real meta_info.ini in GOT-10k's layout."""
+    """Write LaSOT's rows and the real meta_info.ini in GOT-10k's layout."""
     rows = []
     for number, path in enumerate(sorted((samples / "lasot_toolkit/annos").glob("*.txt")) * 4):
         sequence = folder / "train" / f"GOT-10k_Train_{number + 1:06}"
@@ -167,25 +167,25 @@ def got10k(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def trackingnet(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """The devkit's files, twenty times."""
+    """Write the devkit's files twenty times."""
     real = sorted((samples / "trackingnet/anno").glob("*.txt"))
     return ["--annotations", str(folder), *OF_ROWS], copies(real, folder, 20, lambda p, n: f"anno/{numbered(p, n)}")
 
 
 def mot(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """A real sequence of MOT15, a hundred times."""
+    """Write a real sequence of MOT15 a hundred times."""
     real = sorted((samples / "mot15").rglob("gt.txt"))
     return ["--annotations", str(folder), *OF_ROWS], copies(real, folder, 100, lambda p, n: f"train/S{n}/gt/gt.txt")
 
 
 def sav(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """A real video, ten times."""
+    """Write a real video's annotations ten times."""
     real = sorted((samples / "sav").glob("*.json"))
     return ["--annotations", str(folder)], copies(real, folder, 10, lambda p, n: f"sav_{n:06}_manual.json")
 
 
 def activitynet(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Real captions, ten times in one file."""
+    """Write real captions ten times into one file."""
     real = json.loads(next((samples / "caption_activitynet").glob("*.json")).read_bytes())
     path = folder / "val_2.json"
     path.write_text(json.dumps({f"{vid}{number}": record for number in range(10) for vid, record in real.items()}))
@@ -193,7 +193,7 @@ def activitynet(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def nextgqa(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Real questions, ten times in one file."""
+    """Write real questions ten times into one file."""
     real = json.loads(next((samples / "videoqa_nextgqa").glob("*.json")).read_bytes())
     path = folder / "nextgqa_val.json"
     path.write_text(json.dumps(real * 10))
@@ -221,7 +221,7 @@ def main() -> None:
 
 
 def row(source: str, options: list[str], paths: list[Path], out: Path) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
 
     def convert() -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

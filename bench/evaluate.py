@@ -28,13 +28,13 @@ FRAME_SAMPLES = 500  # frame protocols cost with the frames, so fewer do
 
 
 def box(rng: random.Random) -> tuple[float, float, float, float]:
-    """A random box."""
+    """Return a random box."""
     x, y = rng.uniform(0, 0.6), rng.uniform(0, 0.6)
     return x, y, x + rng.uniform(0.05, 0.4), y + rng.uniform(0.05, 0.4)
 
 
 def make(rng: random.Random, count: int) -> tuple[list[dict[str, Any]], list[str], dict[str, FrameTruth]]:
-    """Records, lines of a predictions file, and frame annotations."""
+    """Make records, the lines of a predictions file, and frame annotations."""
     records, lines, truths = [], [], {}
     for number in range(count):
         name = f"bench/{number}"
@@ -59,7 +59,7 @@ def make(rng: random.Random, count: int) -> tuple[list[dict[str, Any]], list[str
 
 
 def parse(path: Path, records: list[dict[str, Any]]) -> float:
-    """CPU seconds of reading the file and the answers in it, all kept."""
+    """Return CPU seconds of reading the file and parsing its answers, all kept."""
     start = time.process_time()
     predictions = read_submission(path).predictions
     answers = [read_prediction(predictions[record["id"]], seconds=record["seconds"]) for record in records]
@@ -69,7 +69,7 @@ def parse(path: Path, records: list[dict[str, Any]]) -> float:
 
 
 def bare(path: Path) -> float:
-    """CPU seconds of `json.loads` alone."""
+    """Return CPU seconds of `json.loads` only."""
     start = time.process_time()
     for line in path.read_text().splitlines():
         item = json.loads(line)
@@ -78,7 +78,7 @@ def bare(path: Path) -> float:
 
 
 def score(path: Path, records: list[dict[str, Any]], protocol: str, truths: dict[str, FrameTruth]) -> float:
-    """CPU seconds of the whole evaluation, the file of predictions included."""
+    """Return CPU seconds of the whole evaluation, including the reading of the predictions."""
     start = time.process_time()
     predictions = read_submission(path).predictions
     samples = score_records(records, predictions, protocol=protocol, truths=truths)

@@ -79,7 +79,7 @@ class Sizes:
 
 
 def published_config(tokenizer: Any) -> Glm4vConfig:
-    """GLM-4.1V-9B's sizes, with the ids of a small tokenizer: what is never sampled costs as much in the LM head."""
+    """Return GLM-4.1V-9B's sizes with a small tokenizer's ids; unused ids cost as much in the LM head as others."""
     small = model_config(tokenizer, TinyArguments()).to_dict()
     ids = {name: small[name] for name in small if name.endswith("_token_id") and small[name] is not None}
     rope = {
@@ -94,7 +94,7 @@ def published_config(tokenizer: Any) -> Glm4vConfig:
 
 
 def built(sizes: Sizes, device: str) -> tuple[Callable[[], Any], Any]:
-    """What makes the model anew, and its processor."""
+    """Return a function that makes the model anew, and its processor."""
     args = TinyArguments(frame_side=48) if sizes.tiny else TinyArguments(frame_side=sizes.side, patch_size=14)
     tokenizer = build_tokenizer(iter(texts() * 3))
     config = model_config(tokenizer, args) if sizes.tiny else published_config(tokenizer)
@@ -110,7 +110,7 @@ def built(sizes: Sizes, device: str) -> tuple[Callable[[], Any], Any]:
 
 
 def rows(seconds: int, rate: int, side: int, count: int) -> Dataset:
-    """`count` rows of a clip of noise at `rate` frames a second, with an answer of a box for every frame."""
+    """Make `count` rows of a clip of noise at `rate` frames a second, whose answer has a box for every frame."""
     states = seconds * rate
     starts = [index / rate for index in range(states)]
     prompt = [user_message(starts, question({"kind": "declarative", "query": "the red circle"}, load_prompts()))]
@@ -137,14 +137,14 @@ def rows(seconds: int, rate: int, side: int, count: int) -> Dataset:
 
 
 def now(device: str) -> float:
-    """Seconds on the clock once the device has done what it was given."""
+    """Return the clock's seconds once the device has finished its queued work."""
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def peak_gib(device: str) -> float:
-    """Most memory so far, GiB: of the card, or of this process on a CPU."""
+    """Return the peak memory so far, GiB: of the card, or of this process on a CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -152,7 +152,7 @@ def peak_gib(device: str) -> float:
 
 @contextmanager
 def fresh(device: str) -> Iterator[None]:
-    """Free what the last measurement left, and count memory anew."""
+    """Free what the last measurement left, and reset the peak memory."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
@@ -206,7 +206,7 @@ class PhasedTrainer(GroundingGRPOTrainer):
 
 
 def common(folder: str, sizes: Sizes, device: str) -> dict[str, Any]:
-    """Settings of both trainers."""
+    """Return the settings that both trainers share."""
     return {
         "output_dir": folder,
         "per_device_train_batch_size": 1,
@@ -224,12 +224,12 @@ def common(folder: str, sizes: Sizes, device: str) -> dict[str, Any]:
 
 
 def lora() -> LoraConfig:
-    """The adapter of the full-size recipes."""
+    """Return the adapter settings of the full-size recipes."""
     return LoraConfig(r=64, lora_alpha=128, target_modules=FAMILIES["glm4v"].lora_targets, task_type="CAUSAL_LM")
 
 
 def sft_step(make: Callable[[], Any], processor: Any, data: Dataset, sizes: Sizes, device: str) -> dict[str, float]:
-    """Seconds, tokens and peak memory of a LoRA SFT step on one row, and the operations that MFU counts."""
+    """Measure a LoRA SFT step on one row: seconds, tokens, peak memory, and the operations that MFU counts."""
     with fresh(device), tempfile.TemporaryDirectory() as folder:
         model, clock = make(), Clock(device, warm=1)
         weights = sum(p.numel() for name, p in model.named_parameters() if not is_vision(name))
@@ -255,7 +255,7 @@ def sft_step(make: Callable[[], Any], processor: Any, data: Dataset, sizes: Size
 
 
 def grpo_step(make: Callable[[], Any], processor: Any, data: Dataset, sizes: Sizes, device: str) -> dict[str, float]:
-    """Seconds by phase of a rollout, one prompt's group, and the optimiser steps on it; peak memory."""
+    """Measure a rollout of one prompt's group and its optimiser steps: seconds by phase, and peak memory."""
     with fresh(device), tempfile.TemporaryDirectory() as folder:
         clock = Clock(device, warm=STEPS_A_ROLLOUT)
         trainer = PhasedTrainer(
@@ -292,7 +292,7 @@ def grpo_step(make: Callable[[], Any], processor: Any, data: Dataset, sizes: Siz
 
 
 def measured(work: Callable[..., dict[str, float]], *args: Any) -> dict[str, float] | None:
-    """What `work` measures, or None where the memory does not suffice."""
+    """Return what `work` measures, or None where the memory does not suffice."""
     try:
         return work(*args)
     except torch.OutOfMemoryError:
@@ -329,14 +329,14 @@ def report(sizes: Sizes, device: str, peak: float | None) -> None:
         print(f"| {seconds} s | {listed} | {found['seconds']:.2f} | {found['memory']:.1f} |", flush=True)
 
 
-def main(words: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print the tables, or one line where there is no GPU."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 30, 60, 120])
     parser.add_argument("--frame_rate", type=int, default=8, help="frames a second of frame-level input")
     parser.add_argument("--peak_tflops", type=float, help="of the card in dense bf16, where its name is unknown")
     parser.add_argument("--tiny", action="store_true", help="a tiny model, on a CPU: tries the path")
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     if not args.tiny and not torch.cuda.is_available():
         print("left out: no GPU here; with one: python -m bench.gpu, or --tiny to try the path without")
         return

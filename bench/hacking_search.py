@@ -46,13 +46,13 @@ States = dict[int, Box]
 
 
 def a_box(rng: random.Random) -> Box:
-    """Any box in the picture."""
+    """Return a random box in the picture."""
     x, y = rng.uniform(0, 0.7), rng.uniform(0, 0.7)
     return (x, y, x + rng.uniform(0.1, 0.3), y + rng.uniform(0.1, 0.3))
 
 
 def a_start(rng: random.Random) -> tuple[Track, States]:
-    """(truth of 10 seconds in a clip of 20, a middling answer to it)."""
+    """Return (a true track of 10 seconds in a clip of 20, a mediocre answer to it)."""
     left, top, right, bottom = a_box(rng)
     first = rng.randrange(11)
     true = Track("", dict.fromkeys(range(first, first + 10), (left, top, right, bottom)))
@@ -65,7 +65,7 @@ def a_start(rng: random.Random) -> tuple[Track, States]:
 
 
 def edited(rng: random.Random, states: States) -> States:
-    """One edit that needs no look at the truth: drop or add a second, another box, move all, keep one part."""
+    """Apply one edit that does not use the truth: drop or add a second, redraw a box, move all, keep one part."""
     seconds = sorted(states)
     second = rng.choice(seconds)
     kind = rng.randrange(5)
@@ -83,19 +83,19 @@ def edited(rng: random.Random, states: States) -> States:
 
 
 def text_of(states: States) -> str:
-    """The answer as a model would write it."""
+    """Write the answer as a model would."""
     return format_answer(Track("person-1", states), scale=(1000, 1000))
 
 
 def scores_of(states: States, true: Track) -> Scores:
-    """tIoU, mvIoU and vIoU, whatever the reward is."""
+    """Return tIoU, mvIoU and vIoU, independent of the reward."""
     scores = score_answer(parse_answer(text_of(states), seconds=SECONDS), true)
     assert scores is not None
     return scores
 
 
 def reward_of(functions: list[Callable[..., list[float | None]]], states: States, true: Track) -> float:
-    """The sum of the functions, each called as TRL calls it."""
+    """Return the sum of the reward functions, each called as TRL calls it."""
     truth = [{"second": second, "box": list(box)} for second, box in true.boxes.items()]
     return sum(function([text_of(states)], track=[truth], seconds=[SECONDS])[0] or 0.0 for function in functions)
 
@@ -103,7 +103,7 @@ def reward_of(functions: list[Callable[..., list[float | None]]], states: States
 def climb(
     rng: random.Random, functions: list[Callable[..., list[float | None]]], true: Track, states: States
 ) -> tuple[float, States]:
-    """The reward and the answer that the edits end at."""
+    """Return the reward and the answer at which the edits end."""
     limit, best = scores_of(states, true).vIoU, reward_of(functions, states, true)
     for step in range(STEPS):
         tried = [edited(rng, states) for _ in range(1 if step % 2 else CHOICES)]

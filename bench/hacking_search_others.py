@@ -45,13 +45,13 @@ class Task(NamedTuple):
 
 
 def some_interval(rng: random.Random) -> tuple[float, float]:
-    """Any interval in the clip."""
+    """Return a random interval in the clip."""
     start = rng.uniform(0, DURATION - 5)
     return (round(start, 1), round(min(DURATION, start + rng.uniform(2, 20)), 1))
 
 
 def time_start(rng: random.Random) -> tuple[Answer, Answer]:
-    """One or two events, and an answer that is off by some seconds at each end."""
+    """Make one or two events, and an answer that is off by some seconds at each end."""
     true: Answer = [some_interval(rng) for _ in range(rng.choice((1, 1, 2)))]
     answer: Answer = []
     for start, end in true:
@@ -93,7 +93,7 @@ TIME = Task(
 
 
 def image_start(rng: random.Random) -> tuple[Answer, Answer]:
-    """A box, and an answer whose sides are off by up to a tenth of the picture."""
+    """Make a box, and an answer whose sides are off by up to a tenth of the picture."""
     x, y = rng.uniform(0, 0.7), rng.uniform(0, 0.7)
     true = (x, y, x + rng.uniform(0.1, 0.3), y + rng.uniform(0.1, 0.3))
     near = [min(1.0, max(0.0, side + rng.uniform(-0.1, 0.1))) for side in true]
@@ -138,7 +138,7 @@ IMAGE = Task(
 def climb(
     rng: random.Random, task: Task, reward: Callable[[str, Answer], float], true: Answer, answer: Answer
 ) -> Answer:
-    """The answer that the edits end at."""
+    """Return the answer at which the edits end."""
     limit, best = task.iou(answer, true), reward(task.text_of(answer), true)
     for step in range(STEPS):
         tried = [task.edited(rng, answer) for _ in range(1 if step % 2 else CHOICES)]

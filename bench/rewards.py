@@ -26,7 +26,7 @@ STATE = re.compile(r'"(\d+)"\s*:\s*\[\s*\{[^}]*?"bbox_2d"\s*:\s*\[([^\]]*)\]')
 
 
 def a_track(rng: random.Random, seconds: int) -> Track:
-    """A box in every second, moving."""
+    """Make a track with a moving box in every second."""
     boxes = {}
     for second in range(seconds):
         x, y = rng.uniform(0, 0.6), rng.uniform(0, 0.6)
@@ -35,7 +35,7 @@ def a_track(rng: random.Random, seconds: int) -> Track:
 
 
 def common_verifier(text: str, true: Track) -> tuple[float, float, float]:
-    """The usual way: take the text after the tag, find states by a regular expression, loop over the union."""
+    """Score the usual way: take the text after the tag, find states by a regular expression, loop over the union."""
     answer = text.split("</think>")[-1]
     predicted = {int(k): [float(v) / 1000 for v in box.split(",")] for k, box in STATE.findall(answer)}
     if not predicted:
@@ -57,7 +57,7 @@ def common_verifier(text: str, true: Track) -> tuple[float, float, float]:
 
 
 def numpy_verifier(text: str, true: Track) -> tuple[float, float, float]:
-    """The same with arrays: one row a second of the union, NaN where there is no box."""
+    """Score the usual way with arrays: one row a second of the union, NaN where there is no box."""
     answer = text.split("</think>")[-1]
     found = STATE.findall(answer)
     if not found:
@@ -81,21 +81,21 @@ def numpy_verifier(text: str, true: Track) -> tuple[float, float, float]:
 
 
 def cpu_seconds(work: Callable[[], None]) -> float:
-    """CPU seconds of one call."""
+    """Return the CPU seconds of one call."""
     begin = time.process_time()
     work()
     return time.process_time() - begin
 
 
 def texts_of(rng: random.Random, count: int, seconds: int) -> tuple[list[str], list[str], list[Track]]:
-    """(completions, the JSON in them, true tracks), new each time."""
+    """Make (completions, the JSON in them, true tracks), new each time."""
     tracks = [a_track(rng, seconds) for _ in range(count)]
     answers = [format_answer(a_track(rng, seconds), scale=(1000, 1000)) for _ in range(count)]
     return [f"<think>It starts at once.</think><answer>{a}</answer>" for a in answers], answers, tracks
 
 
 def one_round(rng: random.Random, count: int, seconds: int) -> dict[str, float]:
-    """CPU seconds of each way over the same fresh texts."""
+    """Return the CPU seconds of each way over the same fresh texts."""
     completions, answers, tracks = texts_of(rng, count, seconds)
 
     def ours() -> None:

@@ -43,7 +43,7 @@ SIZES = {
 
 
 def built(folder: Path, args: TinyArguments) -> tuple[Any, Any]:
-    """The model and its processor, saved to `folder` for vLLM."""
+    """Build the model and its processor, and save them to `folder` for vLLM."""
     box = '"{}": [{{"label": "circle-1", "bbox_2d": [{}, {}, {}, {}]}}]'
     texts = [f"{k}s " + box.format(k, k, k * 2 % 1000, k + 9, k * 3 % 1000) for k in range(600)]
     tokenizer = build_tokenizer(iter(texts * 3))
@@ -54,7 +54,7 @@ def built(folder: Path, args: TinyArguments) -> tuple[Any, Any]:
 
 
 def clips(side: int) -> list[list[Image.Image]]:
-    """The pictures of each prompt, all different."""
+    """Make the pictures of each prompt, all different."""
     rng = random.Random(0)
     return [
         [Image.frombytes("RGB", (side, side), rng.randbytes(3 * side * side)) for _ in range(PICTURES)]
@@ -63,7 +63,7 @@ def clips(side: int) -> list[list[Image.Image]]:
 
 
 def inputs_of(processor: Any, pictures: list[list[Image.Image]]) -> Any:
-    """What Hugging Face's model takes: each prompt once a sample."""
+    """Return the inputs of Hugging Face's model: each prompt repeated once for each sample."""
     record = {"kind": "declarative", "query": "the red circle moves about"}
     message = user_message([float(k) for k in range(PICTURES)], question(record, load_prompts("tiny")))
     messages = [prepare_multimodal_messages([message], images=images) for images in pictures for _ in range(SAMPLES)]
@@ -78,7 +78,7 @@ def inputs_of(processor: Any, pictures: list[list[Image.Image]]) -> Any:
 
 
 def spent(work: Callable[[], int], tokens: int) -> tuple[float, float]:
-    """(CPU seconds, seconds on the clock) of a rollout, which must have made so many tokens."""
+    """Return (CPU seconds, seconds on the clock) of a rollout, and check the number of its tokens."""
     cpu, clock = time.process_time(), time.perf_counter()
     made = work()
     assert made == tokens, (made, tokens)
@@ -86,7 +86,7 @@ def spent(work: Callable[[], int], tokens: int) -> tuple[float, float]:
 
 
 def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
-    """(CPU, clock) ratios of Hugging Face to vLLM, a round each, by the kind of lengths."""
+    """Return the (CPU, clock) ratios of Hugging Face to vLLM, one for each round, by the kind of lengths."""
     from vllm import LLM, SamplingParams
 
     ratios: dict[str, list[tuple[float, float]]] = {"even": [], "ragged": []}

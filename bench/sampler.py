@@ -70,19 +70,19 @@ def film(
 
 
 def number_of(picture: Image.Image) -> int:
-    """Which frame a picture shows."""
+    """Return the number of the frame that a picture shows."""
     grey = np.asarray(picture.convert("L"), float)
     height, width = grey.shape
     return sum(int(grey[height // 8, int((bit + 0.5) * width / BITS)] > 127) << bit for bit in range(BITS))
 
 
 def ours(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
-    """This project's sampler."""
+    """Sample with this project's sampler."""
     return sample_frames(path, times, size=size)
 
 
 def sequential(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
-    """PyAV, every frame decoded in order."""
+    """Sample with PyAV, decoding every frame in order."""
     pictures, waiting, last, start = [], list(times), None, None
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
@@ -100,7 +100,7 @@ def sequential(path: Path, times: list[float], size: tuple[int, int]) -> list[Im
 
 
 def needed_packets(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
-    """The floor: only the packets that the frames need, without a look at the file's index."""
+    """Decode only the packets that the frames need, without reading the file's index: the least possible work."""
     with open_video(path) as video:
         index = video.index
         shown = index.frame_ticks(index.shown)
@@ -111,7 +111,7 @@ def needed_packets(path: Path, times: list[float], size: tuple[int, int]) -> lis
 
 
 def torchcodec_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
-    """torchcodec, by time stamps."""
+    """Sample with torchcodec, by time stamps."""
     from torchcodec.decoders import VideoDecoder
 
     def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
@@ -124,7 +124,7 @@ def torchcodec_way() -> Callable[[Path, list[float], tuple[int, int]], list[Imag
 
 
 def decord_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
-    """decord, by frame numbers that its own time stamps give."""
+    """Sample with decord, by the frame numbers that its own time stamps give."""
     import decord
 
     def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
@@ -138,7 +138,7 @@ def decord_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Im
 
 
 def opencv_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
-    """OpenCV, seeking by milliseconds."""
+    """Sample with OpenCV, seeking by milliseconds."""
     import cv2
 
     def way(path: Path, times: list[float], size: tuple[int, int]) -> list[Image.Image]:
@@ -156,7 +156,7 @@ def opencv_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Im
 
 
 def ffmpeg_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Image]]:
-    """The ffmpeg command's fps filter, one frame a second from 0.5 s on."""
+    """Sample with the ffmpeg command's fps filter, one frame a second from 0.5 s on."""
     if shutil.which("ffmpeg") is None:
         raise ImportError("no ffmpeg command")
 
@@ -174,17 +174,17 @@ def ffmpeg_way() -> Callable[[Path, list[float], tuple[int, int]], list[Image.Im
 
 
 def ways() -> Ways:
-    """What is installed here."""
-    found: Ways = {"ours": ours, "sequential": sequential, "needed packets": needed_packets}
+    """Return the samplers that are installed here."""
+    installed: Ways = {"ours": ours, "sequential": sequential, "needed packets": needed_packets}
     peers = {"torchcodec": torchcodec_way, "decord": decord_way, "OpenCV": opencv_way, "ffmpeg": ffmpeg_way}
     for name, make in peers.items():
         with contextlib.suppress(ImportError, OSError, RuntimeError):
-            found[name] = make()
-    return found
+            installed[name] = make()
+    return installed
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of its ended children."""
+    """Return the CPU time of this process and of its ended children, seconds."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
@@ -216,7 +216,7 @@ def main() -> None:
 
 
 def real_files(folder: Path) -> None:
-    """A line a file: how many times less CPU time than sequential decoding, and whether the pictures are the same."""
+    """Print for each file how many times less CPU time it takes than sequential decoding, and whether frames agree."""
     size = (448, 252)
     print("| file | picture | seconds | frames / key frame | ours | needed packets | same pictures |")
     print("|---|---|---:|---:|---:|---:|---|")
@@ -246,14 +246,14 @@ def real_files(folder: Path) -> None:
 
 
 def frames_a_key(path: Path) -> float:
-    """Mean distance of key frames."""
+    """Return the mean distance of key frames, frames."""
     with av.open(str(path)) as container:
         keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
     return len(keys) / max(1, sum(keys))
 
 
 def row(path: Path, stamps: list[float], found: Ways) -> str:
-    """Cells of one film."""
+    """Return the table's cells for one film."""
     times = [k + 0.5 for k in range(probe(path).seconds)][:SECONDS]
     true = [int(np.searchsorted(stamps, t + 1e-9, side="right")) - 1 for t in times]
     size = (448, 252)

@@ -29,13 +29,13 @@ FPS = 8
 
 
 def texts() -> list[str]:
-    """What the tokenizer is trained on: timestamps, numbers and states."""
+    """Return the texts that the tokenizer is trained on: timestamps, numbers and states."""
     box = '"{}": [{{"label": "circle-1", "bbox_2d": [{}, {}, {}, {}]}}]'
     return [f"{k}s " + box.format(k, k, k * 2 % 1000, k + 9, k * 3 % 1000) for k in range(600)]
 
 
 def built(folder: Path) -> tuple[Any, Any]:
-    """The model and its processor."""
+    """Build the model and its processor."""
     args = TinyArguments()
     tokenizer = build_tokenizer(iter(texts() * 3))
     build_model(tokenizer, args).save_pretrained(folder)
@@ -44,7 +44,7 @@ def built(folder: Path) -> tuple[Any, Any]:
 
 
 def prompt(processor: Any, seconds: int, rate: int) -> Any:
-    """The model's inputs of a clip at `rate` frames a second."""
+    """Make the model's inputs for a clip at `rate` frames a second."""
     starts = [index / rate for index in range(seconds * rate)]
     record = {"kind": "declarative", "query": "the red circle moves about"}
     message = user_message(starts, question(record, load_prompts("tiny")))
@@ -55,7 +55,7 @@ def prompt(processor: Any, seconds: int, rate: int) -> Any:
 
 
 def answer_tokens(processor: Any, states: int) -> int:
-    """Tokens of an answer with this many states."""
+    """Return the number of tokens of an answer with this many states."""
     track = Track("circle-1", dict.fromkeys(range(states), (0.1, 0.2, 0.3, 0.4)))
     return len(processor.tokenizer(format_answer(track, scale=(1000, 1000)))["input_ids"])
 

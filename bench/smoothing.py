@@ -22,7 +22,7 @@ SEEDS = 5
 
 
 def line(rng: np.random.Generator, seconds: int = 20) -> Array:
-    """Straight motion."""
+    """Return boxes in straight motion."""
     start, speed = rng.uniform(0.1, 0.5, 2), rng.uniform(-0.01, 0.02, 2)
     size = rng.uniform(0.1, 0.3, 2)
     corners = start + np.arange(seconds)[:, None] * speed
@@ -30,7 +30,7 @@ def line(rng: np.random.Generator, seconds: int = 20) -> Array:
 
 
 def fast(rng: np.random.Generator, seconds: int = 20) -> Array:
-    """Fast turns, as of a dancer."""
+    """Return boxes with fast turns, like a dancer's."""
     t = np.arange(seconds)[:, None]
     centre = 0.5 + 0.3 * np.sin(t * rng.uniform(0.5, 1.2, 2) + rng.uniform(0, 6, 2))
     half = rng.uniform(0.05, 0.12, 2)
@@ -38,19 +38,19 @@ def fast(rng: np.random.Generator, seconds: int = 20) -> Array:
 
 
 def cut(rng: np.random.Generator, seconds: int = 20) -> Array:
-    """Straight motion with a camera cut in the middle."""
+    """Return boxes in straight motion with a camera cut in the middle."""
     one, two = line(rng, seconds), line(rng, seconds)
     shift = np.array([0.45, 0.4, 0.45, 0.4])
     return np.vstack([one[: seconds // 2] * 0.5, np.clip(two[seconds // 2 :] * 0.5 + shift, 0, 1)])
 
 
 def samples() -> Path:
-    """The folder of real annotations; one that does not exist where none is named."""
+    """Return the folder of real annotations; a folder that does not exist where none is named."""
     return Path(os.environ.get("STVG_SAMPLES", "/nowhere")) / "samples"
 
 
 def people() -> Iterator[Array]:
-    """MOT15's boxes of each person, every fifth frame (the real sequence at hand has three seconds), 640 x 480."""
+    """Return MOT15's boxes of each person, every fifth frame (the sequence at hand has three seconds), 640 x 480."""
     for path in sorted(samples().glob("mot15/train/*/gt/gt.txt")):
         rows = np.loadtxt(path, delimiter=",")
         for person in np.unique(rows[:, 1]):
@@ -62,7 +62,7 @@ def people() -> Iterator[Array]:
 
 
 def real_tracks() -> Iterator[Array]:
-    """LaSOT's boxes, one a second at 30 frames a second, in runs without absence, by the largest coordinate."""
+    """Return LaSOT's boxes, one a second at 30 frames a second, in runs without absence, by the largest coordinate."""
     for path in sorted(samples().glob("lasot_toolkit/annos/*.txt")):
         boxes = np.loadtxt(path, delimiter=",")
         absent = np.loadtxt(path.parent / "absent" / path.name)
@@ -76,13 +76,13 @@ def real_tracks() -> Iterator[Array]:
 
 
 def jitter(rng: np.random.Generator, track: Array) -> Array:
-    """Every corner off by a share of the box."""
+    """Move every corner by a share of the box."""
     size = np.hstack([track[:, 2:] - track[:, :2]] * 2)
     return track + rng.normal(0, 0.08, track.shape) * size
 
 
 def outliers(rng: np.random.Generator, track: Array) -> Array:
-    """One box in eight is somewhere else."""
+    """Move one box in eight to another part of the picture."""
     out = track.copy()
     for k in np.flatnonzero(rng.random(len(track)) < 1 / 8):
         out[k] = out[k] + np.tile(rng.uniform(-0.3, 0.3, 2), 2)
@@ -90,7 +90,7 @@ def outliers(rng: np.random.Generator, track: Array) -> Array:
 
 
 def switches(rng: np.random.Generator, track: Array) -> Array:
-    """Once in a track the boxes follow another object for one or two seconds."""
+    """Make the boxes follow another object for one or two seconds, once in a track."""
     out = track.copy()
     begin = rng.integers(1, len(track) - 3)
     end = begin + rng.integers(1, 3)
@@ -99,12 +99,12 @@ def switches(rng: np.random.Generator, track: Array) -> Array:
 
 
 def everything(rng: np.random.Generator, track: Array) -> Array:
-    """All three."""
+    """Apply jitter, outliers and switches."""
     return jitter(rng, outliers(rng, switches(rng, track)))
 
 
 def clean(rng: np.random.Generator, track: Array) -> Array:
-    """No noise: what smoothing costs a perfect answer."""
+    """Add no noise, to measure what smoothing costs a perfect answer."""
     return track
 
 
@@ -112,7 +112,7 @@ NOISES: list[Callable[[np.random.Generator, Array], Array]] = [clean, jitter, ou
 
 
 def as_track(rows: Array) -> Track:
-    """Valid boxes by second."""
+    """Return valid boxes by second."""
     rows = np.clip(rows, 0, 1)
     boxes = {k: (float(a), float(b), float(c), float(d)) for k, (a, b, c, d) in enumerate(rows) if a < c and b < d}
     return Track("x", boxes)
@@ -121,7 +121,7 @@ def as_track(rows: Array) -> Track:
 def measure(
     kind: str, tracks: list[Array], noise: Callable[[np.random.Generator, Array], Array]
 ) -> tuple[float, float]:
-    """(m_vIoU, jitter times 100) over tracks and seeds."""
+    """Return (m_vIoU, jitter times 100), means over tracks and seeds."""
     scores, rough = [], []
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)

@@ -37,12 +37,12 @@ counts: Counter[str] = Counter()
 
 
 def in_picture(box: tuple[float, float, float, float]) -> bool:
-    """Whether the box is normalised and has an area."""
+    """Return whether the box is normalised and has an area."""
     return 0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
 
 
 def read_answer(text: str, seconds: int | None, salvage: bool, scale: tuple[int, int]) -> None:
-    """One target: what holds for every answer and its scores."""
+    """Check what holds for every answer and its scores with one target."""
     answer = parse_answer(text, seconds=seconds, salvage=salvage, scale=scale)
     scores = score_answer(answer, TRUE, (0, 2))
     assert scores is not None
@@ -60,7 +60,7 @@ def read_answer(text: str, seconds: int | None, salvage: bool, scale: tuple[int,
 
 
 def read_rewards(text: str) -> None:
-    """Through the reward functions; the answer that is kept and the one that is read again score the same."""
+    """Check that the answer that is kept and the one that is read again get the same rewards."""
     rewards = (*tiou_reward([text], **COLUMNS), *format_reward([text], **COLUMNS))
     assert all(reward is not None and 0.0 <= reward <= 1.0 for reward in rewards)
     answer = parse_answer(text, seconds=4)
@@ -80,7 +80,7 @@ def read_intervals(text: str, duration: float | None) -> None:
 
 
 def read_image(text: str) -> None:
-    """A box and a point in an image."""
+    """Check the reading and the scores of a box and a point in an image."""
     box, point = parse_box(text), parse_point(text)
     assert box is None or in_picture(box)
     assert point is None or all(map(float.__le__, map(abs, point), (1e9, 1e9)))

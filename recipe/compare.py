@@ -34,8 +34,8 @@ ASIDE = re.compile(r"\.old-[0-9]+$")
 SHOWN = ("vIoU", "tIoU", "mvIoU", "held_out/m_vIoU", "held_out/m_tIoU", "span_ratio", "one_second_rate")
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line's settings.
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command's settings from the command line.
 
     Raises:
         StageError: no run is named.
@@ -47,7 +47,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument(
         "--score", type=float, help="its value; default: the best mean that every variant that learns reaches"
     )
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     if not args.runs:
         raise StageError('no run is named: make compare RUNS="runs/tiny/grpo-tiou_mviou-s0 runs/tiny/grpo-mviou-s0"')
     return (args,)
@@ -84,7 +84,7 @@ def is_run(folder: Path) -> bool:
 def summary(
     groups: dict[str, list[Run]], metric: str, score: float | None
 ) -> tuple[list[dict[str, Any]], float | None]:
-    """A row a variant: mean and range over seeds of the last fifth of the log, and the steps to one score."""
+    """Return a table row for each variant: mean and range over seeds of the last fifth, and the steps to one score."""
     reach, goal = steps_to(groups, metric, score)
     rows = []
     for name, runs in groups.items():

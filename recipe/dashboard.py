@@ -55,19 +55,19 @@ TEXTS = {
 }
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line's settings."""
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command's settings from the command line."""
     parser = OneLineParser(prog="python -m recipe.dashboard", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--entity", default=os.environ.get("WANDB_ENTITY", ""), help="W&B user or team")
     parser.add_argument("--project", default=os.environ.get("WANDB_PROJECT", PROJECT), help="W&B project of the runs")
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs to colour by variant")
     parser.add_argument("--dump", action="store_true", help="write the spec as JSON, save nothing; no account")
     parser.add_argument("--out", type=Path, help="where --dump writes; default: standard output")
-    return (parser.parse_args(words),)
+    return (parser.parse_args(argv),)
 
 
 def packages() -> tuple[Any, Any]:
-    """(wandb_workspaces.workspaces, wandb_workspaces.reports.v2).
+    """Import and return the modules (wandb_workspaces.workspaces, wandb_workspaces.reports.v2).
 
     Raises:
         StageError: the package is not installed.
@@ -110,7 +110,7 @@ def listed(folders: list[Path]) -> list[Listed]:
 
 
 def line_panels(metrics: list[tuple[str, str]]) -> list[Any]:
-    """A line plot a metric: one line a variant."""
+    """Build one line plot for each metric, with one line for each variant."""
     _, reports = packages()
     return [
         reports.LinePlot(
@@ -128,7 +128,7 @@ def line_panels(metrics: list[tuple[str, str]]) -> list[Any]:
 
 
 def media_panels() -> list[Any]:
-    """The fixed clips with their boxes, run by run, and the table of queries, answers and scores."""
+    """Build the panels of the fixed clips with their boxes, run by run, and of the table of queries and answers."""
     _, reports = packages()
     return [
         reports.MediaBrowser(title="validation clips", media_keys=[CLIPS], grid_x_axis="step", grid_y_axis="run"),
@@ -137,7 +137,7 @@ def media_panels() -> list[Any]:
 
 
 def workspace(entity: str, project: str, runs: Sequence[Listed] = ()) -> Any:
-    """The workspace: a section each for learning, reward hacking, optimisation, cost and media.
+    """Build the workspace, with a section each for learning, reward hacking, optimisation, cost and media.
 
     Args:
         runs: they and their variants get the colours that the comparison page gives them.
@@ -168,7 +168,7 @@ def workspace(entity: str, project: str, runs: Sequence[Listed] = ()) -> Any:
 
 
 def report(entity: str, project: str, *, online: bool) -> Any:
-    """The report: what each part shows, in words, above its plots.
+    """Build the report, which explains each part in a sentence above its plots.
 
     Args:
         online: name the runs' project; W&B is asked for its number then.
@@ -188,7 +188,7 @@ def report(entity: str, project: str, *, online: bool) -> Any:
 
 
 def dumped(entity: str, project: str, runs: Sequence[Listed] = ()) -> dict[str, Any]:
-    """Both specs as W&B would get them; random names of panels and run sets are numbers: two dumps are equal."""
+    """Return both specs as W&B would get them, with random names numbered so that two dumps are equal."""
     spec = {
         "entity": entity,
         "project": project,
@@ -211,7 +211,7 @@ def dumped(entity: str, project: str, runs: Sequence[Listed] = ()) -> dict[str, 
 
 
 def plain(model: Any) -> Any:
-    """A spec as JSON-like values."""
+    """Return a spec as JSON-like values."""
     return json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
 
 

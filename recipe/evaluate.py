@@ -92,7 +92,7 @@ class EvalArguments:
             raise ValueError("--repeats above 1 needs --temperature above 0: greedy runs are all the same")
 
     def frames_seen(self) -> StageArguments:
-        """The same settings of videos, prompts and frames as a stage states them."""
+        """Return the settings of videos, prompts and frames in the form that a stage takes."""
         return StageArguments(
             video_root=self.video_root,
             prompts=self.prompts,
@@ -140,7 +140,7 @@ def check_paths(args: EvalArguments) -> None:
 
 
 def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf]:
-    """One id -> answer mapping a repeat, and what their coordinates are divided by, for a record."""
+    """Return one id -> answer mapping for each repeat, and the function that gives a record's coordinate scale."""
     model_args = ModelConfig(model_name_or_path=args.model, dtype="auto")
     script_args = args.frames_seen()
     model = load_answering(model_args, script_args)
@@ -167,7 +167,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
 
 
 def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
-    """Metrics (means over repeats) and the scored samples of each repeat; writes the metrics and their page.
+    """Score predictions; return metrics (means over repeats) and each repeat's samples; write metrics and page.
 
     Raises:
         StageError: No such file of predictions, one without any of the records, or records without a true track; an
@@ -207,7 +207,7 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
 
 
 def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence[Sequence[Sample]]) -> dict[str, Any]:
-    """What metrics.json holds but for what was wrong with the predictions."""
+    """Return the content of metrics.json, except the problems of the predictions."""
     runs = [metrics(run) for run in samples]
     result: dict[str, Any] = mean_metrics(runs)
     result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
@@ -219,7 +219,7 @@ def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence
 
 
 def read_tracks(path: Path) -> list[Record]:
-    """All records of a track file.
+    """Read all records of a track file.
 
     Raises:
         StageError: Two records have one id, so an answer could not be told from the other's.
@@ -234,7 +234,7 @@ def read_tracks(path: Path) -> list[Record]:
 
 
 def frame_truths(args: EvalArguments, records: Sequence[Record]) -> Mapping[str, FrameTruth] | None:
-    """The frame annotations of the records; None for protocol `second`.
+    """Return the frame annotations of the records; None for protocol `second`.
 
     Raises:
         StageError: A record has none.
@@ -281,18 +281,18 @@ def check_answered(args: EvalArguments, wanted: list[str], known: set[str], subm
 
 
 def _named(names: Sequence[str]) -> str:
-    """ "3 records: a, b, c" in short."""
+    """Return a number of records with the first ids, such as "3 records: a, b, c"."""
     more = ", ..." if len(names) > 3 else ""
     return f"{len(names)} ({', '.join(names[:3])}{more})"
 
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
     return Parser((EvalArguments,)).parse_args_and_config(args)
 
 
 def report(args: EvalArguments) -> None:
-    """Evaluate; print the page, then the metrics as JSON on the last line."""
+    """Evaluate, then print the page, and the metrics as JSON on the last line."""
     result, _ = evaluate(args)
     print(markdown(result, name=args.predictions or args.model or ""))
     print(json.dumps(result))

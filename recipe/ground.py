@@ -38,8 +38,8 @@ from recipe.inputs.dataset import RowBuilder
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate", "frame_budget")
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line's settings.
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command's settings from the command line.
 
     Raises:
         StageError: neither a video with a query nor --tracks, or settings that exclude each other.
@@ -72,7 +72,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
     parser.add_argument("--most_seconds", type=int, default=6 * 3600, help="a longer video is refused")
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
     if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
@@ -85,7 +85,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 
 def settings_of(args: argparse.Namespace) -> StageArguments:
-    """Prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
+    """Choose prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
     known = {name: setting_of(Path(args.model), name) for name in _OF_THE_CHECKPOINT}
     values = {name: value for name, value in known.items() if value is not None}
     given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels}
@@ -93,7 +93,7 @@ def settings_of(args: argparse.Namespace) -> StageArguments:
 
 
 def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
-    """The row builder and the answering function of the chosen backend."""
+    """Return the row builder and the answering function of the chosen backend."""
     decoding = Decoding(args.temperature, args.max_new_tokens, args.guided)
     script_args = settings_of(args)
     if args.backend == "openai":
@@ -104,7 +104,7 @@ def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
 
 
 def policy_of(args: argparse.Namespace) -> Policy:
-    """How videos are cut and answers finished."""
+    """Return the settings for cutting videos into windows and for finishing answers."""
     return Policy(args.window, args.overlap, args.smooth == "on", args.most_filled, args.most_seconds)
 
 
@@ -139,7 +139,7 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
 
 
 def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, tuple[float, float, float, float]]]:
-    """When each frame of the video appears, and the answer's box of each frame inside its span."""
+    """Return when each frame of the video appears, seconds, and the answer's box of each frame inside its span."""
     times = frame_times_of(video)
     if found.span is None:
         return times, {}
@@ -149,7 +149,7 @@ def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, 
 
 
 def ground_one(args: argparse.Namespace) -> None:
-    """One video: print the answer, write what was asked for."""
+    """Ground one video: print the answer and write the files that the settings name."""
     key = key_of_answers(args)
     builder, answerer = backend_of(args)
     video: Path = args.video
@@ -185,7 +185,7 @@ def _say_windows(done: int, total: int) -> None:
 
 
 def sentence(found: Grounding) -> str:
-    """The answer in words."""
+    """Return the answer as a sentence."""
     if found.span is None:
         return "not found: the model's answer names no second of the video"
     parts = f", joined from {len(found.joined)} of {len(found.windows)} windows" if len(found.windows) > 1 else ""
@@ -194,7 +194,7 @@ def sentence(found: Grounding) -> str:
 
 
 def ground_all(args: argparse.Namespace) -> None:
-    """Every record of a track file: one JSON a line; goes on where it stopped; what fails is listed."""
+    """Ground every record of a track file; write one JSON a line, resume an earlier call, and list failures."""
     key = key_of_answers(args)
     backend, policy = (lambda usage: backend_of(args)), policy_of(args)
     count, failed = ground_file(args.tracks, args.video_root, args.out, backend, policy, key=key)

@@ -67,7 +67,7 @@ def chosen_variant(script_args: GRPOArguments, training_args: GRPOConfig) -> Var
 
 
 def held_out(trainer: GroundingGRPOTrainer, builder: RowBuilder, processor: Any, args: GRPOArguments) -> HeldOut:
-    """The callback that answers held-out clips during training.
+    """Return the callback that answers held-out clips during training.
 
     Raises:
         StageError: No validation tracks to answer.

@@ -26,33 +26,33 @@ from recipe.training import supervised
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """The stage's own settings, and which stage (else by its keys) and launch file they are for."""
+    """Read the stage's settings, the stage's name (else known by its keys) and the launch file to check."""
     own = OneLineParser(add_help=False)
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
-    chosen, words = own.parse_known_args(args)
-    of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(words) & _grpo_keys())
-    settings = (grpo.parse if of_grpo else supervised.parse)(words)
+    chosen, argv = own.parse_known_args(args)
+    of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
+    settings = (grpo.parse if of_grpo else supervised.parse)(argv)
     return (*settings, launch_of(chosen.launch))
 
 
-def _keys(words: list[str]) -> set[str]:
-    """Names of the settings in YAML files and on the command line."""
-    keys = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
-    for place, word in enumerate(words[:-1]):
+def _keys(argv: list[str]) -> set[str]:
+    """Return the names of the settings in YAML files and on the command line."""
+    keys = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
+    for index, word in enumerate(argv[:-1]):
         if word == "--config":
-            keys |= set(yaml.safe_load(Path(words[place + 1]).read_text(encoding="utf-8")) or {})
+            keys |= set(yaml.safe_load(Path(argv[index + 1]).read_text(encoding="utf-8")) or {})
     return keys
 
 
 def _grpo_keys() -> set[str]:
-    """Settings that only GRPO has."""
+    """Return the settings that only GRPO has."""
     mine, others = (GRPOArguments, GRPOConfig), (StageArguments, SFTConfig)
     return {f.name for kind in mine for f in fields(kind)} - {f.name for kind in others for f in fields(kind)}
 
 
 def main(script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch) -> None:
-    """The command: findings, and the estimates where the checkpoint is at hand."""
+    """Run the command: print findings, and estimates where the checkpoint is at hand."""
     findings, load = check(script_args, training_args, model_args, launch)
     if load:
         parts = memory_parts(load)

@@ -31,20 +31,20 @@ HOST = ["--host", "127.0.0.1"]
 WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}']
 
 
-def parse(words: list[str] | None = None) -> tuple[str, list[str]]:
+def parse(argv: list[str] | None = None) -> tuple[str, list[str]]:
     """Return the checkpoint and the further words of `vllm serve`.
 
     Raises:
         StageError: No checkpoint is named.
         SystemExit: Help was asked for, and printed.
     """
-    words = list(sys.argv[1:] if words is None else words)
-    if {"-h", "--help"} & set(words):
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(argv):
         help_of_command().print_help()
         sys.exit(0)
-    if not words or words[0].startswith("-"):
+    if not argv or argv[0].startswith("-"):
         raise StageError("expected a checkpoint first: python -m recipe.serve runs/tiny/sft [words of vllm serve]")
-    return words[0], words[1:]
+    return argv[0], argv[1:]
 
 
 def help_of_command() -> OneLineParser:
@@ -108,7 +108,7 @@ def words_of(others: list[str]) -> list[str]:
 
 
 def rollout_words(*, on_cpu: bool) -> list[str]:
-    """What vLLM is told to serve a trainer: as `trl vllm-serve` does, but for weights by file on a CPU."""
+    """Return the options for serving a trainer: as `trl vllm-serve` sets them, but with weights by file on a CPU."""
     from trl.scripts.vllm_serve import ScriptArguments, build_command
 
     words = build_command(ScriptArguments(model=""))
@@ -123,7 +123,7 @@ def rollout_words(*, on_cpu: bool) -> list[str]:
 
 
 def fix_cpu() -> None:
-    """What `recipe.rollouts.vllm_cpu` holds, without the options of an engine in this process."""
+    """Apply the fixes of `recipe.rollouts.vllm_cpu`, without the options of an engine in this process."""
     from recipe.rollouts import vllm_cpu
 
     vllm_cpu.inspect_models_in_process()

@@ -101,7 +101,7 @@ class TinyArguments:
 
 
 def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
-    """The texts of each record: timestamps, question and completion, as the trainers will see them."""
+    """Return the texts of each record as the trainers will see them: timestamps, question and completion."""
     prompts = load_prompts(prompts_folder)
     for path in tracks:
         for record in read_records(path):
@@ -126,7 +126,7 @@ UNITS = "|".join(
 
 
 def build_tokenizer(texts: Iterator[str], special_tokens: Sequence[str] = SPECIAL_TOKENS) -> PreTrainedTokenizerFast:
-    """A byte-level BPE over the units above; the first special token ends a text and pads it."""
+    """Build a byte-level BPE over the units above; the first special token ends a text and pads it."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -157,7 +157,7 @@ def build_tokenizer(texts: Iterator[str], special_tokens: Sequence[str] = SPECIA
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, args: TinyArguments) -> Glm4vProcessor:
-    """The family's processor; frames arrive at their final size, so its own resizing has nothing to do."""
+    """Build the family's processor; frames arrive at their final size, so its own resizing has nothing to do."""
     pixels = args.frame_side * args.frame_side
     # The image processor counts pixels over the temporal patch of two frames.
     common = {
@@ -177,7 +177,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, args: TinyArguments) -> 
 
 
 def model_config(tokenizer: PreTrainedTokenizerFast, args: TinyArguments) -> Glm4vConfig:
-    """The architecture: GLM-4.1V's with small sizes."""
+    """Return the configuration: GLM-4.1V's architecture with small sizes."""
     token_id = tokenizer.convert_tokens_to_ids
     head_dim = args.hidden_size // args.heads
     frequencies = head_dim // 4  # half of the head rotates (partial_rotary_factor), two dimensions a frequency
@@ -247,7 +247,7 @@ def initialise(model: Glm4vForConditionalGeneration, args: TinyArguments) -> Non
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, args: TinyArguments) -> Glm4vForConditionalGeneration:
-    """Random weights, seeded; float32."""
+    """Build the model with seeded random weights in float32."""
     torch.manual_seed(args.seed)
     model = Glm4vForConditionalGeneration(model_config(tokenizer, args))
     initialise(model, args)
@@ -281,7 +281,7 @@ def main(args: TinyArguments) -> None:
 
 
 def parse(args: list[str] | None = None) -> tuple[TinyArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
     return Parser((TinyArguments,)).parse_args_and_config(args)
 
 

@@ -55,8 +55,8 @@ SCHEMA = {
 Tool = Callable[[str, str], dict[str, Any]]
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line's settings; those of `recipe.ground` that choose the model are taken too.
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command's settings from the command line, and those of `recipe.ground` that choose the model.
 
     Raises:
         StageError: no folder at --root, or no --model.
@@ -64,7 +64,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser = OneLineParser(prog="python -m recipe.tool", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, help="folder whose videos may be opened")
     parser.add_argument("--schema", action="store_true", help="print the OpenAI function schema and end")
-    args, others = parser.parse_known_args(words)
+    args, others = parser.parse_known_args(argv)
     if args.schema:
         return (args,)
     if args.root is None or not args.root.is_dir():
@@ -75,7 +75,7 @@ def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 
 def allowed(root: Path, video: str) -> Path:
-    """The file that a caller means.
+    """Return the file that a caller names, if it lies inside the root.
 
     Raises:
         RecordError: an address, a path outside the root, or a link that leads out of it.
@@ -128,7 +128,7 @@ def in_turn(answerer: Answerer, lock: threading.Lock) -> Answerer:
 
 
 def server_of(tool: Tool) -> Any:
-    """An MCP server with the one tool.
+    """Build an MCP server with the one tool.
 
     Raises:
         StageError: the `mcp` package is not installed.

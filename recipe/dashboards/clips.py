@@ -39,11 +39,11 @@ class Cell:
 
 
 def clips(groups: dict[str, list[Run]]) -> list[tuple[str, list[Cell]]]:
-    """(query, a cell a variant) of the clips that were answered, in the order of the first run that answered any.
+    """Return the answered clips as (query, one cell for each variant), in the order of the first run with answers.
 
     A variant is shown by its first run that has answers; what cannot be read is left out.
     """
-    found: dict[tuple[str, str], list[Cell]] = {}
+    result: dict[tuple[str, str], list[Cell]] = {}
     for variant, runs in groups.items():
         for one in runs:
             answered = newest_answers(one.folder)
@@ -52,13 +52,13 @@ def clips(groups: dict[str, list[Run]]) -> list[tuple[str, list[Cell]]]:
             folder, step, rows = answered
             for number, row in enumerate(rows):
                 key = str(row.get("id")), str(row.get("query", ""))
-                found.setdefault(key, []).append(_cell(one, variant, folder, step, number, row))
+                result.setdefault(key, []).append(_cell(one, variant, folder, step, number, row))
             break
-    return [(query, cells) for (_, query), cells in list(found.items())[:MOST_CLIPS]]
+    return [(query, cells) for (_, query), cells in list(result.items())[:MOST_CLIPS]]
 
 
 def newest_answers(run_folder: Path) -> tuple[Path, int, list[dict[str, Any]]] | None:
-    """(folder, step, rows) of a run's newest step that was written whole; None without one."""
+    """Return (folder, step, rows) of the newest step that a run wrote completely; None where there is none."""
     for folder in sorted((run_folder / FOLDER).glob("step-[0-9]*"), reverse=True):
         digits = folder.name.removeprefix("step-")
         try:
@@ -73,7 +73,7 @@ def newest_answers(run_folder: Path) -> tuple[Path, int, list[dict[str, Any]]] |
 
 
 def read(path: Path) -> bytes:
-    """A small file's content.
+    """Read the content of a small file.
 
     Raises:
         OSError: no such file, or one that is larger than such files are.

@@ -46,12 +46,12 @@ class Shown:
 
 
 def picture(clip: Shown, *, side: int = 144) -> Image.Image:
-    """Frames with the true and the predicted box, at most twelve seconds evenly spread, above both time bars."""
+    """Draw frames with the true and the predicted box, at most twelve seconds spread evenly, above both time bars."""
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
     systems = [(TRUE, true_track(record).boxes), (INSIDE, answer.track.boxes)]
     count = min(record["seconds"], MOST_FRAMES)
-    seconds = [(2 * place + 1) * record["seconds"] // (2 * count) for place in range(count)]
+    seconds = [(2 * index + 1) * record["seconds"] // (2 * count) for index in range(count)]
     strip = contact_strip(
         [draw_boxes(frame_of(clip, second), boxes_by_second(second, systems), side=side) for second in seconds]
     )
@@ -64,13 +64,13 @@ def picture(clip: Shown, *, side: int = 144) -> Image.Image:
 
 
 def frame_of(clip: Shown, second: int) -> Image.Image:
-    """The frame nearest to the middle of a second, whatever rate the model sees."""
+    """Return the frame nearest to the middle of a second, at any frame rate of the model."""
     count = len(clip.frames)
     return clip.frames[min(int((second + 0.5) * count / clip.record["seconds"]), count - 1)]
 
 
 def row(clip: Shown) -> dict[str, Any]:
-    """The clip's row of the table: reasoning and answer apart, and the scores; 0 where nothing could be read."""
+    """Return the clip's row of the table: reasoning, answer and scores; a score is 0 where nothing could be read."""
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
     scores = score_answer(answer, true_track(record), (record["span"][0], record["span"][1]))
@@ -103,7 +103,7 @@ def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict
 
 
 def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Image.Image]) -> None:
-    """The same to the W&B run of this process, if there is one."""
+    """Log the held-out clips' pictures and table to the W&B run of this process, if there is one."""
     import wandb
 
     if wandb.run is None:

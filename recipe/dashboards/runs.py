@@ -48,7 +48,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """A run's log and what it was; a problem is noted and never raised."""
+    """Read a run's log and settings; note a problem in the result instead of raising it."""
     stamp = read_stamp(folder) or {}
     settings = stamp.get("settings")
     variant, seed, told = UNKNOWN, UNKNOWN, {}
@@ -86,7 +86,7 @@ def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def last(one: Run, metric: str) -> float | None:
-    """Mean of the last fifth of a metric's values; None where there are none."""
+    """Return the mean of the last fifth of a metric's values; None where there are none."""
     if metric not in one.columns:
         return None
     values = one.columns[metric][1]
@@ -94,7 +94,7 @@ def last(one: Run, metric: str) -> float | None:
 
 
 def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
-    """Rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that they share."""
+    """Return rows (step, mean, lowest, highest) over the runs that logged the metric, at the steps that they share."""
     curves = [one.columns[metric] for one in runs if metric in one.columns]
     if not curves:
         return np.zeros((0, 4))
@@ -113,7 +113,7 @@ def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
 def steps_to(
     groups: dict[str, list[Run]], metric: str, score: float | None
 ) -> tuple[dict[str, float | None], float | None]:
-    """(variant -> first step at which the running mean over seeds reaches the score, the score).
+    """Return (variant -> first step at which its running mean over seeds reaches the score, the score).
 
     Args:
         score: None: the lowest best mean of the variants that do not end below their start, so that all of these

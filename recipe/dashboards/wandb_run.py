@@ -108,8 +108,11 @@ def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], varian
 
 
 def quiet(function: Callable[..., Any]) -> Callable[..., None]:
-    """The function with its errors said once instead of raised: W&B's own process can die, and training goes on."""
-    said: set[str] = set()
+    """Wrap a function so that it prints each error once instead of raising it.
+
+    W&B's own process can die, and training must go on.
+    """
+    printed: set[str] = set()
 
     @functools.wraps(function)
     def tried(*args: Any, **kwargs: Any) -> None:
@@ -117,15 +120,15 @@ def quiet(function: Callable[..., Any]) -> Callable[..., None]:
             function(*args, **kwargs)
         except Exception as error:
             text = one_line(error)
-            if text not in said:
-                said.add(text)
+            if text not in printed:
+                printed.add(text)
                 print(f"wandb: {text}; training goes on; trainer_state.json has the log", file=sys.stderr)
 
     return tried
 
 
 def keep_training(trainer: Any) -> None:
-    """Make Trainer's W&B callback say what goes wrong instead of ending training."""
+    """Make the W&B callback of Trainer print errors instead of ending training."""
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, WandbCallback):
             for event in ("on_train_begin", "on_log", "on_save", "on_train_end"):
@@ -141,14 +144,14 @@ def end_run() -> None:
 
 
 def has_key() -> bool:
-    """Whether W&B would find a key: in the environment, or in the netrc file for its server."""
+    """Return whether W&B would find a key: in the environment, or in the netrc file for its server."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
-    places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for place in places:
+    paths = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for path in paths:
         try:
-            if netrc.netrc(os.path.expanduser(place)).authenticators(host):
+            if netrc.netrc(os.path.expanduser(path)).authenticators(host):
                 return True
         except (OSError, netrc.NetrcParseError):
             continue
@@ -169,12 +172,12 @@ def describe(recipe: str, tracks: Sequence[str], variant: Variant | None) -> dic
 
 
 def data_hash(tracks: Sequence[str]) -> str:
-    """One sha256 over the digests of the track files, in order."""
+    """Return one sha256 over the digests of the track files, in order."""
     return hashlib.sha256("\n".join(file_digest(Path(path)) for path in tracks).encode()).hexdigest()
 
 
 def git_commit() -> str:
-    """The checkout's commit, with "-dirty" where files differ from it; "unknown" outside a checkout."""
+    """Return the checkout's commit, with "-dirty" where files differ from it; "unknown" outside a checkout."""
     try:
         answers = [
             subprocess.run(
@@ -188,5 +191,5 @@ def git_commit() -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's text without line ends."""
+    """Return an error's text without line ends."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -34,7 +34,7 @@ PREDICTED = Look("predicted", RL.colour)
 def draw_boxes(
     frame: Image.Image, boxes: Sequence[tuple[Look, Box | None]], *, side: int = 144, smooth: bool = False
 ) -> Image.Image:
-    """A copy of the frame, scaled so that its longer side has `side` pixels, with the boxes drawn into it.
+    """Return a copy of the frame, scaled so that its longer side has `side` pixels, with the boxes drawn into it.
 
     Args:
         boxes: (look, (x_min, y_min, x_max, y_max) normalised to [0, 1]) pairs; None draws nothing.
@@ -54,7 +54,7 @@ def draw_boxes(
 
 
 def pixel_corners(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """First and last pixel, both included, that a half-open normalised box covers.
+    """Return the first and the last pixel, both included, that a half-open normalised box covers.
 
     >>> pixel_corners((0.0, 0.0, 0.5, 1.0), (100, 50))
     (0, 0, 49, 49)
@@ -82,7 +82,7 @@ def outline(draw: ImageDraw.ImageDraw, look: Look, corners: tuple[int, int, int,
 
 
 def _line(draw: ImageDraw.ImageDraw, look: Look, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """A horizontal or vertical line, dashed or not."""
+    """Draw a horizontal or vertical line, dashed or solid."""
     if not look.dash:
         draw.line([start, end], fill=look.colour)
         return
@@ -99,7 +99,7 @@ def _line(draw: ImageDraw.ImageDraw, look: Look, start: tuple[int, int], end: tu
 def time_bars(
     seconds: int, spans: Sequence[tuple[Look, tuple[int, int] | None]], *, width: int, row: int = 12
 ) -> Image.Image:
-    """One bar a system over the clip's seconds, on white.
+    """Draw one bar for each system over the clip's seconds, on white.
 
     Args:
         seconds: K of the clip.
@@ -127,7 +127,7 @@ def clock(second: float) -> str:
 
 
 def contact_strip(frames: Sequence[Image.Image], *, gap: int = 4) -> Image.Image:
-    """Frames side by side on white, in order."""
+    """Place frames side by side on white, in order."""
     width = sum(frame.width for frame in frames) + gap * (len(frames) - 1)
     strip = Image.new("RGB", (width, max(frame.height for frame in frames)), "white")
     left = 0
@@ -138,5 +138,5 @@ def contact_strip(frames: Sequence[Image.Image], *, gap: int = 4) -> Image.Image
 
 
 def boxes_by_second(second: int, systems: Sequence[tuple[Look, Mapping[int, Box]]]) -> list[tuple[Look, Box | None]]:
-    """The boxes of one second of several systems, for `draw_boxes`."""
+    """Return the boxes of several systems at one second, as `draw_boxes` takes them."""
     return [(look, boxes.get(second)) for look, boxes in systems]

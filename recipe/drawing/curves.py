@@ -11,7 +11,7 @@ from recipe.evaluation.logs import series
 
 
 def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> list[str]:
-    """One SVG a group of metrics that the log holds, against the training step.
+    """Draw one SVG for each group of metrics that the log holds, against the training step.
 
     Args:
         panels: (title, ((metric in the log, its name in the legend), ...)) a panel.
@@ -19,13 +19,13 @@ def curves(history: Sequence[dict[str, Any]], panels: Sequence[tuple[str, Sequen
     Returns:
         SVG elements; none where the log holds none of the metrics.
     """
-    found = []
+    panels_drawn = []
     for title, metrics in panels:
         lines = [(label, *series(history, name)) for name, label in metrics]
         lines = [line for line in lines if line[1]]
         if lines:
-            found.append(_panel(title, lines))
-    return found
+            panels_drawn.append(_panel(title, lines))
+    return panels_drawn
 
 
 def _panel(title: str, lines: Sequence[tuple[str, list[float], list[float]]]) -> str:

@@ -46,7 +46,7 @@ class Overlay:
 
 
 def frame_times_of(path: str | os.PathLike[str]) -> list[float]:
-    """When each displayed frame appears, in display order, seconds after the first one; decodes the file once."""
+    """Return when each frame appears, in display order, seconds after the first one; decodes the file once."""
     with av.open(os.fspath(path)) as container:
         stream = container.streams.video[0]
         stamps = [moment for frame in _frames(container, stream) if (moment := _moment(frame)) is not None]
@@ -54,7 +54,7 @@ def frame_times_of(path: str | os.PathLike[str]) -> list[float]:
 
 
 def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decoded frames; a damaged file ends where decoding fails."""
+    """Yield the decoded frames; a damaged file ends where decoding fails."""
     try:
         yield from container.decode(stream)
     except av.FFmpegError:
@@ -62,7 +62,7 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> I
 
 
 def _moment(frame: av.VideoFrame) -> Fraction | None:
-    """When a frame appears on its stream's clock, seconds; None where the file does not say."""
+    """Return when a frame appears on its stream's clock, seconds; None where the file does not say."""
     return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
@@ -137,7 +137,7 @@ def _copy(
 
 
 def _pass_audio(packet: Any, target: av.container.OutputContainer, sound: av.AudioStream | None) -> None:
-    """Audio as it is where the container takes it, else encoded anew."""
+    """Copy the audio unchanged where the container takes it; encode it anew where it does not."""
     if sound is None:
         return
     if packet.stream.codec_context.name in MP4_AUDIO:
@@ -150,14 +150,14 @@ def _pass_audio(packet: Any, target: av.container.OutputContainer, sound: av.Aud
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
-    """The displayed size, shrunk where its longer side is too long and enlarged where it is too short."""
+    """Return the displayed size, shrunk where its longer side is too long and enlarged where it is too short."""
     longer = max(width, height)
     factor = min(max(longer, READABLE_SIDE), LONGEST_SIDE) / longer
     return max(2, round(width * factor)), max(2, round(height * factor))
 
 
 def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> Image.Image:
-    """One picture with box, label, query and time bars drawn into it.
+    """Draw one picture with box, label, query and time bars.
 
     Args:
         frame: its number in display order.
@@ -189,15 +189,15 @@ def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> I
     return picture
 
 
-def _text(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], font: Font, back: str = "#000000") -> None:
-    """White text on a filled box, so that it reads on any picture."""
-    left, top, right, bottom = draw.textbbox(place, text, font=font)
+def _text(draw: ImageDraw.ImageDraw, text: str, position: tuple[int, int], font: Font, back: str = "#000000") -> None:
+    """Draw white text on a filled box, so that it is readable on any picture."""
+    left, top, right, bottom = draw.textbbox(position, text, font=font)
     draw.rectangle([left - 2, top - 2, right + 2, bottom + 2], fill=back)
-    draw.text(place, text, fill="white", font=font)
+    draw.text(position, text, fill="white", font=font)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """Return the text, cut with an ellipsis where it is wider than `width` pixels."""
     text = " ".join(text.split())
     if draw.textlength(text, font=font) <= width:
         return text

@@ -22,7 +22,7 @@ def contact_sheet(
     tile: int = 200,
     columns: int = 8,
 ) -> Image.Image:
-    """Tiles in reading order, each with its second and box, and the answer's time bar below.
+    """Draw tiles in reading order, each with its second and box, and the answer's time bar below.
 
     Args:
         frames: one a second.

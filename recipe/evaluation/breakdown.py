@@ -22,7 +22,7 @@ SIZE_PERCENT = (1, 4, 16, 36)
 
 
 def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
-    """The bin of a value: between the end below it and its own, inclusive.
+    """Return the bin of a value: above the end of the bin before, up to its own end, inclusive.
 
     >>> [bin_name(v, EVENT_SECONDS) for v in (1, 2, 3, 61)]
     ['1-2', '1-2', '3-5', '61+']
@@ -38,7 +38,7 @@ def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
 
 
 def target_percent(record: Record) -> float:
-    """Mean area of the true boxes, percent of the picture."""
+    """Return the mean area of the true boxes, percent of the picture."""
     total = 0.0
     for state in record["track"]:
         left, top, right, bottom = state["box"]
@@ -47,9 +47,9 @@ def target_percent(record: Record) -> float:
 
 
 def distractors(record: Record) -> str | None:
-    """Number of distractors, where the record states it."""
-    found = record.get("distractors")
-    count = len(found) if isinstance(found, list) else found
+    """Return the number of distractors, where the record states it."""
+    value = record.get("distractors")
+    count = len(value) if isinstance(value, list) else value
     return None if type(count) is not int else str(count) if count < 4 else "4+"
 
 
@@ -63,7 +63,7 @@ GROUPS: dict[str, Callable[[Record], str | None]] = {
 
 
 def score_table(runs: Sequence[Sequence[Sample]], of: str = "scores") -> Array:
-    """(samples, 5) of the columns `NAMES`, each sample's mean over repeated runs.
+    """Return an array (samples, 5) of the columns `NAMES`: each sample's mean over repeated runs.
 
     Args:
         of: "scores" or "ceiling".
@@ -109,7 +109,7 @@ def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed
 
 
 def breakdown(records: Sequence[Record], runs: Sequence[Sequence[Sample]]) -> dict[str, Any]:
-    """Intervals, ceilings and groups of an evaluation, as they stand in metrics.json.
+    """Return the intervals, ceilings and groups of an evaluation in the form of metrics.json.
 
     Args:
         records: those of the samples, in their order.
@@ -124,12 +124,12 @@ def breakdown(records: Sequence[Record], runs: Sequence[Sequence[Sample]]) -> di
     keys: list[tuple[str, str]] = []
     masks = [np.ones(n, dtype=bool)]
     for kind, group_of in GROUPS.items():
-        found = np.array([group_of(record) or "" for record in records])
-        for name in sorted(set(found) - {""}, key=_in_order):
+        names = np.array([group_of(record) or "" for record in records])
+        for name in sorted(set(names) - {""}, key=_in_order):
             keys.append((kind, name))
-            masks.append(found == name)
+            masks.append(names == name)
     ends = intervals(values, np.column_stack(masks))
-    parts = [_part(values[mask], best[mask], ends[place]) for place, mask in enumerate(masks)]
+    parts = [_part(values[mask], best[mask], ends[index]) for index, mask in enumerate(masks)]
     groups: dict[str, dict[str, Any]] = {}
     for (kind, name), part in zip(keys, parts[1:], strict=True):
         groups.setdefault(kind, {})[name] = part
@@ -144,6 +144,6 @@ def _part(values: Array, best: Array, ends: Array) -> dict[str, Any]:
 
 
 def _in_order(name: str) -> tuple[float, str]:
-    """Bins by their lower end, words by the alphabet."""
+    """Return a sort key: bins by their lower end, text alphabetically."""
     number = name.split("-")[0].rstrip("+")
     return (float(number), name) if number.isdigit() else (0.0, name)

@@ -14,7 +14,7 @@ from recipe.evaluation.submission import Submission
 
 
 def is_log(path: Path) -> bool:
-    """Whether the first line that is not blank is one of lmms-eval's."""
+    """Return whether the first line that is not blank is one of lmms-eval's."""
     if not path.is_file():
         return False
     with path.open(encoding="utf-8", errors="replace") as stream:
@@ -29,7 +29,7 @@ def is_log(path: Path) -> bool:
 
 
 def read_log(path: Path) -> Submission:
-    """question_id -> raw answer; lines without are counted and named, as are questions that come twice."""
+    """Read question_id -> raw answer; count and name lines without an answer and questions that come twice."""
     found = Submission()
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
@@ -53,13 +53,13 @@ def read_log(path: Path) -> Submission:
 
 
 def _question_id(item: dict[str, Any]) -> str | None:
-    """The first one among the metrics' values."""
+    """Return the first question id among the metrics' values."""
     names = (value.get("question_id") for value in item.values() if isinstance(value, dict))
     return next((str(name) for name in names if name is not None), None)
 
 
 def _text(item: dict[str, Any]) -> str | None:
-    """The answer before any filter, out of the lists that it is wrapped in."""
+    """Return the answer before any filter, unwrapped from its lists."""
     value = item.get("resps", item.get("filtered_resps"))
     while isinstance(value, list) and value:
         value = value[0]

@@ -82,13 +82,13 @@ def points(
         entries: log entries with a step.
         names: metrics to look for; None: all.
     """
-    found: dict[str, dict[float, float]] = {}
+    result: dict[str, dict[float, float]] = {}
     for entry in entries:
         step = float(entry["step"])
         for name, value in entry.items():
             if name != "step" and (names is None or name in names) and is_number(value):
-                found.setdefault(name, {})[step] = float(value)
-    return found
+                result.setdefault(name, {})[step] = float(value)
+    return result
 
 
 def series(entries: Iterable[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

@@ -35,7 +35,7 @@ def is_page(path: Path) -> bool:
 
 
 def markdown(result: dict[str, Any], *, name: str = "") -> str:
-    """The page of one evaluation; fractions are shown as percent.
+    """Write the page of one evaluation in Markdown; fractions are shown as percent.
 
     Args:
         result: what metrics.json holds.

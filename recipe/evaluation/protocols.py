@@ -60,7 +60,7 @@ class FrameTube:
 
 
 def tube(begin: int, end: int, boxes: Mapping[int, Sequence[float]]) -> FrameTube:
-    """A tube of frame -> box; boxes outside [begin, end) are left out."""
+    """Build a tube from frame -> box; boxes outside [begin, end) are left out."""
     values = np.full((end - begin, 4), np.nan)
     for frame, box in boxes.items():
         if begin <= frame < end:
@@ -71,7 +71,7 @@ def tube(begin: int, end: int, boxes: Mapping[int, Sequence[float]]) -> FrameTub
 def predicted_tube(
     boxes: Mapping[int, Sequence[float]], span: tuple[int, int] | None, fps: float, num_frames: int
 ) -> FrameTube | None:
-    """A second-level answer on the clip's frames; None where it has no span or none inside the clip.
+    """Expand a second-level answer to the clip's frames; return None where no second of it is inside the clip.
 
     Args:
         boxes: second -> box of the answer.
@@ -91,7 +91,7 @@ def predicted_tube(
 
 
 def tubedetr_frames(first: int, end: int, fps: float) -> list[int]:
-    """The frames of [first, end) that TubeDETR looks at: about 5 a second, at most 200, spread evenly.
+    """Return the frames of [first, end) that TubeDETR looks at: about 5 a second, at most 200, spread evenly.
 
     >>> tubedetr_frames(0, 25, 25)
     [0, 5, 10, 15, 20]
@@ -108,7 +108,7 @@ def tubedetr_frames(first: int, end: int, fps: float) -> list[int]:
 
 
 def score_frames(predicted: FrameTube | None, true: FrameTube, kept: Array | None = None) -> Scores:
-    """tIoU, mvIoU and vIoU on frames with half-open spans; all 0 where the spans do not meet.
+    """Return tIoU, mvIoU and vIoU on frames with half-open spans; all are 0 where the spans do not meet.
 
     Args:
         kept: the frames whose boxes count (tubedetr), sorted; None: every frame.
@@ -143,13 +143,13 @@ def score_frames(predicted: FrameTube | None, true: FrameTube, kept: Array | Non
 
 
 def _ious(a: Array, b: Array) -> Array:
-    """IoU of each pair of rows, as `stvg_rewards.box_iou`; NaN where one has no box."""
+    """Return the IoU of each pair of rows, as `stvg_rewards.box_iou` does; NaN where a row has no box."""
     shared = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(axis=1)
     return shared / ((a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared)
 
 
 def _seen_by(protocol: str, truth: FrameTruth) -> tuple[FrameTube, Array | None]:
-    """(the event as the protocol takes it, the frames whose boxes count or None for all).
+    """Return (the event as the protocol takes it, the frames whose boxes count or None for all).
 
     Raises:
         ValueError: No such protocol.
@@ -170,7 +170,7 @@ def _seen_by(protocol: str, truth: FrameTruth) -> tuple[FrameTube, Array | None]
 def score_by_protocol(
     protocol: str, boxes: Mapping[int, Sequence[float]], span: tuple[int, int] | None, truth: FrameTruth
 ) -> Scores:
-    """Scores of a second-level answer under a frame protocol.
+    """Score a second-level answer under a frame protocol.
 
     Raises:
         ValueError: No such protocol.
@@ -180,7 +180,7 @@ def score_by_protocol(
 
 
 def ceiling(protocol: str, boxes: Mapping[int, Sequence[float]], truth: FrameTruth) -> Scores:
-    """The best that a second-level answer can score: true boxes, and the best rounding of each end of the span.
+    """Return the best scores of any second-level answer: true boxes, and the best rounding of each end of the span.
 
     Each score on its own: the span that is best for tIoU need not be the one that is best for vIoU.
 
@@ -190,8 +190,8 @@ def ceiling(protocol: str, boxes: Mapping[int, Sequence[float]], truth: FrameTru
     event, kept = _seen_by(protocol, truth)
     first, last = second_of_frame(truth.begin, truth.fps), second_of_frame(truth.end - 1, truth.fps)
     spans = [(begin, end) for begin in (first, first + 1) for end in (last - 1, last) if begin <= end]
-    found = []
+    scores = []
     for span in spans or [(first, last)]:
         inside = {k: box for k, box in boxes.items() if span[0] <= k <= span[1]}
-        found.append(score_frames(predicted_tube(inside, span, truth.fps, truth.num_frames), event, kept))
-    return Scores(*(max(score[i] for score in found) for i in range(3)))
+        scores.append(score_frames(predicted_tube(inside, span, truth.fps, truth.num_frames), event, kept))
+    return Scores(*(max(score[i] for score in scores) for i in range(3)))

@@ -34,19 +34,19 @@ class Sample:
 
 
 def true_track(record: Record) -> Track:
-    """The record's track, boxes normalised to [0, 1]."""
+    """Return the record's track, with boxes normalised to [0, 1]."""
     return Track(record["label"], {state["second"]: state["box"] for state in record["track"]})
 
 
 def smoothed(answer: Answer) -> Answer:
-    """The answer with steadier boxes; its span, and whether it could be read, stay."""
+    """Return the answer with smoothed boxes; its span, and whether it could be read, do not change."""
     if answer.span is None:
         return answer
     return replace(answer, track=Track(answer.track.label, smooth(answer.track.boxes, answer.span)))
 
 
 def second_ceiling(true: Track, span: tuple[int, int]) -> Scores:
-    """The true track's own score: vIoU is below 1 where seconds of the event have no true box.
+    """Score the true track against itself: vIoU is below 1 where seconds of the event have no true box.
 
     A record's boxes all lie inside its span (data_prep/validation.py).
 
@@ -57,7 +57,7 @@ def second_ceiling(true: Track, span: tuple[int, int]) -> Scores:
 
 
 def scored(records: Iterable[Record]) -> list[Record]:
-    """The records that have a true track; the others are skipped, not 0."""
+    """Return the records that have a true track; the others are skipped and do not count as 0."""
     return [record for record in records if record.get("track")]
 
 
@@ -71,7 +71,7 @@ def score_records(
     smoothing: bool = False,
     ceilings: bool = True,
 ) -> list[Sample]:
-    """One `Sample` a record that has a true track; a record without an answer scores 0.
+    """Return one `Sample` for each record that has a true track; a record without an answer scores 0.
 
     Args:
         answers: id -> raw model text, or a list of states.
@@ -102,7 +102,7 @@ def score_records(
 
 
 def metrics(samples: Sequence[Sample]) -> dict[str, float]:
-    """Means over samples, fractions in [0, 1]; discarded_states is their number a sample."""
+    """Return means over samples, fractions in [0, 1]; discarded_states is the mean number per sample."""
     n = len(samples)
     return summarize(sample.scores for sample in samples) | {
         "mvIoU": sum(sample.scores.mvIoU for sample in samples) / n,
@@ -113,12 +113,12 @@ def metrics(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def mean_metrics(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Mean of each metric over repeated runs on the same samples; n stays the number of samples."""
+    """Return the mean of each metric over repeated runs on the same samples; n stays the number of samples."""
     return {name: runs[0][name] if name == "n" else sum(run[name] for run in runs) / len(runs) for name in runs[0]}
 
 
 def per_sample(runs: Sequence[Sequence[Sample]], score: str) -> list[float]:
-    """One score a sample: its mean over repeated runs."""
+    """Return one score for each sample: its mean over repeated runs."""
     return [sum(getattr(s.scores, score) for s in same) / len(same) for same in zip(*runs, strict=True)]
 
 

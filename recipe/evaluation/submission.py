@@ -60,7 +60,7 @@ def read_submission(path: Path) -> Submission:
 
 
 def _read_line(line: str) -> tuple[dict[str, Any], str]:
-    """(the line's object, what is wrong with it or an empty string)."""
+    """Return (the line's object, the problem with it or an empty string)."""
     try:
         item = json.loads(line)
     except (ValueError, RecursionError):
@@ -93,7 +93,7 @@ def _prediction_in(item: dict[str, Any]) -> Prediction:
 def read_prediction(
     prediction: Prediction, *, seconds: int | None = None, scale: tuple[float, float] = (1000, 1000)
 ) -> Answer:
-    """The answer in a prediction.
+    """Read the answer in a prediction.
 
     Args:
         seconds: K of the clip: states from K on are discarded.
@@ -114,7 +114,7 @@ def read_prediction(
 
 
 def _read_track(states: Sequence[Any], seconds: int | None) -> Answer:
-    """The rules of raw text (docs/definitions.md) on a list of states."""
+    """Apply the rules of raw text (docs/definitions.md) to a list of states."""
     listed: dict[int, Box | None] = {}
     discarded: dict[str, int] = {}
     for state in states:
@@ -156,7 +156,7 @@ def _second_of(state: Any) -> int | None:
 
 
 def problems(submission: Submission, wanted: Sequence[str], known: Collection[str]) -> dict[str, list[str]]:
-    """What is wrong with a submission, by name; each with everything that it concerns.
+    """Return the problems of a submission: name -> every id or line that has the problem.
 
     Args:
         wanted: ids of the records that are scored.

@@ -74,7 +74,7 @@ def logic_score(scores: Sequence[int], structure: str) -> float:
 
 
 def read_questions(path: Path) -> list[dict[str, Any]]:
-    """The benchmark's rows.
+    """Read the benchmark's rows.
 
     Raises:
         StageError: No such file, or rows without the columns.
@@ -95,7 +95,7 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
 
 
 def groups_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows by video, each group in the order of its questions.
+    """Group the rows by video, each group in the order of its questions.
 
     Raises:
         StageError: A video has another number of questions than four.
@@ -111,7 +111,7 @@ def groups_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def score(rows: Sequence[dict[str, Any]], answers: dict[str, str], reading: str) -> dict[str, Any]:
-    """Scores in [0, 1] under one reading.
+    """Return scores in [0, 1] under one reading of the answers.
 
     Args:
         answers: question_id -> raw text.
@@ -145,7 +145,7 @@ def score(rows: Sequence[dict[str, Any]], answers: dict[str, str], reading: str)
 
 
 def score_file(questions: Path, predictions: Path) -> dict[str, Any]:
-    """Both readings, counts of what was wrong with the file, which are also said on stderr.
+    """Score a file under both readings; count the problems of the file and print them to stderr.
 
     Raises:
         StageError: No such file, or one without an answer to any question.
@@ -153,17 +153,17 @@ def score_file(questions: Path, predictions: Path) -> dict[str, Any]:
     rows = read_questions(questions)
     submission = read_log(predictions) if is_log(predictions) else read_submission(predictions)
     ids = [str(row["question_id"]) for row in rows]
-    found = problems(submission, ids, set(ids))
+    listed = problems(submission, ids, set(ids))
     answers = {name: text for name, text in submission.predictions.items() if isinstance(text, str)}
     if not answers.keys() & set(ids):
         raise StageError(f"{predictions}: no such file, or no answer in it to any of the {len(ids)} questions")
-    for problem, names in found.items():
+    for problem, names in listed.items():
         if names:
             print(f"{predictions}: {len(names)} {problem.replace('_', ' ')}: {names[0]}, ...", file=sys.stderr)
     result: dict[str, Any] = {reading: score(rows, answers, reading) for reading in READINGS}
     result["n"] = len(rows)
     result["without_a_letter"] = sum(not option_letter(answers.get(name, "")) for name in ids)
-    result["input"] = {name: len(names) for name, names in found.items()}
+    result["input"] = {name: len(names) for name, names in listed.items()}
     return result
 
 
@@ -183,15 +183,15 @@ def main(args: argparse.Namespace) -> None:
     print(f"{result['without_a_letter']} of {result['n']} answers name no option; {args.out}")
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line."""
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command line."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=Path, required=True, help="test.parquet, or its rows as JSONL")
     parser.add_argument(
         "--predictions", type=Path, required=True, help='JSONL of {"id": question_id, "answer"}, or a sample log'
     )
     parser.add_argument("--out", type=Path, default=Path("videomme.json"), help="scores (JSON)")
-    return (parser.parse_args(words),)
+    return (parser.parse_args(argv),)
 
 
 if __name__ == "__main__":

@@ -63,12 +63,12 @@ class Decoding:
     guided: bool = False
 
     def longest(self, row: dict[str, Any]) -> int:
-        """Tokens of the longest answer to a row."""
+        """Return the number of tokens of the longest allowed answer to a row."""
         return self.max_new_tokens or OTHER_TOKENS + ANSWER_TOKENS * int(row["seconds"])
 
 
 def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
-    """A checkpoint through transformers' generate.
+    """Answer with a checkpoint through transformers' generate.
 
     Raises:
         StageError: no checkpoint there; or guided decoding, which transformers does not have.
@@ -88,7 +88,7 @@ def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) ->
 
 
 def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
-    """A checkpoint through vLLM's offline engine.
+    """Answer with a checkpoint through vLLM's offline engine.
 
     Raises:
         StageError: vLLM is not installed here, or no checkpoint there.
@@ -193,7 +193,7 @@ def openai_server(
 
 
 def _content(row: dict[str, Any]) -> list[Any]:
-    """The user's turn with its pictures as data URIs, in the order of the prompt."""
+    """Return the user's turn with its pictures as data URIs, in the order of the prompt."""
     images = iter(row["images"])
     content: list[Any] = []
     for part in row["prompt"][0]["content"]:

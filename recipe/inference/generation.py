@@ -18,7 +18,7 @@ def generate(
     temperature: float = 0.0,
     max_new_tokens: int = 512,
 ) -> list[str]:
-    """One answer a row, special tokens skipped.
+    """Generate one answer for each row, without special tokens.
 
     Args:
         rows: from `RowBuilder`; `prompt` and `images` are used.
@@ -45,6 +45,6 @@ def generate(
 
 
 def batches(rows: Any, size: int) -> Iterator[list[dict[str, Any]]]:
-    """Rows of a dataset in lists of at most `size`."""
+    """Split the rows of a dataset into lists of at most `size`."""
     for begin in range(0, len(rows), size):
         yield [rows[index] for index in range(begin, min(begin + size, len(rows)))]

@@ -35,7 +35,7 @@ def ground_file(
     workers: int = 1,
     limit: int | None = None,
 ) -> tuple[int, list[str]]:
-    """Ground every record that has a track or could have one; goes on where it stopped.
+    """Ground every record that has a track or could have one, resuming where an earlier call stopped.
 
     Args:
         backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
@@ -97,7 +97,7 @@ class _Asker:
         self._own = threading.local()
 
     def __call__(self, record: Record) -> dict[str, Any] | Exception:
-        """The line's fields, or why there is no answer."""
+        """Return the line's fields, or the exception that says why there is no answer."""
         if not hasattr(self._own, "parts"):
             usage = Usage()
             self._own.parts = (usage, *self.backend(usage))
@@ -118,7 +118,7 @@ class _Asker:
 def _asked(
     records: Iterable[Record], ask: Callable[[Record], dict[str, Any] | Exception], workers: int
 ) -> Iterator[tuple[Record, dict[str, Any] | Exception]]:
-    """(record, answer) as they come; at most twice `workers` are under way, and none begins after a failure."""
+    """Yield (record, answer) in order of completion; keep at most twice `workers` under way, none after a failure."""
     if workers == 1:
         yield from ((record, ask(record)) for record in records)
         return

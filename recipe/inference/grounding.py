@@ -74,7 +74,7 @@ class Grounding:
     joined: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of a result file; see docs/inference.md."""
+        """Return the fields of a result file; see docs/inference.md."""
         return {
             "query": self.query,
             "label": self.label,
@@ -90,7 +90,7 @@ class Grounding:
 
 
 def check_query(query: str) -> str:
-    """The sentence without outer blanks.
+    """Return the sentence without leading and trailing blanks.
 
     Raises:
         QueryError: nothing is left of it, or it is no sentence but a document.
@@ -185,7 +185,7 @@ def ground(
 
 
 def parts_of(seconds: int, builder: RowBuilder, info: VideoInfo, policy: Policy) -> list[tuple[int, int]]:
-    """[first, end) seconds of the parts that the model is asked about, one after the other."""
+    """Return the parts of the video that the model is asked about in turn, each [first, end) in seconds."""
     if policy.window_s is not None:
         return windows_of(seconds, policy.window_s, policy.overlap_s)
     clips = builder.clips
@@ -197,7 +197,7 @@ def parts_of(seconds: int, builder: RowBuilder, info: VideoInfo, policy: Policy)
 
 
 def on_the_videos_clock(answer: Answer, first: int, end: int) -> Window:
-    """A window's answer moved by the window's first second."""
+    """Move a window's answer to the video's clock by adding the window's first second."""
     if answer.span is None:
         return Window(first, end)
     span = (answer.span[0] + first, answer.span[1] + first)

@@ -9,7 +9,7 @@ _LABEL = "[A-Za-z][A-Za-z _-]{0,30}-[0-9]{1,3}"
 
 
 def answer_regex(family: Family, seconds: int) -> str:
-    r"""What an answer to a clip of `seconds` seconds may look like: reasoning, then one label's boxes by second.
+    r"""Return the pattern of an answer to a clip of `seconds` seconds: reasoning, then one label's boxes by second.
 
     Keys are seconds of the clip, each box has four whole numbers; order and size of the numbers are left to the model.
 

@@ -32,7 +32,7 @@ class Window:
 
 
 def window_that_fits(context: int | None, frame_tokens: int, rate: float) -> int:
-    """The longest window that a model's context holds with its answer, seconds.
+    """Return the longest window that fits a model's context together with its answer, seconds.
 
     Args:
         context: tokens that the model's positions reach; None where that is not known.
@@ -49,7 +49,7 @@ def window_that_fits(context: int | None, frame_tokens: int, rate: float) -> int
 
 
 def windows_of(seconds: int, length: int, overlap: int) -> list[tuple[int, int]]:
-    """[first, end) of each window over `seconds` seconds; one window where it fits.
+    """Return [first, end) of each window over `seconds` seconds; one window where it fits.
 
     Raises:
         ValueError: a window of no second, or an overlap that is not shorter than the window.
@@ -64,7 +64,7 @@ def windows_of(seconds: int, length: int, overlap: int) -> list[tuple[int, int]]
 
 
 def overlap_viou(a: Window, b: Window) -> float:
-    """vIoU of two windows' answers over the seconds that both windows hold; 0 where neither has a box there."""
+    """Return the vIoU of two windows' answers over the seconds of both windows; 0 where neither has a box there."""
     first, end = max(a.first, b.first), min(a.end, b.end)
     ours, theirs = a.boxes or {}, b.boxes or {}
     listed = [k for k in range(first, end) if k in ours or k in theirs]
@@ -75,7 +75,7 @@ def overlap_viou(a: Window, b: Window) -> float:
 
 
 def join(windows: Sequence[Window]) -> tuple[tuple[int, int] | None, dict[int, Box], list[int]]:
-    """One answer of the windows' answers.
+    """Join the windows' answers to one answer.
 
     Neighbours whose answers agree on their overlap (vIoU of at least 0.3) are one tube; boxes that both give are
     averaged. The tube with most boxes is the answer (ties: the earlier one): a query names one event.

@@ -135,7 +135,7 @@ def truth_columns(record: Record, scale: tuple[int, int]) -> dict[str, Any]:
 
 
 def completion_text(record: Record, family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()) -> str:
-    """The true completion: reasoning (if the record has one) and answer, in the family's tags.
+    """Write the true completion: reasoning (if the record has one) and answer, in the family's tags.
 
     Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text.
     Control tokens in the record's own words are broken up as in the query.
@@ -157,7 +157,7 @@ def _track(label: str, states: list[State]) -> Track:
 
 
 def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = None) -> Dataset:
-    """Rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
+    """Load rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
 
     A record whose video (with shards: whose frames) is missing is left out, counted and logged with the first names.
 

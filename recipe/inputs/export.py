@@ -57,7 +57,7 @@ class RowsArguments:
 
 
 def parse(args: list[str] | None = None) -> tuple[RowsArguments]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
     (arguments,) = Parser((RowsArguments,)).parse_args_and_config(args)
     if arguments.family not in FAMILIES:
         raise ValueError(f"family {arguments.family!r} is unknown; known: {', '.join(FAMILIES)}")
@@ -144,7 +144,7 @@ def write_frames(out: Path, seen: list[Any], frames: list[Any], arguments: RowsA
 
 
 def write_parquet(folder: Path) -> Path:
-    """`rows.parquet` from `rows.jsonl`: prompt, completion and images as the column type that decodes when fetched."""
+    """Write `rows.parquet` from `rows.jsonl`: prompt, completion, and images in a column that decodes on access."""
     rows = []
     with (folder / "rows.jsonl").open(encoding="utf-8") as stream:
         for line in stream:

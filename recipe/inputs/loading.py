@@ -21,7 +21,7 @@ from recipe.inputs.prompts import load_prompts
 
 
 def check_checkpoint(name_or_path: str | None) -> str:
-    """The checkpoint's name or folder.
+    """Return the checkpoint's name or folder after checking that it exists.
 
     Raises:
         StageError: None was given, or a folder that does not exist or holds no config.json.
@@ -105,7 +105,7 @@ def freeze_vision(model: nn.Module) -> None:
 
 
 def load_answering(model_args: ModelConfig, script_args: StageArguments) -> Any:
-    """The checkpoint's model for answering: on the accelerator where there is one, dropout off."""
+    """Load the checkpoint's model for answering: on the accelerator where there is one, dropout off."""
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     return load_model(model_args, script_args).eval().to(device)
 
@@ -154,5 +154,7 @@ def builder_for(
 
 
 def control_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """The tokens that the tokenizer cuts out of any text before it splits words: special ones, tags and the like."""
+    """Return the tokens that the tokenizer cuts out of any text before it splits words: special ones, tags and the
+    like.
+    """
     return tuple(sorted(tokenizer.get_added_vocab()))

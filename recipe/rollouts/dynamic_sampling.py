@@ -46,7 +46,7 @@ class DynamicSampling:
     _rewards: torch.Tensor
 
     def _calculate_rewards(self, *args: Any) -> torch.Tensor:
-        """As upstream, (samples of all processes, functions); kept for a look at the groups."""
+        """Compute rewards as upstream, (samples of all processes, functions), and keep them for `_flat_groups`."""
         self._rewards = super()._calculate_rewards(*args)  # type: ignore[misc]
         return self._rewards
 
@@ -76,16 +76,16 @@ class DynamicSampling:
         return output
 
     def _flat_groups(self, groups: int) -> list[int]:
-        """Numbers of this process's groups whose rewards do not vary, or that have none."""
+        """Return the indices of this process's groups whose rewards do not vary, or that have none."""
         trainer: Any = self
         weights = trainer.reward_weights.to(self._rewards.device)
         return flat_groups(self._rewards, weights, trainer.num_generations, trainer.accelerator.process_index, groups)
 
     def _other_rows(self, groups: int, attempt: int) -> list[dict[str, Any]]:
-        """Rows of `groups` prompts, each once a sample."""
+        """Draw the rows of `groups` prompts, each repeated once for each sample."""
         trainer: Any = self
-        place = (trainer.args.seed, trainer.state.global_step, attempt, trainer.accelerator.process_index)
-        chance = random.Random(repr(place))
+        key = (trainer.args.seed, trainer.state.global_step, attempt, trainer.accelerator.process_index)
+        chance = random.Random(repr(key))
         size = len(trainer.train_dataset)
         chosen = chance.sample(range(size), groups) if groups <= size else chance.choices(range(size), k=groups)
         rows = [trainer.train_dataset[index] for index in chosen]
@@ -93,7 +93,7 @@ class DynamicSampling:
 
 
 def flat_groups(rewards: torch.Tensor, weights: torch.Tensor, each: int, process: int, groups: int) -> list[int]:
-    """Numbers of the groups of a process in which the weighted rewards are all the same, or missing.
+    """Return the indices of a process's groups in which all weighted rewards are equal or missing.
 
     Args:
         rewards: (samples of all processes, functions), NaN where a function gave None.
@@ -114,7 +114,7 @@ def flat_groups(rewards: torch.Tensor, weights: torch.Tensor, each: int, process
 def exchange(
     output: dict[str, Any], fresh: dict[str, Any], pairs: Sequence[tuple[int, int]], each: int, pad_token: int
 ) -> dict[str, Any]:
-    """A rollout in which some groups are those of another one.
+    """Return a rollout in which some groups are replaced by groups of another rollout.
 
     Args:
         output, fresh: what TRL's `_generate_and_score_completions` returns.
@@ -156,12 +156,12 @@ def exchange(
 def _with_lists(
     output: dict[str, Any], fresh: dict[str, Any], old: Sequence[int], new: Sequence[int]
 ) -> dict[str, Any]:
-    """`output` with the pictures of its rows `old` exchanged for those of `fresh`'s rows `new`, a list entry a row."""
+    """Return `output` with the pictures of rows `old` replaced by those of `fresh`'s rows `new`, one entry a row."""
     result = dict(split_pixel_values_by_grid(output))
     other = split_pixel_values_by_grid(fresh)
     for name in LISTS & output.keys():
         entries = list(result[name])
-        for place, source in zip(old, new, strict=True):
-            entries[place] = other[name][source]
+        for index, source in zip(old, new, strict=True):
+            entries[index] = other[name][source]
         result[name] = entries
     return result

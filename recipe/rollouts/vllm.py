@@ -60,7 +60,7 @@ class ImageGRPOTrainer(GRPOTrainer):
         num_generations: int,
         has_tool_images: bool = False,
     ) -> tuple[list[list[int]], list[list[float]] | None]:
-        """Completion ids and log-probabilities of one rollout a prompt, as upstream."""
+        """Return completion ids and log-probabilities of one rollout for each prompt, as upstream does."""
         if self.use_vllm and self.state.global_step != self._last_loaded_step:
             with profiling_context(self, "sync_weights"):
                 self.vllm_generation.sync_weights()
@@ -92,7 +92,7 @@ class ImageGRPOTrainer(GRPOTrainer):
 
 
 def check_installed() -> None:
-    """One clear line where vLLM is asked for and missing.
+    """Refuse vLLM with one clear line where it is requested but not installed.
 
     Raises:
         StageError: This environment has no vLLM.
@@ -117,7 +117,7 @@ def suppress_image_tokens(args: GRPOConfig, config: Any) -> None:
 
 
 def llm_options(args: GRPOConfig, model: Any) -> dict[str, Any]:
-    """What a colocated vLLM should be told and GRPOConfig has no fields for.
+    """Return the options of a colocated vLLM for which GRPOConfig has no fields.
 
     `dtype`: what the trainer computes in. vLLM's own choice turns a float32 checkpoint into bfloat16.
     `limit_mm_per_prompt`: the recipe sends pictures and no videos, so no memory is set aside for videos.
@@ -160,7 +160,7 @@ def extra_llm_options(options: dict[str, Any]) -> Iterator[None]:
 
 
 def client_for_device(args: GRPOConfig) -> AbstractContextManager[None]:
-    """In server mode without a GPU: weights travel by file while the body's trainer makes its client."""
+    """Send weights by file while the body's trainer makes its client, in server mode without a GPU."""
     if args.use_vllm and args.vllm_mode == "server" and args.use_cpu:
         from recipe.rollouts import vllm_cpu_weights
 
@@ -169,12 +169,12 @@ def client_for_device(args: GRPOConfig) -> AbstractContextManager[None]:
 
 
 def collapse_runs(ids: Sequence[int], token: int) -> list[int]:
-    """`ids` with each run of `token` made one: a picture as the chat template writes it, before expansion.
+    """Return `ids` with each run of `token` replaced by one: a picture as the chat template writes it, unexpanded.
 
     >>> collapse_runs([5, 9, 9, 9, 6, 9, 9, 7, 7], token=9)
     [5, 9, 6, 9, 7, 7]
     """
-    return [one for place, one in enumerate(ids) if one != token or place == 0 or ids[place - 1] != token]
+    return [one for index, one in enumerate(ids) if one != token or index == 0 or ids[index - 1] != token]
 
 
 def check_same_prompts(read: Sequence[Sequence[int]], scored: Sequence[Sequence[int]], image_token: int) -> None:

@@ -53,7 +53,7 @@ class FileEngine(WeightTransferEngine):
         self.model.load_weights(iter(load_file(update_info.path).items()))
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
-        """As upstream, without waiting for an accelerator."""
+        """Update weights as upstream does, without waiting for an accelerator."""
         self.receive_weights(self.parse_update_info(update_info))
 
     def finish_weight_update(self) -> None: ...
@@ -96,7 +96,7 @@ class FileClient(VLLMClient):
 
 @contextmanager
 def file_client() -> Iterator[None]:
-    """Have TRL make its client of this kind while the body runs: it calls the class by name and takes no other."""
+    """Make TRL use this client class while the body runs: TRL calls its own class by name and takes no other."""
     upstream = vllm_generation.VLLMClient
     vllm_generation.VLLMClient = FileClient
     try:

@@ -80,7 +80,7 @@ class WholeCheckpoints:
 
 
 def mark(folder: Path, spent: float) -> None:
-    """Sync a checkpoint's files to disk, then mark it as whole.
+    """Sync a checkpoint's files to disk, then mark it as complete.
 
     Args:
         spent: CPU seconds that led to it.
@@ -106,12 +106,12 @@ def mark(folder: Path, spent: float) -> None:
 def read_marker(folder: Path) -> dict[str, Any] | None:
     """Return a marker's content; None where it is missing or cannot be read. Older ones hold the seconds alone."""
     try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8") or "0")
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8") or "0")
     except (OSError, ValueError):
         return None
-    if isinstance(found, (int, float)) and not isinstance(found, bool):
-        return {"cpu_seconds": float(found), "files": {}}
-    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
+    if isinstance(marker, (int, float)) and not isinstance(marker, bool):
+        return {"cpu_seconds": float(marker), "files": {}}
+    return marker if isinstance(marker, dict) and isinstance(marker.get("files"), dict) else None
 
 
 def lost_files(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ ADAPTER = "adapter"
 
 
 def peft_config(model_args: ModelConfig, config: Any) -> PeftConfig | None:
-    """PEFT's settings, or None without `use_peft`; where no layers are named, the family's language layers."""
+    """Return PEFT's settings, or None without `use_peft`; the family's language layers are the default."""
     if model_args.use_peft and model_args.lora_target_modules is None:
         model_args.lora_target_modules = family_of(config).lora_targets
     return get_peft_config(model_args)

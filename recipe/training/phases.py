@@ -44,7 +44,7 @@ class PhaseClock(TrainerCallback):
         self.steps += 1
 
     def take(self) -> dict[str, float]:
-        """`seconds/<phase>` an optimiser step since the last call; {} where no step has ended since."""
+        """Return `seconds/<phase>` per optimiser step since the last call; {} where no step has ended since."""
         if not self.steps:
             return {}
         taken = {f"seconds/{name}": self.seconds[name] / self.steps for name in PHASES}

@@ -17,7 +17,7 @@ from recipe.training.wrong_image import wrong_image_loss_ratio
 
 
 def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, ModelConfig]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
     return Parser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
 
 

@@ -92,7 +92,7 @@ class TextPrompts:
 
 
 def joined(content: str | list[dict[str, Any]]) -> str:
-    """A message's parts as one text.
+    """Join a message's parts to one text.
 
     >>> joined([{"type": "text", "text": "0s"}, {"type": "image", "image": None}, {"type": "text", "text": "Where?"}])
     '0s<image>Where?'

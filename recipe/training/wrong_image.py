@@ -16,7 +16,7 @@ from recipe.inputs.dataset import RowBuilder, load_mixture
 def wrong_image_loss_ratio(
     trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = 96, batch: int = 16
 ) -> float:
-    """Loss with another row's frames over the loss with the row's own, over the same answer tokens.
+    """Return the loss with another row's frames over the loss with the row's own, on the same answer tokens.
 
     Args:
         trainer: an SFTTrainer; its collator and model are used as they are.
@@ -37,7 +37,7 @@ def wrong_image_loss_ratio(
 
 @torch.no_grad()
 def _loss(trainer: Any, examples: list[dict[str, Any]], batch: int) -> float:
-    """Mean cross-entropy of the labelled tokens, nats."""
+    """Return the mean cross-entropy of the labelled tokens, nats."""
     model = trainer.model
     was_training = model.training
     model.eval()

@@ -40,7 +40,7 @@ VISION |= {"intermediate_size": 96, "spatial_merge_size": 2, "temporal_patch_siz
 
 
 def build(name, tracks, folder):
-    """A checkpoint of the family `name`, saved to `folder` and loadable by the Auto classes."""
+    """Build a checkpoint of the family `name` in `folder` that the Auto classes can load."""
     args = TinyArguments(hidden_size=64, layers=2, heads=2, kv_heads=1, intermediate_size=96, vision_depth=2)
     qwen = name.startswith("qwen")
     tokenizer = build_tokenizer(texts_of(tracks, "tiny"), QWEN_TOKENS if qwen else SPECIAL_TOKENS)

@@ -18,7 +18,7 @@ X264 = {"preset": "ultrafast", "sc_threshold": "0"}
 
 
 def draw(index, width=64, height=48):
-    """Frame `index`: its bits as blocks in the upper half, noise in the lower one so that every frame differs."""
+    """Draw frame `index`: its bits as blocks in the upper half, noise in the lower one so that every frame differs."""
     picture = np.full((height, width, 3), 90, np.uint8)
     block = width // BITS
     for bit in range(BITS):
@@ -30,7 +30,7 @@ def draw(index, width=64, height=48):
 
 
 def index_of(image):
-    """Which frame a picture of any size shows."""
+    """Return the index of the frame that a picture of any size shows."""
     picture = np.asarray(image.convert("L"), float)
     height, width = picture.shape
     row, block = height // 4, width // BITS
@@ -92,7 +92,7 @@ def make_video(
 
 
 def decode_plainly(path):
-    """Times (from the first frame on) and pictures of all frames, by decoding from the start."""
+    """Return times (from the first frame on) and pictures of all frames, by decoding from the start."""
     times, pictures, first = [], [], None
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
@@ -108,7 +108,7 @@ def decode_plainly(path):
 
 
 def expected(times, pictures, wanted):
-    """The last picture that appears at or before each wanted time (a microsecond for the float's sake)."""
+    """Return the last picture that appears at or before each wanted time (a microsecond allows for rounding)."""
     return [pictures[max(i for i, start in enumerate(times) if i == 0 or start <= time + 1e-6)] for time in wanted]
 
 
@@ -125,7 +125,7 @@ def check_exact(path, wanted):
 
 
 def arrow(width, height):
-    """Dark, with the upper left quarter light and a middle grey lower left one."""
+    """Return a dark picture with the upper left quarter light and the lower left one middle grey."""
     picture = np.full((height, width, 3), 20, np.uint8)
     picture[: height // 2, : width // 2] = 235
     picture[height // 2 :, : width // 2] = 128
@@ -133,7 +133,9 @@ def arrow(width, height):
 
 
 def quarters(image):
-    """Mean grey of the quarters, upper left, upper right, lower right, lower left, to the nearest of the three."""
+    """Return the mean grey of upper left, upper right, lower right and lower left, rounded to the nearest of the
+    three.
+    """
     grey = np.asarray(image.convert("L"), float)
     h, w = grey.shape[0] // 2, grey.shape[1] // 2
     parts = (grey[:h, :w], grey[:h, w:], grey[h:, w:], grey[h:, :w])
@@ -223,7 +225,7 @@ def make_truncated_mp4(path):
 
 
 def make_growing(folder):
-    """A bare stream whose pictures are 64 x 48 for 20 frames and 320 x 240 for 20 more."""
+    """Write a bare stream whose pictures are 64 x 48 for 20 frames and 320 x 240 for 20 more."""
     parts = []
     for size in ((64, 48), (320, 240)):
         part = make_video(folder / f"{size[0]}.h264", 20, b_frames=0, size=size, container_format="h264")

@@ -52,7 +52,7 @@ def stop_at_the_end(stage, where):
 
 
 def variety_reward(completions, **kwargs):
-    """How many different characters a completion has: differs within a group even before any training."""
+    """Count the different characters of a completion, which vary within a group even before any training."""
     return [len(set(completion[0]["content"])) / 50 for completion in completions]
 
 

@@ -14,7 +14,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "data_prep/record.schema.json")
 
 
 def convert(source, annotations, out, *options):
-    """(records by id, report, frame lines by id) of one conversion, all checked against the schema.
+    """Convert once and return (records by id, report, frame lines by id), all checked against the schema.
 
     One that drops everything is an error and writes the report alone.
     """

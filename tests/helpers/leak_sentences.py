@@ -552,7 +552,7 @@ FINAL = [
 
 
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
-    """(precision, recall, the cases that are judged wrongly) of "leak"."""
+    """Return (precision, recall, the cases that are judged wrongly) of "leak"."""
     found = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
     both = sum(case[1] and leak for case, leak in found)
     wrong = [case for case, leak in found if case[1] != leak]

@@ -77,7 +77,7 @@ class Model(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving():
-    """The server: `requests` are the bodies that came; `url` is its base."""
+    """Yield the running server: its `requests` are the received bodies, its `url` is the base address."""
     served = _Quiet(("127.0.0.1", 0), Model)
     served.requests, served.behaviours, served.lock = [], [], threading.Lock()
     served.moments, served.keys = [], []

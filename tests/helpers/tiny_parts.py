@@ -22,7 +22,7 @@ COMMON = {
 
 
 def parts(tiny_data, tiny_base, completions, vision_rate, **others):
-    """Model, processor, builder and rows of a stage on the tiny data."""
+    """Build the model, processor, row builder and rows of a stage on the tiny data."""
     script = StageArguments(
         video_root=str(tiny_data / "videos"),
         prompts="tiny",

@@ -40,12 +40,12 @@ def same_answers(trainer_class):
 
 
 def variety_reward(completions, **kwargs):
-    """How many different characters a completion has: differs within a group."""
+    """Count the different characters of a completion, which vary within a group."""
     return [len(set(completion[0]["content"])) / 50 for completion in completions]
 
 
 def save_late():
-    """The second rank writes its part of a checkpoint a second after the first."""
+    """Delay the second rank's part of a checkpoint by a second after the first's."""
     upstream = Trainer._save_rng_state
 
     def save(self, output_dir):
@@ -57,7 +57,7 @@ def save_late():
 
 
 def check_marks(module):
-    """A marker promises every rank's part."""
+    """Check that a marker exists only where every rank's part does."""
     upstream = module.MarkComplete.on_save
 
     def on_save(self, args, state, control, **kwargs):

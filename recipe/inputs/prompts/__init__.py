@@ -52,7 +52,7 @@ def prompts_digest(folder: str | Path | None) -> str:
 
 
 def timestamp(start_s: float) -> str:
-    """The text before a frame: the start of the interval that the frame stands for, on the answer's clock.
+    """Return the text before a frame: the start of the interval that the frame stands for, on the answer's clock.
 
     >>> timestamp(3.0), timestamp(3.5)
     ('3s', '3.5s')
@@ -61,7 +61,7 @@ def timestamp(start_s: float) -> str:
 
 
 def question(record: Record, prompts: dict[str, Template], control_tokens: Iterable[str] = ()) -> str:
-    """The text part of the prompt for one record.
+    """Return the text part of the prompt for one record.
 
     Braces, dollars and the like in the query stay as they are: only `$query` of the template is replaced.
 
@@ -76,7 +76,7 @@ def question(record: Record, prompts: dict[str, Template], control_tokens: Itera
 
 
 def plain_text(text: str, control_tokens: Iterable[str]) -> str:
-    """`text` with a space inside each control token, so that it is read as words.
+    """Put a space inside each control token in `text`, so that it is read as ordinary text.
 
     A query comes from an annotation file or a user; unbroken, "<|image|>" in it would claim a picture that is not
     there, and "<|assistant|>" would end the user's turn.
@@ -91,7 +91,7 @@ def plain_text(text: str, control_tokens: Iterable[str]) -> str:
 
 
 def user_message(starts_s: list[float], text: str) -> dict[str, Any]:
-    """One user turn: each frame's timestamp and image placeholder in order, then the question.
+    """Build one user turn: each frame's timestamp and image placeholder in order, then the question.
 
     Interleaved because a plain string prompt would put all images first, and the model could not tell the seconds.
     """
