@@ -102,7 +102,7 @@ def test_image_tokens():
         (12, "group", "sum_then_normalize", 0, False),  # off
         (12, "group", "sum_then_normalize", 2, True),
         (16, "batch", "sum_then_normalize", 2, True),
-        (16, "group", "normalize_then_sum", 2, True),
+        (16, "group", "normalize_then_sum", 2, False),
     ],
 )
 def test_groups_for_dynamic_sampling(samples, scale, aggregation, rounds, refused):

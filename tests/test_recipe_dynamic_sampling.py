@@ -4,7 +4,7 @@ import pytest
 import torch
 from trl import GRPOConfig
 
-from recipe.rollouts.dynamic_sampling import exchange, flat_groups
+from recipe.rollouts.dynamic_sampling import exchange, flat_groups, normalised_advantages
 from recipe.training.trainers import GroundingGRPOTrainer
 from tests.helpers.tiny_parts import COMMON, parts
 
@@ -29,6 +29,14 @@ def test_variance_is_that_of_the_weighted_sum():
     rewards = torch.tensor([[0.0, 1.0], [1.0, 0.0]])  # the sum is 1 for both; a weight of 0 leaves the first alone
     assert flat_groups(rewards, torch.tensor([1.0, 1.0]), 2, 0, 1) == [0]
     assert flat_groups(rewards, torch.tensor([1.0, 0.0]), 2, 0, 1) == []
+
+
+def test_with_gdpo_a_group_teaches_where_any_reward_varies():
+    rewards = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [0.5, 0.5]])
+    weights = torch.tensor([1.0, 1.0])
+    assert flat_groups(rewards, weights, 2, 0, 2, separately=True) == [1]
+    assert flat_groups(rewards, weights, 2, 0, 2) == [0, 1]
+    assert flat_groups(rewards, torch.tensor([0.0, 0.0]), 2, 0, 2, separately=True) == [0, 1]
 
 
 def rollout(prompts, completions, rows, mark):
@@ -82,7 +90,7 @@ def test_a_field_that_is_not_known_stops_it():
 def trainer_of(tiny_data, tiny_base, tmp_path):
     """A trainer whose rewards vary for every other prompt of the data alone."""
 
-    def build(rounds, flat_share=2):
+    def build(rounds, flat_share=2, **settings):
         model, processor, _, rows = parts(tiny_data, tiny_base, False, 1e-4)
         varied = {rows[index]["id"] for index in range(len(rows)) if index % flat_share}
 
@@ -97,7 +105,7 @@ def trainer_of(tiny_data, tiny_base, tmp_path):
             steps_per_generation=2,
             max_completion_length=8,
             log_multimodal=False,
-            **COMMON | {"max_steps": 2, "logging_steps": 1},
+            **COMMON | {"max_steps": 2, "logging_steps": 1} | settings,
         )
         trainer = GroundingGRPOTrainer(
             model=model, reward_funcs=every_other, args=args, train_dataset=rows, processing_class=processor
@@ -140,6 +148,29 @@ def test_training_logs_the_share_in_any_case(trainer_of, rounds, logged):
     for entry in entries:
         assert 0 <= entry["frac_reward_zero_std"] <= 1
         assert ("dynamic_sampling/replaced" in entry) == logged
+
+
+def test_advantages_of_gdpo_are_those_of_the_rollout_that_is_kept(trainer_of):
+    """TRL scales them over the whole rollout, so those of two draws must not be mixed."""
+    trainer, rows, varied = trainer_of(rounds=8, multi_objective_aggregation="normalize_then_sum")
+    trainer.model.train()
+    flat = [index for index in range(len(rows)) if rows[index]["id"] not in varied]
+    inputs = [dict(rows[index]) for index in [flat[0], 1, flat[1], 3] for _ in range(4)]
+    output = trainer._generate_and_score_completions(inputs)
+    assert trainer._metrics["train"]["dynamic_sampling/replaced"] == [0.5]
+    groups = output["advantages"].view(-1, 4)
+    assert (groups.abs().sum(dim=1) > 0).all(), "every group teaches"
+    assert groups.mean().abs() < 1e-6
+    assert groups.std() == pytest.approx(1.0, abs=1e-3), "one scale for all groups"
+
+
+def test_gdpos_advantages_are_trls(trainer_of):
+    trainer, rows, _ = trainer_of(rounds=0, multi_objective_aggregation="normalize_then_sum")
+    trainer.model.train()
+    inputs = [dict(rows[index]) for index in (1, 2, 3, 5) for _ in range(4)]
+    output = trainer._generate_and_score_completions(inputs)
+    own = normalised_advantages(trainer._rewards, torch.tensor([1.0]), 4)
+    assert torch.allclose(output["advantages"], own, atol=1e-6)
 
 
 def test_the_same_prompts_are_drawn_after_a_resume(trainer_of):

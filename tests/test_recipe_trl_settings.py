@@ -93,6 +93,11 @@ def test_liger_with_its_package(tmp_path):
             {"loss_type": "dapo", "importance_sampling_level": "sequence"},
             "warning: loss: loss_type dapo sums over tokens",
         ),
+        ({"importance_sampling_level": "word"}, "refused: loss: importance_sampling_level 'word' is unknown"),
+        (
+            {"importance_sampling_level": "response", "loss_type": "dapo", "beta": 0.1},
+            "refused: loss: importance_sampling_level response (eq. 7) does not go with loss_type dapo",
+        ),
         ({"top_p": 0.9}, "warning: sampling: top_p 0.9 draws rollouts from a changed distribution"),
         ({"top_k": 20}, "warning: sampling: top_k 20"),
         ({"min_p": 0.1}, "warning: sampling: min_p 0.1"),
@@ -107,6 +112,10 @@ def test_liger_with_its_package(tmp_path):
 def test_grpo_settings(tmp_path, more, start):
     assert grpo_settings(grpo(tmp_path), nothing_installed) == []
     assert line(grpo_settings(grpo(tmp_path, **more), nothing_installed)).startswith(start)
+
+
+def test_the_ratio_of_eq_7_goes_with_the_papers_settings(tmp_path):
+    assert grpo_settings(grpo(tmp_path, importance_sampling_level="response"), nothing_installed) == []
 
 
 def test_vespo_with_vllms_sequence_ratio(tmp_path):

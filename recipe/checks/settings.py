@@ -63,13 +63,9 @@ def groups_can_be_replaced(
     """
     if not dynamic_sampling:
         return []
-    if scale_rewards == "batch" or aggregation != "sum_then_normalize":
+    if scale_rewards == "batch" and aggregation == "sum_then_normalize":
         return [
-            refuse(
-                "groups",
-                "dynamic_sampling needs advantages of single groups: scale_rewards group or none, "
-                "multi_objective_aggregation sum_then_normalize",
-            )
+            refuse("groups", "dynamic_sampling needs advantages of single groups: set scale_rewards to group or none")
         ]
     if samples % num_generations == 0:
         return []

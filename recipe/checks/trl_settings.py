@@ -15,6 +15,7 @@ from recipe.checks.findings import Finding, refuse, warn
 FLASH = {"flash_attention_2": ("flash_attn", "kernels"), "flash_attention_3": ("flash_attn_interface", "kernels")}
 CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")  # the losses that clip the ratio at both epsilons (eq. 8)
 SUMS = ("bnpo", "dr_grpo", "dapo", "cispo")  # the losses that sum over tokens
+LEVELS = ("token", "sequence", "response")  # the last is eq. 7 as written, of recipe/training/response_ratio.py
 CISPO_LEAST = 1.0  # CISPO caps the weight itself; a cap below 1 also shrinks samples that are exactly on-policy
 
 
@@ -182,6 +183,7 @@ def _loss(training_args: Any) -> list[Finding]:
                 f"{'' if high is None else f' {high:g}'}: it has settings of its own ({loss}_*)",
             )
         )
+    findings += _level(training_args)
     if loss == "luspo" and level != "sequence":
         findings.append(
             warn("loss", f"loss_type luspo is defined for importance_sampling_level sequence, and {level} is set")
@@ -224,3 +226,30 @@ def _loss(training_args: Any) -> list[Finding]:
             )
         )
     return findings
+
+
+def _level(training_args: Any) -> list[Finding]:
+    """Check that the level of the importance ratio is known, and that eq. 7's goes with what else is set."""
+    level = training_args.importance_sampling_level
+    if level not in LEVELS:
+        return [refuse("loss", f"importance_sampling_level {level!r} is unknown: expected one of {', '.join(LEVELS)}")]
+    if level != "response":
+        return []
+    hindrances = [
+        text
+        for text, present in (
+            (f"loss_type {training_args.loss_type}, which weighs tokens", training_args.loss_type != "grpo"),
+            (f"KL (beta {training_args.beta:g})", training_args.beta != 0),
+            ("off_policy_mask_threshold", training_args.off_policy_mask_threshold is not None),
+        )
+        if present
+    ]
+    if not hindrances:
+        return []
+    return [
+        refuse(
+            "loss",
+            f"importance_sampling_level response (eq. 7) does not go with {' and '.join(hindrances)}: set loss_type: "
+            "grpo, beta: 0 and no off_policy_mask_threshold",
+        )
+    ]

@@ -29,6 +29,9 @@ ROWS = {"advantages"}
 LISTS = {"pixel_values", "image_grid_thw", "num_images"}  # one entry a row, once split
 WHOLE = {"num_items_in_batch"}
 
+# GDPO in TRL's words: each reward is normalised in its group, then their sum over the whole rollout.
+EACH_NORMALISED = "normalize_then_sum"
+
 
 class DynamicSampling:
     """Mixin for GRPOTrainer: `dynamic_sampling` rounds at most in which flat groups of a rollout are replaced.
@@ -37,7 +40,8 @@ class DynamicSampling:
     rollout, as many groups as the process with most flat ones has are drawn of other prompts, on every process, so
     that all take part in the same collective calls. Which prompts follows from seed, step, round and process, so that
     a resumed run draws the same ones. Groups must lie whole on a process, and advantages be scaled within groups
-    (`scale_rewards: group` or `none`); `recipe.preflight` checks both.
+    (`scale_rewards: group` or `none`) or, with GDPO (`multi_objective_aggregation: normalize_then_sum`), over the
+    rollout that is kept, for which they are computed once more; `recipe.preflight` checks both.
 
     Logs `dynamic_sampling/replaced` and `dynamic_sampling/left`: shares of a rollout's groups, 0 to 1.
     """
@@ -59,6 +63,7 @@ class DynamicSampling:
         each, device = trainer.num_generations, trainer.accelerator.device
         groups = len(inputs) // each
         flat, replaced = self._flat_groups(groups), 0
+        rewards = self._own_rewards(len(inputs))
         for attempt in range(self.dynamic_sampling):
             wanted = int(trainer.accelerator.gather(torch.tensor([len(flat)], device=device)).max())
             if wanted == 0:
@@ -67,7 +72,15 @@ class DynamicSampling:
             still_flat = set(self._flat_groups(min(wanted, groups)))
             pairs = list(zip(flat, [new for new in range(wanted) if new not in still_flat], strict=False))
             output = exchange(output, fresh, pairs, each, trainer._tokenizer.pad_token_id)
+            fresh_rewards = self._own_rewards(min(wanted, groups) * each)
+            for old, new in pairs:
+                rewards[old * each : (old + 1) * each] = fresh_rewards[new * each : (new + 1) * each]
             flat, replaced = flat[len(pairs) :], replaced + len(pairs)
+        if trainer.multi_objective_aggregation == EACH_NORMALISED:
+            everywhere = trainer.accelerator.gather(rewards)
+            advantages = normalised_advantages(everywhere, trainer.reward_weights.to(device), each)
+            first = trainer.accelerator.process_index * len(inputs)
+            output["advantages"] = advantages[first : first + len(inputs)]
         output["num_items_in_batch"] = trainer.accelerator.gather(output["completion_mask"].sum()).sum()
         shares = torch.tensor([replaced / groups, len(flat) / groups], device=device)
         means = trainer.accelerator.gather(shares).view(-1, 2).mean(dim=0).tolist()
@@ -79,7 +92,14 @@ class DynamicSampling:
         """Return the indices of this process's groups whose rewards do not vary, or that have none."""
         trainer: Any = self
         weights = trainer.reward_weights.to(self._rewards.device)
-        return flat_groups(self._rewards, weights, trainer.num_generations, trainer.accelerator.process_index, groups)
+        separately = trainer.multi_objective_aggregation == EACH_NORMALISED
+        process = trainer.accelerator.process_index
+        return flat_groups(self._rewards, weights, trainer.num_generations, process, groups, separately=separately)
+
+    def _own_rewards(self, samples: int) -> torch.Tensor:
+        """Return a copy of this process's rewards of the last draw: (samples, functions)."""
+        first = samples * int(self.accelerator.process_index)  # type: ignore[attr-defined]
+        return self._rewards[first : first + samples].clone()
 
     def _other_rows(self, groups: int, attempt: int) -> list[dict[str, Any]]:
         """Draw the rows of `groups` prompts, each repeated once for each sample."""
@@ -92,23 +112,45 @@ class DynamicSampling:
         return [dict(row) for row in rows for _ in range(trainer.num_generations)]
 
 
-def flat_groups(rewards: torch.Tensor, weights: torch.Tensor, each: int, process: int, groups: int) -> list[int]:
+def normalised_advantages(rewards: torch.Tensor, weights: torch.Tensor, each: int) -> torch.Tensor:
+    """Return the advantages of GDPO for a rollout, as TRL 1.16 computes them: (samples of all processes,).
+
+    Args:
+        rewards: (samples of all processes, functions), NaN where a function gave None.
+        weights: (functions,).
+        each: samples of a group.
+    """
+    groups = rewards.view(-1, each, rewards.shape[1])
+    scaled = (groups - groups.nanmean(dim=1, keepdim=True)) / (nanstd(groups, dim=1, keepdim=True) + 1e-4)
+    total = (scaled.view(rewards.shape) * weights).nansum(dim=1)
+    total[torch.isnan(rewards).all(dim=1)] = torch.nan
+    return torch.nan_to_num((total - total.nanmean()) / (nanstd(total) + 1e-4), nan=0.0)
+
+
+def flat_groups(
+    rewards: torch.Tensor, weights: torch.Tensor, each: int, process: int, groups: int, *, separately: bool = False
+) -> list[int]:
     """Return the indices of a process's groups in which all weighted rewards are equal or missing.
 
     Args:
         rewards: (samples of all processes, functions), NaN where a function gave None.
         each: samples of a group.
         groups: how many a process has.
+        separately: whether each function is normalised by itself (GDPO), so that a group teaches where any function
+            varies; else the weighted sum must vary.
 
     >>> rewards = torch.tensor([[0.5], [0.5], [0.1], [0.2], [float("nan")], [float("nan")]])
     >>> flat_groups(rewards, torch.tensor([1.0]), each=2, process=0, groups=3)
     [0, 2]
     """
-    total = (rewards * weights).nansum(dim=1)
-    total[torch.isnan(rewards).all(dim=1)] = torch.nan
-    mine = total.view(-1, each)[process * groups : (process + 1) * groups]
+    if separately:
+        values = rewards * weights
+    else:
+        values = (rewards * weights).nansum(dim=1, keepdim=True)
+        values[torch.isnan(rewards).all(dim=1)] = torch.nan
+    mine = values.view(-1, each, values.shape[1])[process * groups : (process + 1) * groups]
     spread = torch.nan_to_num(nanstd(mine, dim=1), nan=0.0)
-    return torch.isclose(spread, torch.zeros_like(spread)).nonzero().flatten().tolist()
+    return torch.isclose(spread, torch.zeros_like(spread)).all(dim=1).nonzero().flatten().tolist()
 
 
 def exchange(

@@ -14,6 +14,7 @@ from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.phases import PhaseTimes
+from recipe.training.response_ratio import ResponseRatio
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 from stvg_rewards.batch import score_completions
 from stvg_rewards.rewards import log_scores
@@ -103,6 +104,6 @@ def joined(content: str | list[dict[str, Any]]) -> str:
 
 
 class GroundingGRPOTrainer(
-    WholeCheckpoints, TextPrompts, PhaseTimes, ScoresLogged, TwoRates, DynamicSampling, ImageGRPOTrainer
+    WholeCheckpoints, TextPrompts, PhaseTimes, ScoresLogged, TwoRates, ResponseRatio, DynamicSampling, ImageGRPOTrainer
 ):
-    """GRPOTrainer with two rates, `dynamic_sampling`, times by phase, scores in logs, and vLLM that sees."""
+    """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and vLLM that sees."""
