@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe.evaluation.breakdown import breakdown
-from recipe.evaluation.protocols import PROTOCOLS, FrameTruth
+from recipe.evaluation.protocols import FRAME_PROTOCOLS, FrameTruth
 from recipe.evaluation.scores import metrics, score_records
 from recipe.evaluation.submission import read_prediction, read_submission
 
@@ -90,7 +90,7 @@ def score(path: Path, records: list[dict[str, Any]], protocol: str, truths: dict
 def main() -> None:
     """Print the ratios."""
     rng = random.Random(0)
-    for protocol in PROTOCOLS:
+    for protocol in ("second", *FRAME_PROTOCOLS):
         times: list[tuple[float, float, float]] = []
         count = SAMPLES if protocol == "second" else FRAME_SAMPLES
         for _ in range(ROUNDS):

@@ -25,6 +25,7 @@ from data_prep.sources import (
     trackingnet,
     vidstg,
     vspw,
+    vuestg,
 )
 from data_prep.stages import StageError
 from data_prep.traces import command as traces
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Any] = {
     "synthetic": synthetic,
     "vidstg": vidstg,
     "hcstvg": hcstvg,
+    "vuestg": vuestg,
     "mot": mot,
     "trackingnet": trackingnet,
     "got10k": got10k,

@@ -29,10 +29,11 @@ from data_prep.video.rates import FRAME_BUDGET
 from recipe.cli import Parser, run
 from recipe.evaluation.breakdown import breakdown
 from recipe.evaluation.page import is_page, markdown
-from recipe.evaluation.protocols import PROTOCOLS, FrameTruth
+from recipe.evaluation.protocols import FRAME_PROTOCOLS, PROTOCOLS, FrameTruth
 from recipe.evaluation.scores import Sample, mean_metrics, metrics, score_records, scored
 from recipe.evaluation.submission import Submission, problems, read_submission
 from recipe.evaluation.truths import read_truths
+from recipe.evaluation.vuestg import published_table, read_tube_submission
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.predictions import predict
 from recipe.inputs.arguments import StageArguments
@@ -48,12 +49,13 @@ class EvalArguments:
     tracks: str = field(default="", metadata={"help": "records with true tracks (JSONL)"})
     model: str | None = field(default=None, metadata={"help": "checkpoint folder or model id"})
     predictions: str | None = field(
-        default=None, metadata={"help": 'JSONL of {"id", "answer"} or {"id", "track"} instead of a model'}
+        default=None,
+        metadata={"help": 'JSONL of {"id", "answer"} or {"id", "track"} instead of a model, or VUE-STG\'s CSV'},
     )
     protocol: str = field(default="second", metadata={"help": f"{', '.join(PROTOCOLS)}: see docs/definitions.md"})
     frames: str | None = field(
         default=None,
-        metadata={"help": "frame annotations (JSONL) for the other protocols", "aliases": "--frame_annotations"},
+        metadata={"help": "frame annotations (JSONL) for the protocols on frames", "aliases": "--frame_annotations"},
     )
     smooth: str = field(default="off", metadata={"help": "on or off: inter-second smoothing of the answers' boxes"})
     out: str = field(default="metrics.json", metadata={"help": "metrics (JSON); a page and answers lie beside it"})
@@ -77,7 +79,7 @@ class EvalArguments:
             raise ValueError("--tracks is missing: the file of records to evaluate on")
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"--protocol {self.protocol!r}: expected one of {', '.join(PROTOCOLS)}")
-        if self.protocol != "second" and not self.frames:
+        if self.protocol in FRAME_PROTOCOLS and not self.frames:
             raise ValueError(
                 f"--protocol {self.protocol} needs --frame_annotations: the file that its converter wrote beside "
                 "--tracks"
@@ -174,13 +176,13 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
             output is an input.
     """
     check_paths(args)
+    every = read_tracks(Path(args.tracks))
     if args.predictions:
-        submissions = [read_submission(Path(args.predictions))]
+        submissions = [submission_of(Path(args.predictions), every)]
         scale_of: ScaleOf = lambda record: (args.box_scale, args.box_scale)  # noqa: E731
     else:
         runs, scale_of = answers_of_model(args)
         submissions = [Submission(dict(answers)) for answers in runs]
-    every = read_tracks(Path(args.tracks))
     records = scored(every[: args.limit])
     if not records:
         raise StageError(f"{args.tracks}: none of its {len(every)} records has a true track to score against")
@@ -206,12 +208,20 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     return result, samples
 
 
+def submission_of(path: Path, records: Sequence[Record]) -> Submission:
+    """Return the predictions in a file: VUE-STG's form where its name ends in .csv, else JSONL."""
+    return read_tube_submission(path, records) if path.suffix.lower() == ".csv" else read_submission(path)
+
+
 def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence[Sequence[Sample]]) -> dict[str, Any]:
     """Return the content of metrics.json, except the problems of the predictions."""
     runs = [metrics(run) for run in samples]
     result: dict[str, Any] = mean_metrics(runs)
     result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
     result |= {"smooth": args.smooth} | breakdown(records, samples)
+    if args.protocol == "vuestg":
+        overlaps = [[sample.overlap for sample in run if sample.overlap is not None] for run in samples]
+        result["vuestg"] = published_table(records, overlaps)
     if len(runs) > 1:
         # Between runs, where interval95 is between samples.
         result["spread"] = {name: statistics.stdev(run[name] for run in runs) for name in runs[0] if name != "n"}
@@ -234,12 +244,12 @@ def read_tracks(path: Path) -> list[Record]:
 
 
 def frame_truths(args: EvalArguments, records: Sequence[Record]) -> Mapping[str, FrameTruth] | None:
-    """Return the frame annotations of the records; None for protocol `second`.
+    """Return the frame annotations of the records; None for a protocol that counts seconds.
 
     Raises:
         StageError: A record has none.
     """
-    if args.protocol == "second":
+    if args.protocol not in FRAME_PROTOCOLS:
         return None
     assert args.frames is not None  # checked with the settings
     truths = read_truths(Path(args.frames), records)

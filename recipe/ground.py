@@ -24,12 +24,12 @@ from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
 from recipe.drawing.boxes import clock
 from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
-from recipe.drawing.sheet import contact_sheet, write_sheet
+from recipe.drawing.sheet import contact_sheet, tile_size, write_sheet
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
 from recipe.inference.expand import expand_boxes
 from recipe.inference.ground_file import ground_file
-from recipe.inference.grounding import Grounding, Policy, check_query, ground
+from recipe.inference.grounding import Grounding, Policy, check_query, ground, look_at
 from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
@@ -150,9 +150,10 @@ def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, 
 
 def ground_one(args: argparse.Namespace) -> None:
     """Ground one video: print the answer and write the files that the settings name."""
+    video: Path = args.video
+    info = look_at(video, policy_of(args))  # before the model, whose load a mistyped path must not cost
     key = key_of_answers(args)
     builder, answerer = backend_of(args)
-    video: Path = args.video
     found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
     result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
@@ -169,7 +170,8 @@ def ground_one(args: argparse.Namespace) -> None:
         overlay = Overlay(found.query, found.label, found.seconds, found.span, frames, true_span)
         print(f"overlay: {write_overlay(video, args.overlay, overlay)}")
     if args.sheet:
-        pictures = sample_frames(video, frame_times(found.seconds))
+        # As small as the tiles from the decoder on: ten minutes of 720p are 1.7 GB of pictures.
+        pictures = sample_frames(video, frame_times(found.seconds), size=tile_size((info.width, info.height)))
         sheet = contact_sheet(pictures, found.boxes, found.span, true_span=true_span)
         print(f"sheet: {write_sheet(args.sheet, sheet)}")
     if args.out:

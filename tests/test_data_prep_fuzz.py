@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_prep.__main__ import main
 from data_prep.convert import json_stream
-from tests.helpers.layouts import hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
+from tests.helpers.layouts import hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, vuestg, write
 
 OF_ROWS = ("--size", "100x100", "--fps", "10")
 
@@ -65,6 +65,7 @@ FILES = {
     "vidstg": ("vidstg", make_vidstg),
     "vidor": ("vidstg", make_vidor),
     "hcstvg": ("hcstvg", lambda root: write(root / "val_v2.json", {"a.mp4": hcstvg_record(bbox=[[1, 2, 3, 4]] * 3)})),
+    "vuestg": ("vuestg", vuestg),
     "mot": ("mot", make_mot),
     "seqinfo": ("mot", make_seqinfo),
     "trackingnet": ("trackingnet", lambda root: write(root / "anno" / "v_0.txt", "1.5,1,5,5\r\n" * 4)),

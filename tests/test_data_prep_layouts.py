@@ -219,6 +219,14 @@ def test_a_crowd_is_no_scene_and_counted(tmp_path):
     records, report, _ = convert("mot", tmp_path, tmp_path / "o.jsonl", "--most_objects", "3")
     assert len(records) == 4
     assert report["dropped"] == {"crowded": 1}
+    assert report["examples"]["crowded"] == ["mot/train/S1/scene: 4 targets, at most 3 (--most_objects)"]
+
+
+@pytest.mark.parametrize(("targets", "scenes"), [(24, 1), (25, 0)])
+def test_most_scenes_of_two_teams_are_asked_for(tmp_path, targets, scenes):
+    sequence(tmp_path, "S1", [f"1,{n},5,5,5,5,1,1,1" for n in range(1, targets + 1)])
+    records, _, _ = convert("mot", tmp_path, tmp_path / "o.jsonl")
+    assert len(records) == targets + scenes
 
 
 # --- one object a sequence --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from data_prep.records import read_records
-from data_prep.video.sampling import probe
+from data_prep.video.sampling import probe, sample_frames
 from recipe import ground as command
 from recipe.cli import run
 from recipe.drawing.boxes import clock
@@ -170,6 +170,24 @@ def test_a_bad_file_is_one_line(video, answering, tmp_path, capsys, name):
     assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
 
 
+@pytest.mark.parametrize("name", ["empty.mp4", "text.mp4", "missing.mp4"])
+def test_a_bad_file_costs_no_model_load(video, monkeypatch, tmp_path, capsys, name):
+    make_bad_files(tmp_path, video)
+    monkeypatch.setattr(command, "backend_of", lambda args: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(command, "key_of", lambda *args, **settings: pytest.fail("the weights were read"))
+    assert ends(tmp_path / name, "q", "--model", "m") == 2
+    assert name in capsys.readouterr().err
+
+
+def test_a_folder_without_the_videos_costs_no_model_load(tiny_data, tiny_base, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "backend_of", lambda args: pytest.fail("the model was loaded"))
+    words = ["--tracks", tiny_data / "test.jsonl", "--video_root", tmp_path / "nowhere", "--model", tiny_base]
+    command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "o.jsonl"]]))
+    printed = capsys.readouterr()
+    assert ": 0 of " in printed.out
+    assert "no such file" in printed.err
+
+
 @pytest.mark.parametrize("query", ["", "  \n ", "x" * 100_000])
 def test_a_bad_query_is_one_line(video, capsys, query):
     assert ends(video, query, "--model", "m") == 2
@@ -236,6 +254,27 @@ def test_8k_is_seen_small_and_drawn_at_most_1920_wide(answering, tmp_path):
     assert ends(video, "q", "--model", "m", "--out", tmp_path / "o.json", "--overlay", tmp_path / "o.mp4") == 0
     assert {image.size[0] * image.size[1] <= 48 * 48 for image in seen[0]["images"]} == {True}
     assert probe(tmp_path / "o.mp4").width == 1920
+
+
+def test_a_sheet_holds_pictures_of_the_size_of_its_tiles(answering, tmp_path, monkeypatch):
+    sizes = []
+
+    def sampled(*args, **settings):
+        pictures = sample_frames(*args, **settings)
+        sizes.extend(picture.size for picture in pictures)
+        return pictures
+
+    monkeypatch.setattr(command, "sample_frames", sampled)
+    answering('{"1": [{"label": "a", "bbox_2d": [0, 0, 500, 500]}]}')
+    video = spread_out(tmp_path / "wide.mp4", 3, (1920, 1080), 1)
+    assert ends(video, "q", "--model", "m", "--sheet", tmp_path / "s.png") == 0
+    assert sizes == [(200, 112)] * 3
+    with Image.open(tmp_path / "s.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert pixels.shape[1] == 3 * (200 + 4)
+    first, second = pixels[16 : 16 + 112, :200], pixels[16 : 16 + 112, 204 : 204 + 200]
+    assert np.ptp(first) < 12, "no box in second 0"
+    assert np.ptp(second[:3, :100]) > 50, "the outline of second 1's box"
 
 
 def test_control_tokens_of_a_query_reach_no_prompt(video, tiny_base):

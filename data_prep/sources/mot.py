@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", type=int, choices=(0, 1), help="the first pixel's number; default: by the data set and its rows"
     )
-    parser.add_argument("--most_objects", type=int, default=20, help="a scene with more targets is not asked for")
+    parser.add_argument("--most_objects", type=int, default=24, help="a scene with more targets is not asked for")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -163,7 +163,9 @@ def scene_items(
 ) -> Iterator[Item]:
     """Yield the sequence as a scene, if it has targets and not too many of them."""
     if len(tracks) > args.most_objects:
-        yield Dropped(f"{clip_id}/scene", Reason.CROWDED, f"{len(tracks)} targets, at most {args.most_objects}")
+        yield Dropped(
+            f"{clip_id}/scene", Reason.CROWDED, f"{len(tracks)} targets, at most {args.most_objects} (--most_objects)"
+        )
     elif tracks:
         labels = {f"{name}-{number}": track for number, track in enumerate(tracks.values(), 1)}
         query = prompt("scene", name, clip_id, args.seed)

@@ -11,6 +11,17 @@ from recipe.drawing.boxes import PREDICTED, TRUE, clock, draw_boxes, time_bars
 from stvg_rewards import Box, Span
 
 CAPTION = 16
+TILE = 200
+
+
+def tile_size(size: tuple[int, int], tile: int = TILE) -> tuple[int, int]:
+    """Return (width, height) in pixels of a picture's tile, whose longer side is `tile`.
+
+    >>> tile_size((1280, 720))
+    (200, 112)
+    """
+    factor = tile / max(size)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def contact_sheet(
@@ -19,7 +30,7 @@ def contact_sheet(
     span: Span | None,
     *,
     true_span: Span | None = None,
-    tile: int = 200,
+    tile: int = TILE,
     columns: int = 8,
 ) -> Image.Image:
     """Draw tiles in reading order, each with its second and box, and the answer's time bar below.
@@ -32,18 +43,16 @@ def contact_sheet(
         tile: pixels of a tile's longer side.
     """
     columns = max(1, min(columns, len(frames)))
-    tiles = [
-        draw_boxes(frame, [(PREDICTED, boxes.get(second))], side=tile, smooth=True)
-        for second, frame in enumerate(frames)
-    ]
-    width, height = max(t.width for t in tiles), max(t.height for t in tiles) + CAPTION
-    rows = -(-len(tiles) // columns)
+    sizes = [tile_size(frame.size, tile) for frame in frames]
+    width, height = max(size[0] for size in sizes), max(size[1] for size in sizes) + CAPTION
+    rows = -(-len(frames) // columns)
     rows_of_bars = [(PREDICTED, span)] + ([(TRUE, true_span)] if true_span else [])
     bars = time_bars(len(frames), rows_of_bars, width=columns * (width + 4), row=14)
     sheet = Image.new("RGB", (columns * (width + 4), rows * (height + 4) + bars.height), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
-    for index, picture in enumerate(tiles):
+    for index, frame in enumerate(frames):
+        picture = draw_boxes(frame, [(PREDICTED, boxes.get(index))], side=tile, smooth=True)
         left, top = (index % columns) * (width + 4), (index // columns) * (height + 4)
         sheet.paste(picture, (left, top + CAPTION))
         draw.text((left + 2, top), clock(index), fill="#222222", font=font)

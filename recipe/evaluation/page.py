@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from recipe.evaluation.breakdown import NAMES
+from recipe.evaluation.tables import markdown_table
+from recipe.evaluation.vuestg import COLUMNS
 
 # (key in metrics.json, what it is called, whether it is a share).
 _COUNTS = (
@@ -61,6 +63,8 @@ def markdown(result: dict[str, Any], *, name: str = "") -> str:
     for key, count in result.get("input", {}).items():
         if isinstance(count, int):
             lines.append(f"| {key.replace('_', ' ')} | {count} |")
+    if "vuestg" in result:
+        lines += ["", *_published(result["vuestg"])]
     for kind, groups in result["groups"].items():
         lines += ["", f"| {_GROUP_TITLES.get(kind, kind)} | n | {' | '.join(NAMES)} | m_vIoU 95 % | m_vIoU ceiling |"]
         lines.append("|---|" + "---:|" * (len(NAMES) + 3))
@@ -69,6 +73,17 @@ def markdown(result: dict[str, Any], *, name: str = "") -> str:
             best = _percent(part["ceiling"]["m_vIoU"])
             lines.append(f"| {group} | {part['n']} | {cells} | {_interval(part, 'm_vIoU')} | {best} |")
     return "\n".join(lines) + "\n"
+
+
+def _published(table: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Return the columns of VUE-STG's table, as fractions, which is how it is published."""
+    rows = [
+        [group if name == group else f"{group} {name}", str(part["n"])]
+        + [f"{part[column]:.3f}" if column in part else "" for column in COLUMNS]
+        for group, parts in table.items()
+        for name, part in parts.items()
+    ]
+    return ["VUE-STG's own columns, fractions:", "", markdown_table(["group", "n", *COLUMNS], rows)]
 
 
 def _percent(value: float) -> str:

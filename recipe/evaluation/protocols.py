@@ -18,7 +18,7 @@ from stvg_rewards import Scores
 Array = np.ndarray
 
 FRAME_PROTOCOLS = ("frame", "tubedetr", "cgstvg")
-PROTOCOLS = ("second", *FRAME_PROTOCOLS)
+PROTOCOLS = ("second", "vuestg", *FRAME_PROTOCOLS)
 
 TUBEDETR_FPS = 5
 TUBEDETR_MOST_FRAMES = 200

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from data_prep.records import Record
 from recipe.evaluation.protocols import FrameTruth, ceiling, score_by_protocol
 from recipe.evaluation.submission import Prediction, read_prediction
+from recipe.evaluation.vuestg import Overlap, overlap
 from recipe.inference.smoothing import smooth
 from stvg_rewards import Answer, Scores, Track, score_answer, summarize
 
@@ -23,6 +24,7 @@ class Sample:
         parsed: whether the text held an answer; an unparsed one has scores of 0 and stays in every mean.
         discarded: states that were discarded.
         ceiling: the best that a second-level answer can score on this record under the protocol.
+        overlap: the seconds behind the scores, under the protocol `vuestg`.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Sample:
     salvaged: bool
     discarded: int
     ceiling: Scores = Scores(1.0, 1.0, 1.0)
+    overlap: Overlap | None = None
 
 
 def true_track(record: Record) -> Track:
@@ -76,7 +79,7 @@ def score_records(
     Args:
         answers: id -> raw model text, or a list of states.
         scale_of: what the coordinates in the text are divided by, for a record.
-        protocol: one of `PROTOCOLS`; all but "second" need `truths`.
+        protocol: one of `PROTOCOLS`; those on frames need `truths`.
         truths: id -> frame annotation.
         smoothing: steady the boxes first.
         ceilings: work the ceiling out too; without it stays 1.
@@ -84,20 +87,25 @@ def score_records(
     samples = []
     for record in scored(records):
         name = record["id"]
-        answer = read_prediction(answers.get(name, ""), seconds=record["seconds"], scale=scale_of(record))
+        last = None if protocol == "vuestg" else record["seconds"]  # `no_end` (recipe/evaluation/vuestg.py)
+        answer = read_prediction(answers.get(name, ""), seconds=last, scale=scale_of(record))
         if smoothing:
             answer = smoothed(answer)
         true, span = true_track(record), (record["span"][0], record["span"][1])
         scores: Scores | None
+        seconds = None
         if protocol == "second":
             scores = score_answer(answer, true, span)
             best = second_ceiling(true, span)
+        elif protocol == "vuestg":
+            seconds = overlap(answer.track.boxes, true.boxes)
+            scores, best = seconds.scores(), Scores(1.0, 1.0, 1.0)
         else:
             truth = (truths or {})[name]
             scores = score_by_protocol(protocol, answer.track.boxes, answer.span, truth)
             best = ceiling(protocol, true.boxes, truth) if ceilings else Scores(1.0, 1.0, 1.0)
         assert scores is not None  # the true track is not empty
-        samples.append(Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best))
+        samples.append(Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best, seconds))
     return samples
 
 

@@ -16,7 +16,7 @@ from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
 from recipe.inference.backends import Answerer, Usage
-from recipe.inference.grounding import Policy, QueryError, ground
+from recipe.inference.grounding import Policy, QueryError, ground, look_at
 from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
@@ -98,14 +98,19 @@ class _Asker:
 
     def __call__(self, record: Record) -> dict[str, Any] | Exception:
         """Return the line's fields, or the exception that says why there is no answer."""
+        clip = (record["clip"][0], record["seconds"])
+        try:
+            video = resolve_video(self.videos, record["video"])
+            if not hasattr(self._own, "parts"):
+                look_at(video, self.policy, clip)  # a mistyped folder must not cost a model load
+        except (VideoError, RecordError) as error:
+            return error
         if not hasattr(self._own, "parts"):
             usage = Usage()
             self._own.parts = (usage, *self.backend(usage))
         usage, builder, answerer = self._own.parts
         before = (usage.prompt_tokens, usage.completion_tokens)
         try:
-            video = resolve_video(self.videos, record["video"])
-            clip = (record["clip"][0], record["seconds"])
             found = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
         except (VideoError, RecordError, QueryError, Refused) as error:
             return error

@@ -121,6 +121,30 @@ def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds:
     return cast(Record, record)  # of the fields that a row is made of, and no others
 
 
+def look_at(video: Path, policy: Policy, clip: tuple[float, int] | None = None) -> VideoInfo:
+    """Return what a video's file says of it, if it can be asked about; needs no model.
+
+    Args:
+        clip: (start in seconds, number of seconds) of the part that is asked about; None: the whole file.
+
+    Raises:
+        StageError: A picture or a video beyond all use.
+        VideoError: The file is no video or nothing in it decodes.
+    """
+    real = video.resolve()
+    if not real.is_file():
+        raise VideoError(video, "no such file")
+    info = probe(real)
+    if min(info.width, info.height) < SHORTEST_SIDE:
+        raise StageError(f"{video}: pictures of {info.width} x {info.height} pixels are too small to look at")
+    seconds = clip[1] if clip else info.seconds
+    if seconds > policy.most_seconds:
+        raise StageError(
+            f"{video}: {seconds} s, at most {policy.most_seconds} s are taken; cut it or raise --most_seconds"
+        )
+    return info
+
+
 def ground(
     video: Path,
     query: str,
@@ -146,17 +170,9 @@ def ground(
     """
     policy = policy or Policy()
     query = check_query(query)
+    info = look_at(video, policy, clip)
     real = video.resolve()
-    if not real.is_file():
-        raise VideoError(video, "no such file")
-    info = probe(real)
-    if min(info.width, info.height) < SHORTEST_SIDE:
-        raise StageError(f"{video}: pictures of {info.width} x {info.height} pixels are too small to look at")
     start_s, seconds = clip or (0.0, info.seconds)
-    if seconds > policy.most_seconds:
-        raise StageError(
-            f"{video}: {seconds} s, at most {policy.most_seconds} s are taken; cut it or raise --most_seconds"
-        )
     windows, texts, answers = [], [], []
     parts = parts_of(seconds, builder, info, policy)
     for first, end in parts:

@@ -23,7 +23,7 @@ from data_prep.records import Record
 from data_prep.seconds import seconds_of, span_of_frames
 from recipe.cli import OneLineParser, run
 from recipe.evaluation.breakdown import NAMES, breakdown
-from recipe.evaluation.protocols import PROTOCOLS, FrameTruth
+from recipe.evaluation.protocols import FRAME_PROTOCOLS, FrameTruth
 from recipe.evaluation.scores import metrics, score_records
 
 States = list[dict[str, Any]]
@@ -128,7 +128,7 @@ def table(truths: dict[str, FrameTruth], *, boxes_are_right: bool = False) -> st
         f"| protocol | predictor (n = {len(records)}) | {' | '.join(NAMES)} |",
         "|---|---|" + "---:|" * len(NAMES),
     ]
-    for protocol in PROTOCOLS:
+    for protocol in ("second", *FRAME_PROTOCOLS):
         samples = []
         for name, predictor in PREDICTORS.items():
             predictions = {record["id"]: predictor(record) for record in records}

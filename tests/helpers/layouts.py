@@ -102,3 +102,12 @@ def rle_of(ids):
 
     found = coco.encode(np.asfortranarray(ids.astype(np.uint8)))
     return {"size": list(found["size"]), "counts": found["counts"].decode()}
+
+
+def vuestg(root, tubes=None, queries=None, videos="v1,20.5"):
+    """VUE-STG's three files: by default one query of three seconds with a gap."""
+    queries = ["q1,a dog,v1"] if queries is None else queries
+    tubes = [f"q1,{ms},0.1,0.1,0.2,0.3,0.4" for ms in (3000, 4000, 7000)] if tubes is None else tubes
+    write(root / "query.csv", "\n".join(["query_id,query_text,video_id", *queries]) + "\n")
+    write(root / "video.csv", f"video_id,video_duration\n{videos}\n")
+    return write(root / "tubes.csv", "\n".join(["query_id,time_ms,time_normalized,x0,y0,x1,y1", *tubes]) + "\n")
