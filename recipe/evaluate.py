@@ -288,7 +288,7 @@ def _named(names: Sequence[str]) -> str:
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((EvalArguments,)).parse_args_and_config(args)
+    return Parser((EvalArguments,), "eval").parse_args_and_config(args)
 
 
 def report(args: EvalArguments) -> None:

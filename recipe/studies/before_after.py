@@ -155,7 +155,7 @@ def parse(args: list[str] | None = None) -> tuple[CompareArguments, ...]:
     """
     words = list(sys.argv[1:] if args is None else args)
     own, told = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, None)
-    (settings,) = Parser((CompareArguments,)).parse_args_and_config(own)
+    (settings,) = Parser((CompareArguments,), "eval").parse_args_and_config(own)
     if told is not None:
         _, training_args, model_args = grpo_stage.parse(told)
         folder = training_args.output_dir

@@ -177,7 +177,7 @@ def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:
 
 def parse(args: list[str] | None = None) -> tuple[FpsStudyArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((FpsStudyArguments,)).parse_args_and_config(args)
+    return Parser((FpsStudyArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def main(args: StudyArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[StudyArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((StudyArguments,)).parse_args_and_config(args)
+    return Parser((StudyArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

@@ -262,7 +262,7 @@ def main(args: PaperMiniArguments) -> list[Claim]:
 
 def parse(args: list[str] | None = None) -> tuple[PaperMiniArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((PaperMiniArguments,)).parse_args_and_config(args)
+    return Parser((PaperMiniArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

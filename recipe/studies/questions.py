@@ -117,7 +117,7 @@ def main(args: RetentionArguments) -> dict[str, Any]:
 
 def parse(args: list[str] | None = None) -> tuple[RetentionArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((RetentionArguments,)).parse_args_and_config(args)
+    return Parser((RetentionArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

@@ -283,7 +283,7 @@ def main(args: ReportArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[ReportArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((ReportArguments,)).parse_args_and_config(args)
+    return Parser((ReportArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def main(args: EvalArguments) -> dict[str, float]:
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((EvalArguments,)).parse_args_and_config(args)
+    return Parser((EvalArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

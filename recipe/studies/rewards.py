@@ -161,7 +161,7 @@ def main(args: RewardStudyArguments) -> None:
 
 def parse(args: list[str] | None = None) -> tuple[RewardStudyArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((RewardStudyArguments,)).parse_args_and_config(args)
+    return Parser((RewardStudyArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":
