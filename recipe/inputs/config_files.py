@@ -1,7 +1,7 @@
 """Settings files: several are merged, an overlay may have a section for each stage, and a file that moved is named.
 
-An overlay whose top-level keys are sections (`all`, `cpt`, `sft`, `grpo`, `eval`) gives each command the settings of `all`
-and, over them, those of the command's own section. Any other file holds the settings themselves.
+An overlay whose top-level keys are sections (`all`, `cpt`, `sft`, `grpo`, `eval`) gives each command the settings of
+`all` and, over them, those of the command's own section. Any other file holds the settings themselves.
 """
 
 from __future__ import annotations
