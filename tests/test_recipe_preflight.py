@@ -87,7 +87,7 @@ def test_the_tiny_recipe_passes(stage, words):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_lora_over_each_recipe(recipe, words):
-    overlay = ["--config", "recipe/configs/peft/supervised.yaml"]
+    overlay = ["--config", "recipe/configs/peft/lora.yaml"]
     found, load = findings(words(recipe, "sft", *overlay), Launch(1, "none"))
     assert not any(finding.refused for finding in found)
     assert not any(finding.topic == "LoRA" for finding in found)

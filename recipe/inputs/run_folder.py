@@ -1,8 +1,8 @@
 """Which recipe settings files are of, and which folder its run is: `$RUN` in YAML files, which name no folder.
 
-A recipe is a folder of `recipe/configs` with a file a stage, such as `tiny`, or an overlay of `recipe/configs/models` on
-the files of `recipe/configs/full`. `$RUN` is the environment variable RUN, which make sets, else `runs/<recipe>`, where
-the recipe is that of the first `--config` file that belongs to one.
+A recipe is a folder of `recipe/configs` with a file a stage, such as `tiny`, or an overlay of `recipe/configs/models`
+on the files of `recipe/configs/full`. `$RUN` is the environment variable RUN, which make sets, else `runs/<recipe>`,
+where the recipe is that of the first `--config` file that belongs to one.
 """
 
 from __future__ import annotations
