@@ -135,7 +135,7 @@ class Settings:
         ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
-        ("- a list", (), "must contain a YAML mapping"),
+        ("- a list", (), "expected a YAML mapping of settings"),
         ("a: [1", (), "expected ',' or ']'"),
     ],
 )
@@ -149,6 +149,8 @@ def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text
     assert error.count("\n") == 1
 
 
+TINY_EVAL = "--config recipe/configs/tiny/eval.yaml"
+
 # Every command of the recipe: its other words, a typo, and what is meant.
 TYPOS = {
     "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--max_records"),
@@ -159,14 +161,14 @@ TYPOS = {
     "studies.figure3": ("", "--question", "--questions"),
     "studies.figure4": ("--config recipe/configs/tiny/figure4.yaml", "--agian", "--again"),
     "studies.frame_rates": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/frame-rates.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/frame-rates.yaml",
         "--rate",
         "--rates",
     ),
     "ground": ("a.mp4 q --model m", "--overla", "--overlay"),
     "grpo": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
     "studies.paper_mini": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/paper-mini.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/paper-mini.yaml",
         "--pages",
         "--page",
     ),
@@ -174,17 +176,17 @@ TYPOS = {
     "preflight": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
     "studies.report": ("--config recipe/configs/tiny/eval.yaml", "--pictur", "--picture"),
     "studies.retention": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/retention.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/retention.yaml",
         "--modl",
         "--model",
     ),
     "studies.questions": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/retention-study.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/retention-study.yaml",
         "--question",
         "--questions",
     ),
     "studies.rewards": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/rewards.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/rewards.yaml",
         "--seds",
         "--seeds",
     ),
@@ -192,7 +194,7 @@ TYPOS = {
     "inputs.export": ("--config recipe/configs/tiny/traces.yaml", "--famly", "--family"),
     "studies.floor": ("", "--sampels", "--samples"),
     "studies.lift": (
-        "--config recipe/configs/tiny/eval.yaml --config recipe/configs/tiny/lift.yaml",
+        f"{TINY_EVAL} --config recipe/configs/tiny/lift.yaml",
         "--seds",
         "--seeds",
     ),
