@@ -19,14 +19,16 @@ from data_prep.command_line import did_you_mean, keep_one_spelling, respelled, u
 from data_prep.errors import StageError
 from data_prep.records import RecordError
 from data_prep.video.sampling import VideoError
-from recipe.inputs.run_folder import fill, recipe_folder, run_folder
+from recipe.inputs.config_files import merge, read_file
+from recipe.inputs.run_folder import fill, recipe_of, run_folder
 from recipe.inputs.secret_settings import refuse_secrets
 
 
 class Parser(TrlParser):
     """TrlParser whose complaints are one line: the name of the key and the nearest known one, no page of usage.
 
-    `--config` may be given several times: an overlay states what it changes, and nothing is copied.
+    `--config` may be given several times: an overlay states what it changes, and nothing is copied. `section` is the
+    command's own in overlays that have some (`recipe.inputs.config_files`).
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -41,8 +43,9 @@ class Parser(TrlParser):
     its metadata: YAML files may say that or the field's name, which is an old option, taken with a note.
     """
 
-    def __init__(self, dataclass_types: Any, **options: Any) -> None:
+    def __init__(self, dataclass_types: Any, section: str | None = None, **options: Any) -> None:
         super().__init__(dataclass_types, **{"allow_abbrev": False} | options)
+        self._section = section
         self._files: list[str] = []
         self._old: dict[str, str] = {}
         ignored = {name for kind in self.dataclass_types for name in getattr(kind, "IGNORED", ())}
@@ -65,7 +68,7 @@ class Parser(TrlParser):
             self._files.append(words[place + 1])
             del words[place : place + 2]
         self._fill_defaults()
-        with merged(self._files) as config, whatever_the_machine():
+        with merged(self._files, self._section) as config, whatever_the_machine():
             *found, others = super().parse_args_and_config([*config, *words], return_remaining_strings=True)
         if others:
             raise ValueError(unknown_words(others, known, self._old))
@@ -91,11 +94,11 @@ class Parser(TrlParser):
         return list(super().set_defaults_with_config(**config))
 
     def _fill_defaults(self) -> None:
-        """Fill `$RUN` in the defaults of fields; a study's `configs` is the folder of the recipe that it is of."""
-        run, folder = run_folder(self._files), recipe_folder(self._files)
+        """Fill `$RUN` in the defaults of fields; a study's `configs` is the recipe that it is of."""
+        run, recipe = run_folder(self._files), recipe_of(self._files)
         for action in self._actions:
-            if action.dest == "configs" and folder is not None:
-                action.default = str(folder)
+            if action.dest == "configs" and recipe is not None:
+                action.default = str(recipe)
             elif run is not None and isinstance(action.default, str) and action.default.startswith("$RUN"):
                 action.default = run + action.default[len("$RUN") :]
 
@@ -109,9 +112,7 @@ def read_settings(path: Path, known: set[str], needed: Iterable[str] = ()) -> di
     Raises:
         ValueError: No mapping, an unknown `$NAME`, or see `check_keys`.
     """
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: expected settings by name")
+    settings = read_file(path)
     check_keys(str(path), settings, known, needed)
     names = {"RUN": run_folder([path])}
     return {key: fill(value, names, where=f"{path}: {key}") for key, value in settings.items()}
@@ -133,17 +134,12 @@ def check_keys(where: str, settings: Mapping[str, Any], known: set[str], needed:
 
 
 @contextmanager
-def merged(files: list[str]) -> Iterator[list[str]]:
-    """The arguments that name one settings file for several: a key of a later one beats that of an earlier one."""
-    if len(files) < 2:
-        yield [word for file in files for word in ("--config", file)]
+def merged(files: list[str], section: str | None) -> Iterator[list[str]]:
+    """Give the arguments that name one settings file, whose settings are those of several for a command's section."""
+    if not files:
+        yield []
         return
-    settings: dict[str, Any] = {}
-    for file in files:
-        found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"{file}: expected a YAML mapping of settings")
-        settings |= found
+    settings = merge(files, section)
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "settings.yaml"
         both.write_text(yaml.safe_dump(settings), encoding="utf-8")

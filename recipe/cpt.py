@@ -8,7 +8,9 @@ from __future__ import annotations
 from functools import partial
 
 from recipe.cli import run
-from recipe.training.supervised import main, parse
+from recipe.training import supervised
+
+parse = partial(supervised.parse, section="cpt")
 
 if __name__ == "__main__":
-    run(parse, partial(main, "cpt"))
+    run(parse, partial(supervised.main, "cpt"))

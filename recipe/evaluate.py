@@ -298,7 +298,7 @@ def _named(names: Sequence[str]) -> str:
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
     """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
-    return Parser((EvalArguments,)).parse_args_and_config(args)
+    return Parser((EvalArguments,), "eval").parse_args_and_config(args)
 
 
 def report(args: EvalArguments) -> None:

@@ -35,9 +35,9 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
     Raises:
         ValueError: A key is unknown, or rewards and weights do not fit each other.
     """
-    script_args, training_args, model_args = Parser((GRPOArguments, GRPOConfig, ModelConfig)).parse_args_and_config(
-        args
-    )
+    script_args, training_args, model_args = Parser(
+        (GRPOArguments, GRPOConfig, ModelConfig), "grpo"
+    ).parse_args_and_config(args)
     names = {"VARIANT": variant_of(script_args, training_args).name, "SEED": str(training_args.seed)}
     for key in ("output_dir", "run_name"):
         setattr(training_args, key, fill(getattr(training_args, key), names, where=key))

@@ -1,7 +1,8 @@
 """Before a GPU-hour is spent: has a stage what it needs, and do settings, data and checkpoint fit each other?
 
     python -m recipe.preflight --config recipe/configs/tiny/grpo.yaml
-    python -m recipe.preflight --config recipe/configs/glm-4.1v-9b/sft.yaml --launch launch/accelerate/zero3.yaml
+    python -m recipe.preflight --stage sft --config recipe/configs/full/sft.yaml \\
+        --config recipe/configs/models/glm-4.1v-9b.yaml --launch launch/accelerate/zero3.yaml
 
 Every stage runs the same checks when it begins. A finding is one line: a refusal stops the stage, a warning does not.
 The checks themselves are functions of plain values in `recipe/checks_*.py`; this module hands them the values.
@@ -10,10 +11,8 @@ The checks themselves are functions of plain values in `recipe/checks_*.py`; thi
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
-import yaml
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo
@@ -22,6 +21,7 @@ from recipe.checks.machine import memory_parts
 from recipe.checks.stage import check, disk_of, report
 from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.config_files import has_sections, read_file
 from recipe.training import supervised
 
 
@@ -32,7 +32,7 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     own.add_argument("--launch")
     chosen, argv = own.parse_known_args(args)
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
-    settings = (grpo.parse if of_grpo else supervised.parse)(argv)
+    settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
     return (*settings, launch_of(chosen.launch))
 
 
@@ -41,7 +41,8 @@ def _keys(argv: list[str]) -> set[str]:
     keys = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
     for index, word in enumerate(argv[:-1]):
         if word == "--config":
-            keys |= set(yaml.safe_load(Path(argv[index + 1]).read_text(encoding="utf-8")) or {})
+            settings = read_file(argv[index + 1])
+            keys |= set() if has_sections(settings) else settings.keys()
     return keys
 
 

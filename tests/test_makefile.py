@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from recipe import cpt as recipe_cpt
 from recipe import grpo
+from recipe import sft as recipe_sft
+from recipe.checks import plan
+from recipe.inputs.run_folder import recipes
 from recipe.studies import before_after
 from recipe.studies.report_places import grpo_folder
-from recipe.training import supervised
 
 
 def make(*words):
@@ -44,7 +47,7 @@ def test_every_phony_target_is_documented_or_a_step_of_another():
     text = Path("Makefile").read_text()
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", text, re.MULTILINE))
     documented = set(re.findall(r"^([a-z][a-z0-9-]*):.*## \S", text, re.MULTILINE))
-    assert targets - documented <= {"base"}
+    assert targets - documented <= {"base", "plan", "steps"}
 
 
 @pytest.mark.parametrize("environment", [".venv", ".venv-vllm"])
@@ -102,12 +105,12 @@ def test_a_run_elsewhere_reads_and_writes_there(monkeypatch):
     """The YAML files name no other folder than RUN, which make exports."""
     cpt, sft, grpo_line, table = commands("grpo", "RUN=/tmp/elsewhere")
     monkeypatch.setenv("RUN", "/tmp/elsewhere")
-    for line, parse in ((cpt, supervised.parse), (sft, supervised.parse), (grpo_line, grpo.parse)):
+    for line, parse in ((cpt, recipe_cpt.parse), (sft, recipe_sft.parse), (grpo_line, grpo.parse)):
         script, training, model = parse(words_of(line))
         for path in (training.output_dir, model.model_name_or_path, script.video_root, *script.tracks):
             assert path.startswith("/tmp/elsewhere/"), path
-    (args,) = before_after.parse(words_of(table))
-    assert args.tracks == "/tmp/elsewhere/data/test.jsonl"
+    args, evaluation = before_after.parse(words_of(table))
+    assert evaluation.tracks == "/tmp/elsewhere/data/test.jsonl"
     assert args.grpo == "/tmp/elsewhere/grpo-tiou_mviou-s0"
 
 
@@ -125,8 +128,37 @@ def test_a_run_elsewhere_reads_and_writes_there(monkeypatch):
 def test_what_grpo_writes_is_what_is_evaluated(words, folder):
     *_, trained, table = commands("grpo", *words)
     assert grpo.parse(words_of(trained))[1].output_dir == folder
-    (args,) = before_after.parse(words_of(table))
+    args, _ = before_after.parse(words_of(table))
     assert grpo_folder(args.run, args.grpo) == Path(folder)
+
+
+def test_arguments_reach_every_named_target_and_what_they_share_runs_once():
+    """`make sft grpo` ran every stage before SFT twice, and the second time without the ARGS of SFT."""
+    lines = commands("sft", "eval", "ARGS=--seed 3")
+    stages = [re.search(r"-m recipe\.([.\w]+)", line).group(1) for line in lines]
+    assert stages == ["cpt", "sft", "evaluate", "evaluate"]
+    assert ["--seed 3" in line for line in lines] == [False, True, True, True]
+
+
+def test_make_stays_short_enough_to_be_read():
+    assert len(Path("Makefile").read_text().splitlines()) < 170
+
+
+@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("target", ["grpo", "eval", "reward-study", "fps-study", "table1", "figure3", "figure4"])
+def test_what_make_runs_for_each_recipe_is_read_without_complaint(target, recipe, monkeypatch):
+    """The plan of every recipe, as make hands it over, through the parsers of its commands."""
+    monkeypatch.setenv("RUN", f"runs/{recipe}")  # as make exports it
+    (line,) = [line for line in make("-n", target, f"RECIPE={recipe}").stdout.splitlines() if "checks.plan" in line]
+    (steps,) = plan.parse(words_of(line))
+    assert steps
+    names = [Path(path).parts[1] for step in steps for path in outputs_of(step)]
+    assert set(names) <= {recipe}
+
+
+def outputs_of(step):
+    """The folders of stages that a step writes."""
+    return [step.read[1].output_dir] if step.name in ("cpt", "sft", "grpo") else []
 
 
 TARGETS = ["data", "traces", "cpt", "sft", "eval", "grpo", "study-lift", "reward-study", "fps-study", "paper-mini"]
@@ -149,10 +181,10 @@ def test_the_plan_comes_first_and_once_and_is_what_is_run(target):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("figure4", "RECIPE=foo"), "error: RECIPE=foo: there is no such folder in recipe/configs; there are glm"),
+        (("figure4", "RECIPE=foo"), "error: RECIPE=foo: there is no such recipe in recipe/configs; there are glm"),
         (
             ("sft", "RECIPE=tinny"),
-            "error: RECIPE=tinny: there is no such folder in recipe/configs; did you mean 'tiny'?",
+            "error: RECIPE=tinny: there is no such recipe in recipe/configs; did you mean 'tiny'?",
         ),
         (("data", "RECIPE=tinny"), "did you mean 'tiny'?"),
         (
@@ -230,7 +262,8 @@ def test_a_large_recipe_is_checked_once_and_launched():
     for check, launch in zip(lines[0:6:2], lines[1:6:2], strict=True):
         assert "--launch launch/accelerate/zero3.yaml" in check
         assert ".venv/bin/accelerate launch --config_file launch/accelerate/zero3.yaml" in launch
-        settings = "--config recipe/configs/glm-4.1v-9b/"
+        settings = "--config recipe/configs/full/"
+        assert "--config recipe/configs/models/glm-4.1v-9b.yaml" in launch
         assert check.split(settings)[1].rstrip() == launch.split(settings)[1].rstrip(), "what is checked is launched"
     assert "--reward viou" in lines[5]
     assert grpo.parse(words_of(lines[5]))[1].output_dir == "runs/glm-4.1v-9b/grpo-viou-s0"
@@ -245,13 +278,13 @@ def test_lora_is_laid_over_and_lies_beside(monkeypatch):
     assert "RUN=runs/qwen3-vl-8b-lora" in make("help", "RECIPE=qwen3-vl-8b", "PEFT=1").stdout
     monkeypatch.setenv("RUN", "runs/qwen3-vl-8b-lora")  # as make exports it
     for line in (cpt, sft):
-        assert "--config recipe/configs/peft/supervised.yaml" in line
-    _, training, model = supervised.parse(words_of(cpt))
+        assert "--config recipe/configs/peft/lora.yaml" in line
+    _, training, model = recipe_cpt.parse(words_of(cpt))
     assert training.output_dir == "runs/qwen3-vl-8b-lora/cpt"
     assert model.model_name_or_path == "Qwen/Qwen3-VL-8B-Instruct", "the published checkpoint, as the YAML says"
-    assert supervised.parse(words_of(sft))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/cpt"
+    assert recipe_sft.parse(words_of(sft))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/cpt"
     lines = commands("grpo", "RECIPE=qwen3-vl-8b", "PEFT=1", "VLLM=1", "LAUNCH=")
-    assert "--config recipe/configs/peft/grpo.yaml" in lines[2]
+    assert "--config recipe/configs/peft/lora.yaml" in lines[2]
     assert lines[2].startswith(".venv-vllm/bin/python -m recipe.grpo")
     assert grpo.parse(words_of(lines[2]))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/sft"
 

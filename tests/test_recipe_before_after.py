@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from data_prep.stages import Stage
-from recipe.evaluate import evaluate
+from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.scores import METRICS
-from recipe.studies.before_after import CompareArguments, main, mean_logged, parse, summarise, table
-from recipe.studies.report_places import grpo_folder
+from recipe.studies.before_after import main, parse, summarise, table
+from recipe.studies.harness import mean_logged
+from recipe.studies.report_places import ComparedArguments, grpo_folder
 from stvg_rewards import Track, format_answer
 
 # The contract of summary.json; fields may be added, these stay.
@@ -43,15 +44,14 @@ def run(tiny_data, tiny_base, tmp_path_factory):
 
 
 def arguments(run, tiny_data):
-    return CompareArguments(
+    evaluation = EvalArguments(
         tracks=str(tiny_data / "test.jsonl"),
         video_root=str(tiny_data / "videos"),
         prompts="tiny",
         max_frame_pixels=2304,
         max_new_tokens=8,
-        run=str(run),
-        grpo="grpo-tiou-s7",
     )
+    return ComparedArguments(run=str(run), grpo="grpo-tiou-s7"), evaluation
 
 
 def answers_for(model, processor, rows, *, temperature, **settings):
@@ -68,7 +68,7 @@ def answers_for(model, processor, rows, *, temperature, **settings):
 def summary(run, tiny_data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recipe.inference.predictions.generate", answers_for)
-        main(arguments(run, tiny_data))
+        main(*arguments(run, tiny_data))
     return json.loads((run / "summary.json").read_text())
 
 
@@ -120,9 +120,9 @@ def test_another_rewards_report_overwrites_none(run, summary, tiny_data, monkeyp
     stage = Stage(other, "grpo", {"seed": 1, "reward": "mviou"})
     stage._write(complete=True, results={}, history=[], files={})
     monkeypatch.setattr("recipe.inference.predictions.generate", answers_for)
-    args = arguments(run, tiny_data)
+    args, evaluation = arguments(run, tiny_data)
     args.grpo = str(other)  # a path, as GRPO's own words name it
-    main(args)
+    main(args, evaluation)
     assert {name: (run / "grpo-tiou-s7" / name).read_bytes() for name in first} == first
     newest = json.loads((run / "summary.json").read_text())
     assert (newest["reward"], newest["seed"]) == ("mviou", 1)
@@ -150,7 +150,7 @@ def test_answers_are_kept_and_not_asked_again(run, summary, tiny_data, monkeypat
         assert sum("greedy.answers" in path for path in kept) == 1
         assert sum("sampled.answers" in path for path in kept) == 3
     monkeypatch.setattr("recipe.inference.predictions.generate", None)
-    main(arguments(run, tiny_data))
+    main(*arguments(run, tiny_data))
     assert json.loads((run / "summary.json").read_text()) == summary
     printed = capsys.readouterr().out
     assert printed.startswith("5 held-out clips; sampled: T = 1, mean of 3 runs")
@@ -161,9 +161,9 @@ def test_a_sampled_number_is_the_mean_of_its_runs(run, summary, tiny_data):
     """Each repeat's answers scored by themselves, as anybody's predictions would be."""
     found = []
     for path in sorted((run / "sft" / "eval").glob("sampled.answers-*.jsonl")):
-        args = arguments(run, tiny_data)
-        args.predictions, args.out = str(path), str(run / "one.json")
-        found.append(evaluate(args)[0]["m_tIoU"])
+        _, evaluation = arguments(run, tiny_data)
+        evaluation.predictions, evaluation.out = str(path), str(run / "one.json")
+        found.append(evaluate(evaluation)[0]["m_tIoU"])
     assert len(found) == 3
     assert summary["sft"]["sampled"]["m_tIoU"] == pytest.approx(sum(found) / 3)
 
@@ -190,8 +190,10 @@ def test_what_was_not_logged_has_no_mean(run):
 
 
 def test_the_yaml_of_the_recipe_is_taken_and_the_run_is_named():
-    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--run", "runs/x", "--grpo", "grpo-viou-s1"])
-    assert (args.run, args.grpo, args.prompts) == ("runs/x", "grpo-viou-s1", "tiny")
+    args, evaluation = parse(
+        ["--config", "recipe/configs/tiny/eval.yaml", "--run", "runs/x", "--grpo", "grpo-viou-s1"]
+    )
+    assert (args.run, args.grpo, evaluation.prompts) == ("runs/x", "grpo-viou-s1", "tiny")
 
 
 GRPO = ["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "tiou_mviou", "--seed", "0"]
@@ -212,9 +214,9 @@ GRPO = ["--config", "recipe/configs/tiny/grpo.yaml", "--reward", "tiou_mviou", "
     ],
 )
 def test_what_grpo_was_told_says_what_is_compared(words, folder, sft):
-    (args,) = parse(["--config", "recipe/configs/tiny/eval.yaml", "--max_records", "3", "--", *GRPO, *words])
+    args, evaluation = parse(["--config", "recipe/configs/tiny/eval.yaml", "--max_records", "3", "--", *GRPO, *words])
     assert grpo_folder(args.run, args.grpo) == Path(folder)
-    assert (args.sft, args.run, args.limit) == (sft, "runs/tiny", 3)
+    assert (args.sft, args.run, evaluation.limit) == (sft, "runs/tiny", 3)
 
 
 def test_a_typo_in_grpos_words_is_named():

@@ -135,7 +135,7 @@ class Settings:
         ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
-        ("- a list", (), "must contain a YAML mapping"),
+        ("- a list", (), "expected a YAML mapping of settings"),
         ("a: [1", (), "expected ',' or ']'"),
     ],
 )
@@ -149,6 +149,8 @@ def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text
     assert error.count("\n") == 1
 
 
+TINY_EVAL = "--config recipe/configs/tiny/eval.yaml"
+
 # Every command of the recipe: its other words, a typo, and what is meant.
 TYPOS = {
     "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--max_records"),
@@ -158,20 +160,44 @@ TYPOS = {
     "evaluate": ("--tracks a", "--repeat", "--repeats"),
     "studies.figure3": ("", "--question", "--questions"),
     "studies.figure4": ("--config recipe/configs/tiny/figure4.yaml", "--agian", "--again"),
-    "studies.frame_rates": ("--config recipe/configs/tiny/fps-study.yaml", "--rate", "--rates"),
+    "studies.frame_rates": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/frame-rates.yaml",
+        "--rate",
+        "--rates",
+    ),
     "ground": ("a.mp4 q --model m", "--overla", "--overlay"),
     "grpo": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
-    "studies.paper_mini": ("--config recipe/configs/tiny/paper-mini.yaml", "--pages", "--page"),
+    "studies.paper_mini": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/paper-mini.yaml",
+        "--pages",
+        "--page",
+    ),
     "checks.plan": ("", "--recpe", "--recipe"),
     "preflight": ("--config recipe/configs/tiny/grpo.yaml", "--rewrad", "--reward"),
     "studies.report": ("--config recipe/configs/tiny/eval.yaml", "--pictur", "--picture"),
-    "studies.retention": ("--config recipe/configs/tiny/retention.yaml", "--modl", "--model"),
-    "studies.questions": ("--config recipe/configs/tiny/retention-study.yaml", "--question", "--questions"),
-    "studies.rewards": ("--config recipe/configs/tiny/reward-study.yaml", "--seds", "--seeds"),
+    "studies.retention": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/retention.yaml",
+        "--modl",
+        "--model",
+    ),
+    "studies.questions": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/retention-study.yaml",
+        "--question",
+        "--questions",
+    ),
+    "studies.rewards": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/rewards.yaml",
+        "--seds",
+        "--seeds",
+    ),
     "sft": ("--config recipe/configs/tiny/sft.yaml", "--max_stps", "--max_steps"),
     "inputs.export": ("--config recipe/configs/tiny/traces.yaml", "--famly", "--family"),
     "studies.floor": ("", "--sampels", "--samples"),
-    "studies.lift": ("--config recipe/configs/tiny/study.yaml", "--seds", "--seeds"),
+    "studies.lift": (
+        f"{TINY_EVAL} --config recipe/configs/tiny/lift.yaml",
+        "--seds",
+        "--seeds",
+    ),
     "studies.table1": ("", "--ot", "--out"),
     "tiny": ("--config recipe/configs/tiny/model.yaml", "--layer", "--layers"),
     "tool": ("--root . --model m", "--window_", "--window"),

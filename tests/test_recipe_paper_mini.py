@@ -9,10 +9,11 @@ import yaml
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
+from recipe.evaluate import EvalArguments
 from recipe.evaluation.scores import Sample
 from recipe.studies import paper_mini
-from recipe.studies.before_after import SUMMARY_METRICS
 from recipe.studies.claims import CONFIRMED, NOT_CONFIRMED
+from recipe.studies.harness import SUMMARY_METRICS
 from recipe.studies.paper_mini import PaperMiniArguments, main, parse
 from stvg_rewards import Scores
 
@@ -95,7 +96,6 @@ def study(tmp_path, tiny_data, monkeypatch):
     }
     (tmp_path / "fps-study.json").write_text(json.dumps(rates))
     return PaperMiniArguments(
-        tracks=str(tiny_data / "test.jsonl"),
         run=str(tmp_path),
         study_out=str(out),
         fps_study=str(tmp_path / "fps-study.json"),
@@ -104,8 +104,13 @@ def study(tmp_path, tiny_data, monkeypatch):
     )
 
 
-def test_every_claim_and_its_verdict(study, capsys):
-    verdicts = {claim.text: claim.verdict for claim in main(study)}
+@pytest.fixture
+def evaluation(tiny_data):
+    return EvalArguments(tracks=str(tiny_data / "test.jsonl"))
+
+
+def test_every_claim_and_its_verdict(study, evaluation, capsys):
+    verdicts = {claim.text: claim.verdict for claim in main(study, evaluation)}
     assert verdicts == {
         "RL with tIoU + mvIoU is above SFT on all three metrics (sampled answers)": CONFIRMED,
         "RL with tIoU + mvIoU is above SFT on all three metrics (greedy answers)": CONFIRMED,
@@ -134,42 +139,40 @@ def test_every_claim_and_its_verdict(study, capsys):
     assert "page: " in capsys.readouterr().out
 
 
-def test_a_study_that_was_not_made_is_named(study):
+def test_a_study_that_was_not_made_is_named(study, evaluation):
     (Path(study.study_out) / "reward-study.json").unlink()
     with pytest.raises(StageError, match=r"reward-study\.json: no such file; make paper-mini makes it"):
-        main(study)
+        main(study, evaluation)
 
 
-def test_a_reward_without_runs_is_named(study):
+def test_a_reward_without_runs_is_named(study, evaluation):
     path = Path(study.study_out) / "reward-study.json"
     summary = json.loads(path.read_text())
     del summary["rewards"]["mviou"]
     path.write_text(json.dumps(summary))
     with pytest.raises(StageError, match="no run with reward mviou"):
-        main(study)
+        main(study, evaluation)
+
+
+def config(*names):
+    """The options that name files of the tiny recipe."""
+    return [word for name in names for word in ("--config", f"recipe/configs/tiny/{name}.yaml")]
 
 
 def test_the_recipes_settings_fit_together():
     from recipe.studies import rewards as reward_study
 
-    (page,) = parse(["--config", "recipe/configs/tiny/paper-mini.yaml"])
-    (rewards,) = reward_study.parse(["--config", "recipe/configs/tiny/paper-mini-rewards.yaml"])
-    assert (page.study_out, page.tracks, page.max_new_tokens) == (
-        rewards.study_out,
-        rewards.tracks,
-        rewards.max_new_tokens,
-    )
+    page, page_evaluation = parse(config("eval", "paper-mini"))
+    rewards, evaluation = reward_study.parse(config("eval", "rewards", "paper-mini-rewards"))
+    assert (page.study_out, page_evaluation) == (rewards.study_out, evaluation)
     assert len(rewards.seeds) >= 3
-    gpu = ["--config", "recipe/configs/tiny/paper-mini-rewards.yaml"]
-    (more,) = reward_study.parse([*gpu, "--config", "recipe/configs/tiny/paper-mini-gpu-rewards.yaml"])
+    more, _ = reward_study.parse(config("eval", "rewards", "paper-mini-rewards", "paper-mini-gpu-runs"))
     assert len(more.seeds) > len(rewards.seeds)
     assert more.rewards == rewards.rewards
     words = dict(zip(more.grpo_words[::2], more.grpo_words[1::2], strict=True))
     base = yaml.safe_load(Path("recipe/configs/tiny/grpo.yaml").read_text())
     assert int(words["--per_device_train_batch_size"]) == 8 * base["per_device_train_batch_size"]
-    (overlay,) = parse(
-        ["--config", "recipe/configs/tiny/paper-mini.yaml", "--config", "recipe/configs/tiny/paper-mini-gpu.yaml"]
-    )
+    overlay, _ = parse(config("eval", "paper-mini", "paper-mini-gpu"))
     assert overlay.study_out == more.study_out
     assert overlay.page != page.page
 

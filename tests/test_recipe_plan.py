@@ -6,6 +6,7 @@ import pytest
 
 from recipe.checks.plan import parse, split
 
+TINY_EVAL = "--config recipe/configs/tiny/eval.yaml"
 DATA = "data_prep synthetic --config recipe/configs/tiny/data.yaml --out runs/tiny/data"
 TRACES = "data_prep traces --tracks a.jsonl --out runs/tiny/traces --prompts traces-tiny"
 BASE = "recipe.tiny --config recipe/configs/tiny/model.yaml"
@@ -16,9 +17,9 @@ TABLE = "recipe.studies.before_after --config recipe/configs/tiny/eval.yaml"
 EVAL = (
     "recipe.evaluate --config recipe/configs/tiny/eval.yaml --model runs/tiny/sft --out runs/tiny/sft/eval/greedy.json"
 )
-REWARDS = "recipe.studies.rewards --config recipe/configs/tiny/paper-mini-rewards.yaml"
-RATES = "recipe.studies.frame_rates --config recipe/configs/tiny/fps-study.yaml"
-PAGE = "recipe.studies.paper_mini --config recipe/configs/tiny/paper-mini.yaml"
+REWARDS = f"recipe.studies.rewards {TINY_EVAL} --config recipe/configs/tiny/paper-mini-rewards.yaml"
+RATES = f"recipe.studies.frame_rates {TINY_EVAL} --config recipe/configs/tiny/frame-rates.yaml"
+PAGE = f"recipe.studies.paper_mini {TINY_EVAL} --config recipe/configs/tiny/paper-mini.yaml"
 
 
 def planned(*steps, own="--recipe tiny"):
@@ -73,9 +74,9 @@ def test_what_is_wrong_is_one_line_that_names_the_step(steps, message, capsys):
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ("--recipe tinny", "RECIPE=tinny: there is no such folder in recipe/configs; did you mean 'tiny'?"),
-        ("--recipe peft", "RECIPE=peft: there is no such folder in recipe/configs; there are glm-4.1v-9b, .*tiny$"),
-        ("--recipe ''", "RECIPE=: there is no such folder"),
+        ("--recipe tinny", "RECIPE=tinny: there is no such recipe in recipe/configs; did you mean 'tiny'?"),
+        ("--recipe peft", "RECIPE=peft: there is no such recipe in recipe/configs; there are glm-4.1v-9b, .*tiny$"),
+        ("--recipe ''", "RECIPE=: there is no such recipe"),
         ("--recpe tiny", "unknown option '--recpe'; did you mean '--recipe'?"),
         ("--launch recipe/configs/tiny/data.yaml", "no settings of accelerate"),
     ],

@@ -21,6 +21,7 @@ from recipe.checks.launches import Launch, launch_of
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
+from recipe.inputs.run_folder import stage_files
 from recipe.training import supervised
 from tests.helpers.family_models import build
 
@@ -47,7 +48,9 @@ def words(tiny_data, checkpoints, tmp_path):
     """The arguments that let a recipe's own file find data and a small model on this machine."""
 
     def arguments(recipe, stage, *more):
-        found = ["--config", f"recipe/configs/{recipe}/{stage}.yaml", "--use_cpu", "true"]
+        found = ["--stage", stage, "--use_cpu", "true"]
+        for path in stage_files(f"recipe/configs/{'tiny' if recipe == 'tiny' else f'models/{recipe}.yaml'}", stage):
+            found += ["--config", str(path)]
         found += ["--model_name_or_path", str(checkpoints / RECIPES.get(recipe, "glm4v"))]
         found += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
         found += ["--output_dir", str(tmp_path / "out")]
@@ -87,7 +90,7 @@ def test_the_tiny_recipe_passes(stage, words):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_lora_over_each_recipe(recipe, words):
-    overlay = ["--config", "recipe/configs/peft/supervised.yaml"]
+    overlay = ["--config", "recipe/configs/peft/lora.yaml"]
     found, load = findings(words(recipe, "sft", *overlay), Launch(1, "none"))
     assert not any(finding.refused for finding in found)
     assert not any(finding.topic == "LoRA" for finding in found)
@@ -263,7 +266,8 @@ def test_which_stage_is_seen_by_the_keys(tmp_path):
 
 
 def test_the_command_ends_in_one_line_and_lists_the_rest():
-    command = [sys.executable, "-m", "recipe.preflight", "--config", "recipe/configs/glm-4.1v-9b/cpt.yaml"]
+    command = [sys.executable, "-m", "recipe.preflight", "--stage", "cpt", "--config", "recipe/configs/full/cpt.yaml"]
+    command += ["--config", "recipe/configs/models/glm-4.1v-9b.yaml"]
     command += ["--launch", "launch/accelerate/zero3.yaml", "--tracks", "no/cpt.jsonl", "--video_root", "no/videos"]
     environment = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PATH": "/usr/bin:/bin", "HF_HOME": "no-cache"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)

@@ -7,6 +7,7 @@ import pytest
 from data_prep.__main__ import main as data_prep
 from data_prep.records import read_records
 from data_prep.stages import StageError
+from recipe.evaluate import EvalArguments
 from recipe.studies import questions as retention_study
 from recipe.studies import retention
 from recipe.studies.retention import accuracy, plain, questions_of, right
@@ -92,7 +93,7 @@ def studied(tmp_path, tiny_data, monkeypatch):
     """What was trained, and the study's arguments; a checkpoint with questions among its data answers them."""
     asked = []
 
-    def run_stage(stage, args, out, seed, *words):
+    def run_stage(args, stage, out, seed, *words):
         asked.append((stage, out.name, seed, words))
         return {}
 
@@ -113,7 +114,6 @@ def studied(tmp_path, tiny_data, monkeypatch):
         lambda path, limit=None: RECORDS if path == "held-out" else questions_of_file(path, limit),
     )
     return asked, retention_study.RetentionArguments(
-        tracks="test.jsonl",
         run=str(tmp_path / "run"),
         study_out=str(tmp_path / "study"),
         questions="held-out",
@@ -129,7 +129,7 @@ def studied(tmp_path, tiny_data, monkeypatch):
 
 def test_both_lines_and_what_is_trained(studied, tmp_path, capsys):
     asked, args = studied
-    found = retention_study.main(args)
+    found = retention_study.main(args, EvalArguments(tracks="test.jsonl"))
     added = list(read_records(tmp_path / "study/sft-questions.jsonl"))
     assert [item["kind"] for item in added] == ["qa"] * 4
     assert [(stage, name, seed) for stage, name, seed, _ in asked] == [

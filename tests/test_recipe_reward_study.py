@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from recipe.evaluate import EvalArguments
 from recipe.studies import rewards as reward_study
-from recipe.studies.before_after import SUMMARY_METRICS
+from recipe.studies.harness import SUMMARY_METRICS
 from recipe.studies.rewards import RewardStudyArguments, curve, main, parse, to_one_score
+
+EVALUATION = EvalArguments(tracks="t")
 
 
 def log(folder, scores):
@@ -20,7 +23,7 @@ def trained(monkeypatch):
     """What was asked for; the reward with mvIoU alone learns half as fast."""
     asked = []
 
-    def run_stage(stage, args, out, seed, *words):
+    def run_stage(args, stage, out, seed, *words):
         asked.append((stage, out.name, seed, words))
         speed = 0.01 if "grpo-mviou" in out.name else 0.02
         log(out, [0.3 + speed * k + 0.001 * seed for k in range(10)])
@@ -39,8 +42,9 @@ def test_every_variant_and_seed_from_one_checkpoint(tmp_path, trained, capsys):
     words = ["--max_steps", "2"]
     main(
         RewardStudyArguments(
-            tracks="t", run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=["tiou_mviou", "mviou"], grpo_words=words
-        )
+            run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=["tiou_mviou", "mviou"], grpo_words=words
+        ),
+        EVALUATION,
     )
     model = ("--model_name_or_path", f"{tmp_path}/sft", *words)
     assert trained == [
@@ -65,7 +69,7 @@ def test_every_variant_and_seed_from_one_checkpoint(tmp_path, trained, capsys):
 def test_an_arm_may_have_weights_of_its_own(tmp_path, trained, capsys):
     """Both lay in one folder, and the second was "made again" over the first."""
     rewards = ["tiou_mviou", "tiou_mviou --reward_weights 1 0.5", "stvg_rewards.scaled_tiou_reward mviou"]
-    main(RewardStudyArguments(tracks="t", run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=rewards))
+    main(RewardStudyArguments(run=str(tmp_path), seeds=[0, 2], jobs=1, rewards=rewards), EVALUATION)
     names = ["tiou_mviou", "tiou_mviou-1-0.5", "mviou+scaled_tiou"]
     assert [name for _, name, _, _ in trained] == [f"grpo-{name}-s{seed}" for name in names for seed in (0, 2)]
     assert trained[2][3][:5] == ("--reward", "tiou_mviou", "--reward_weights", "1", "0.5")
@@ -76,7 +80,7 @@ def test_an_arm_may_have_weights_of_its_own(tmp_path, trained, capsys):
 
 def test_settings_of_every_run_are_in_the_names(tmp_path, trained):
     words = ["--format_weight", "0.1"]
-    main(RewardStudyArguments(tracks="t", run=str(tmp_path), seeds=[0, 1], jobs=1, rewards=["viou"], grpo_words=words))
+    main(RewardStudyArguments(run=str(tmp_path), seeds=[0, 1], jobs=1, rewards=["viou"], grpo_words=words), EVALUATION)
     assert trained[0][1] == "grpo-viou+format-0.1-s0"
 
 
@@ -107,10 +111,10 @@ def test_nothing_was_logged(tmp_path):
 )
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):
-        RewardStudyArguments(tracks="t", **settings)
+        RewardStudyArguments(**settings)
 
 
 def test_the_recipes_own_settings():
-    (args,) = parse(["--config", "recipe/configs/tiny/reward-study.yaml"])
+    args, _ = parse(["--config", "recipe/configs/tiny/eval.yaml", "--config", "recipe/configs/tiny/rewards.yaml"])
     assert len(args.seeds) >= 3
     assert args.rewards == ["tiou_mviou", "mviou", "viou", "tiou"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from recipe.cli import Parser, read_settings
-from recipe.inputs.run_folder import fill, recipe_folder, recipes, run_folder
+from recipe.inputs.run_folder import fill, recipe_of, recipes, run_folder
 
-TINY, OVERLAY, SHARED = (f"recipe/configs/{name}" for name in ("tiny/sft.yaml", "peft/grpo.yaml", "table1.yaml"))
+TINY, OVERLAY = "recipe/configs/tiny/sft.yaml", "recipe/configs/peft/lora.yaml"
+SHARED = "recipe/configs/studies/table1.yaml"
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,9 @@ TINY, OVERLAY, SHARED = (f"recipe/configs/{name}" for name in ("tiny/sft.yaml", 
         ([OVERLAY], None),
         ([SHARED], None),
         ([OVERLAY, SHARED, TINY], "runs/tiny"),
+        (["recipe/configs/full/sft.yaml"], None),
+        (["recipe/configs/full/sft.yaml", "recipe/configs/models/qwen2.5-vl-7b.yaml"], "runs/qwen2.5-vl-7b"),
+        (["recipe/configs/full/sft.yaml", "my/overlay.yaml"], "runs/my"),
         (["my/sft.yaml"], "runs/my"),
         (["my/sft.yaml", TINY], "runs/my"),  # the first one; later files are laid over it
     ],
@@ -30,7 +34,7 @@ def test_the_folder_is_called_after_the_recipe(files, folder):
 def test_the_environment_says_it_otherwise(monkeypatch):
     monkeypatch.setenv("RUN", "/scratch/a")
     assert run_folder([TINY]) == run_folder([]) == "/scratch/a"
-    assert recipe_folder([TINY]) == Path("recipe/configs/tiny")
+    assert recipe_of([TINY]) == Path("recipe/configs/tiny")
     monkeypatch.setenv("RUN", "")
     assert run_folder([TINY]) == "runs/tiny"
 
@@ -89,8 +93,8 @@ def test_without_a_recipe_somebody_has_to_say_it(monkeypatch):
     with pytest.raises(ValueError, match="--out is missing: name it, or set the environment variable RUN"):
         Parser((Settings,)).parse_args_and_config([])
     assert Parser((Settings,)).parse_args_and_config(["--out", "x"])[0].out == "x"
-    with pytest.raises(ValueError, match=r"figure4\.yaml: models: nothing says what \$RUN is, .*set the environment"):
-        read_settings(Path("recipe/configs/figure4.yaml"), {"out", "models", "cases"})
+    with pytest.raises(ValueError, match=r"figure4\.yaml: out: nothing says what \$RUN is, .*set the environment"):
+        read_settings(Path("recipe/configs/studies/figure4.yaml"), {"out", "models", "cases"})
     monkeypatch.setenv("RUN", "runs/a")
-    found = read_settings(Path("recipe/configs/figure4.yaml"), {"out", "models", "cases"})
+    found = read_settings(Path("recipe/configs/studies/figure4.yaml"), {"out", "models", "cases"})
     assert found["models"]["SFT"] == "runs/a/sft"

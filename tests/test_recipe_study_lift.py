@@ -1,5 +1,6 @@
 """The study trains the right arms with the right words and writes its numbers; training itself is not run here."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import StageError
+from recipe.evaluate import EvalArguments
 from recipe.evaluation.scores import METRICS, Sample
+from recipe.studies import harness
 from recipe.studies import lift as study_lift
-from recipe.studies.lift import StudyArguments, main, parse, run_stage, variant_of_words
+from recipe.studies.harness import grpo_data, run_stage, variant_of_argv
+from recipe.studies.lift import LiftArguments, main, parse
 from stvg_rewards import Scores
 
 
@@ -22,11 +26,10 @@ def ended(folder, settings=None, **results):
 
 
 @pytest.fixture
-def args(tmp_path, tiny_data):
+def args(tmp_path):
     folder = tmp_path / "run"
     ended(folder / "sft", {"max_steps": 100}, cpu_seconds=200.0)
-    return StudyArguments(
-        tracks=str(tiny_data / "test.jsonl"),
+    return LiftArguments(
         run=str(folder),
         seeds=[0, 4],
         jobs=1,
@@ -37,11 +40,16 @@ def args(tmp_path, tiny_data):
 
 
 @pytest.fixture
+def evaluation(tiny_data):
+    return EvalArguments(tracks=str(tiny_data / "test.jsonl"))
+
+
+@pytest.fixture
 def trained(monkeypatch):
     """Stages that were asked for: (stage, folder's name, seed, words); each leaves a log and took 50 CPU-seconds."""
     asked = []
 
-    def run_stage(stage, args, out, seed, *words):
+    def run_stage(args, stage, out, seed, *words):
         asked.append((stage, out.name, seed, words))
         out.mkdir(parents=True, exist_ok=True)
         history = [{"step": 1} | ({"clip_ratio/region_mean": 0.25} if stage == "grpo" else {"loss": 1.0})]
@@ -59,8 +67,8 @@ def trained(monkeypatch):
     return asked
 
 
-def test_the_arms_of_each_seed(args, trained):
-    main(args)
+def test_the_arms_of_each_seed(args, evaluation, trained):
+    main(args, evaluation)
     model = ("--model_name_or_path", f"{args.run}/sft")
     for seed in (0, 4):
         mine = {name: (stage, words) for stage, name, its_seed, words in trained if its_seed == seed}
@@ -72,8 +80,8 @@ def test_the_arms_of_each_seed(args, trained):
         }
 
 
-def test_the_numbers_by_seed_and_arm(args, trained, tmp_path, capsys):
-    main(args)
+def test_the_numbers_by_seed_and_arm(args, evaluation, trained, tmp_path, capsys):
+    main(args, evaluation)
     found = json.loads((tmp_path / "run" / "study-lift.json").read_text())
     assert [seed["seed"] for seed in found["seeds"]] == [0, 4]
     for seed in found["seeds"]:
@@ -92,7 +100,7 @@ def test_the_numbers_by_seed_and_arm(args, trained, tmp_path, capsys):
 def test_a_stage_that_fails_names_its_log(args, tmp_path):
     args.configs = str(tmp_path / "no-configs")
     with pytest.raises(StageError, match=r"recipe\.grpo .* ended with 2; its output is in .*x\.log"):
-        run_stage("grpo", args, tmp_path / "x", 0)
+        run_stage(args, "grpo", tmp_path / "x", 0)
     assert "No such file" in (tmp_path / "x.log").read_text()
 
 
@@ -101,14 +109,14 @@ def test_each_run_has_a_log_of_its_own(args, tmp_path):
     args.configs = str(tmp_path / "no-configs")
     for seed in (0, 1):
         with pytest.raises(StageError, match=rf"viou-0\.5-s{seed}\.log"):
-            run_stage("grpo", args, tmp_path / f"grpo-viou-0.5-s{seed}", seed)
+            run_stage(args, "grpo", tmp_path / f"grpo-viou-0.5-s{seed}", seed)
 
 
 def test_the_folder_is_named_after_the_recipes_variant(args, tmp_path):
     (tmp_path / "grpo.yaml").write_text("reward: viou\nreward_weights: [2.0]\nlearning_rate: 1.0e-4\n")
     args.configs = str(tmp_path)
-    assert variant_of_words(args).name == "viou-2"
-    assert variant_of_words(args, "--reward", "tiou", "--learning_rate", "1", "--dynamic_sampling", "1").name == (
+    assert variant_of_argv(args).name == "viou-2"
+    assert variant_of_argv(args, "--reward", "tiou", "--learning_rate", "1", "--dynamic_sampling", "1").name == (
         "tiou-2+dynamic-1"
     )
 
@@ -117,7 +125,7 @@ def test_the_recipes_arms_are_settings_that_their_stages_know():
     from recipe import grpo
     from recipe.training import supervised
 
-    (args,) = parse(["--config", "recipe/configs/tiny/study.yaml"])
+    args, _ = parse(["--config", "recipe/configs/tiny/eval.yaml", "--config", "recipe/configs/tiny/lift.yaml"])
     _, one, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml"])
     _, other, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *args.other_grpo])
     # The same samples, used another way.
@@ -131,16 +139,15 @@ def samples_drawn(training):
     return training.max_steps * training.per_device_train_batch_size // training.num_iterations
 
 
-def test_a_run_elsewhere_trains_on_its_own_data(args):
+def test_a_run_elsewhere_trains_on_its_own_data(args, evaluation):
     from recipe import grpo
-    from recipe.studies.lift import grpo_data
 
-    assert grpo_data(args) == [], "a recipe whose YAML names its data"
+    assert grpo_data(args, evaluation) == [], "a recipe whose YAML names its data"
     data = Path(args.run) / "data"
     data.mkdir(parents=True)
     (data / "grpo.jsonl").touch()
-    assert grpo_data(args)[1] == str(data / "grpo.jsonl")
-    assert grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *grpo_data(args)])[0].tracks == [
+    assert grpo_data(args, evaluation)[1] == str(data / "grpo.jsonl")
+    assert grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", *grpo_data(args, evaluation)])[0].tracks == [
         str(data / "grpo.jsonl")
     ]
 
@@ -153,12 +160,60 @@ def test_a_launch_file_starts_accelerate(args, tmp_path, monkeypatch):
         ended(tmp_path / "x")
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(study_lift.subprocess, "run", started)
+    monkeypatch.setattr(harness.subprocess, "run", started)
     for launch in (None, "launch/accelerate/zero3.yaml"):
         args.launch = launch
-        run_stage("grpo", args, tmp_path / "x", 0)
+        run_stage(args, "grpo", tmp_path / "x", 0)
     alone, launched = asked
     assert alone[:3] == [sys.executable, "-m", "recipe.grpo"]
     assert Path(launched[0]).name == "accelerate"
     assert launched[1:6] == ["launch", "--config_file", "launch/accelerate/zero3.yaml", "-m", "recipe.grpo"]
     assert launched[6:] == alone[3:]
+
+
+def test_a_full_recipe_trains_with_the_overlay_of_its_model(args, tmp_path, monkeypatch):
+    asked = []
+
+    def started(command, **options):
+        asked.extend(command)
+        ended(tmp_path / "x")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(harness.subprocess, "run", started)
+    args.configs = "recipe/configs/models/glm-4.1v-9b.yaml"
+    run_stage(args, "sft", tmp_path / "x", 0)
+    assert [asked[n + 1] for n, word in enumerate(asked) if word == "--config"] == [
+        "recipe/configs/full/sft.yaml",
+        "recipe/configs/models/glm-4.1v-9b.yaml",
+    ]
+    assert variant_of_argv(args, "--reward_weights", "1", "2").name == "tiou_mviou-1-2"
+
+
+def test_results_come_back_by_item_in_the_order_asked(args):
+    args.jobs = 3
+    assert list(harness.run_all(args, lambda n: n * n, [3, 1, 2]).items()) == [(3, 9), (1, 1), (2, 4)]
+    with pytest.raises(ZeroDivisionError):
+        harness.run_all(args, lambda n: 1 // n, [1, 0])
+
+
+@pytest.mark.parametrize(
+    "name", ["lift", "rewards", "frame_rates", "questions", "paper_mini", "before_after", "report"]
+)
+def test_a_study_has_evaluation_settings_and_is_none(name):
+    module = importlib.import_module(f"recipe.studies.{name}")
+    words = {"rewards": "rewards", "frame_rates": "frame-rates", "lift": "lift"}
+    more = ["--config", f"recipe/configs/tiny/{words[name]}.yaml"] if name in words else []
+    study, evaluation = module.parse(["--config", "recipe/configs/tiny/eval.yaml", *more, "--max_records", "3"])
+    assert type(evaluation) is EvalArguments
+    assert evaluation.limit == 3
+    assert not isinstance(study, EvalArguments)
+    assert not {"tracks", "model", "out", "temperature"} & vars(study).keys()
+    assert study.run == "runs/tiny"
+
+
+def test_a_setting_of_another_study_is_refused():
+    """Every study took `other_grpo`, and only the study of the lift used it."""
+    from recipe.studies import rewards
+
+    with pytest.raises(ValueError, match="unknown option '--other_name'"):
+        rewards.parse(["--config", "recipe/configs/tiny/eval.yaml", "--other_name", "x"])

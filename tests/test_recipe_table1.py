@@ -98,12 +98,21 @@ def test_wrong_settings_are_named(tmp_path, config, change, message):
         write(tmp_path, config | change)
 
 
-def test_the_recipes_own_table_has_the_papers_rows():
-    (config,) = parse(["--config", "recipe/configs/table1.yaml"])
+def test_the_recipes_own_table_has_the_papers_rows(monkeypatch):
+    monkeypatch.setenv("RUN", "scratch/glm")  # as make exports it
+    (config,) = parse(["--config", "recipe/configs/studies/table1.yaml"])
     for rows in config["published"].values():
         assert len(rows) == 7
         assert all(len(row) == 3 for row in rows.values())
     assert {system["name"] for system in config["systems"]} >= config["published"]["VidSTG"].keys()
+    assert [system["model"] for system in config["systems"][:2]] == ["scratch/glm/sft", "scratch/glm/grpo-mviou-s0"]
+
+
+def test_a_checkpoint_of_a_run_elsewhere_is_no_model_id(tmp_path, config):
+    """With RUN=scratch/mine a missing checkpoint was looked for on the hub."""
+    config["systems"] = [{"name": "mine", "model": "scratch/mine/sft"}]
+    (read,) = [write(tmp_path, config)]
+    assert cell_arguments(read, next(iter(read["benchmarks"])), read["systems"][0]) == "no scratch/mine/sft"
 
 
 # --- a served model ---------------------------------------------------------------------------------------------
@@ -305,8 +314,9 @@ def test_without_a_key_nothing_is_asked(tmp_path, served, server, monkeypatch):
     assert "A, Served: no key in $SOME_KEY" in (tmp_path / "out/table1.md").read_text()
 
 
-def test_the_papers_baselines_are_named_with_their_endpoints():
-    (config,) = parse(["--config", "recipe/configs/table1.yaml"])
+def test_the_papers_baselines_are_named_with_their_endpoints(monkeypatch):
+    monkeypatch.setenv("RUN", "scratch/glm")  # as make exports it
+    (config,) = parse(["--config", "recipe/configs/studies/table1.yaml"])
     served = {system["name"]: system["api"] for system in config["systems"] if "api" in system}
     assert served.keys() == {"Qwen3.5", "Seed2.0-pro", "Kimi-k2.5", "Gemini3-Flash", "Gemini3-Pro"}
     assert all(api["base_url"].startswith("https://") and api["key"] for api in served.values())

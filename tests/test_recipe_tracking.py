@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recipe.evaluate import EvalArguments
 from recipe.inputs.families import FAMILIES
 from recipe.studies import frame_rates as fps_study
 from recipe.studies.tracking import score_scenes, sequence, true_tubes
@@ -94,10 +95,9 @@ def test_the_study_reads_each_answer_in_the_pixels_of_its_own_pictures(tmp_path,
         "predict": lambda *args, **options: answers, "prompt_tokens": lambda *args: 1, "score_scenes": score,
     }.items():  # fmt: skip
         monkeypatch.setattr(fps_study, name, value)
-    monkeypatch.setattr(fps_study.FpsStudyArguments, "__post_init__", lambda self: None)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "t.jsonl").write_text("")
-    args = fps_study.FpsStudyArguments(tracks=str(tmp_path / "t.jsonl"), temperature=1.0)
+    args = EvalArguments(tracks=str(tmp_path / "t.jsonl"), temperature=1.0)
     found = fps_study.evaluate_rate(args, "1", tmp_path)
     assert scales == [(64, 48), (640, 480)]
     assert found["vIoU_by_scene"] == pytest.approx([1.0, 1.0], abs=0.1), "pixels are whole numbers"
@@ -109,12 +109,13 @@ class Processor:
 
 
 def test_the_studys_yaml_and_what_it_needs():
-    (args,) = fps_study.parse(["--config", "recipe/configs/tiny/fps-study.yaml"])
+    files = ["--config", "recipe/configs/tiny/eval.yaml", "--config", "recipe/configs/tiny/frame-rates.yaml"]
+    args, _ = fps_study.parse(files)
     assert args.rates == ["0.5", "1", "2", "4", "dynamic"]
     with pytest.raises(ValueError, match="--train is missing"):
         fps_study.parse(["--tracks", "t.jsonl"])
     with pytest.raises(ValueError, match="expected frames a second"):
-        fps_study.parse(["--config", "recipe/configs/tiny/fps-study.yaml", "--rates", "fast"])
+        fps_study.parse([*files, "--rates", "fast"])
 
 
 def test_the_table_counts_time_against_one_frame_a_second():

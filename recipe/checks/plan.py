@@ -57,7 +57,7 @@ def parse(words: list[str] | None = None) -> tuple[list[Step]]:
     """
     own, *commands = split(list(sys.argv[1:] if words is None else words))
     parser = OneLineParser(prog="python -m recipe.checks.plan", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--recipe", help="name of a folder of recipe/configs")
+    parser.add_argument("--recipe", help="name of a recipe of recipe/configs")
     parser.add_argument("--launch", help="file of accelerate that the stages are started with")
     args = parser.parse_args(own)
     if args.recipe is not None:
@@ -88,7 +88,7 @@ def split(words: Iterable[str]) -> list[list[str]]:
 
 
 def check_recipe(name: str) -> None:
-    """Refuse a recipe that has no folder.
+    """Refuse a recipe that is none.
 
     Raises:
         ValueError: The message lists the recipes.
@@ -96,7 +96,7 @@ def check_recipe(name: str) -> None:
     known = recipes()
     if name not in known:
         hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-        raise ValueError(f"RECIPE={name}: there is no such folder in recipe/configs{hint}")
+        raise ValueError(f"RECIPE={name}: there is no such recipe in recipe/configs{hint}")
 
 
 def read(command: list[str]) -> Step:
@@ -167,7 +167,7 @@ def check_chain(steps: list[Step]) -> None:
             continue
         written = Path(step.read[1].output_dir)
         sources = [Path(source) for source in starts_of(after, step.name)]
-        if written not in sources:
+        if sources and written not in sources:
             raise ValueError(
                 f"{step.name}: --output_dir {written}, but {after.name} goes on from {sources[0]}: choose the run's "
                 f"folder with RUN=FOLDER, give {after.name} that folder too, or run python -m {step.module} by itself"
@@ -175,13 +175,17 @@ def check_chain(steps: list[Step]) -> None:
 
 
 def starts_of(step: Step, stage: str) -> list[str]:
-    """Return the checkpoints that a step may begin from; a study's is a stage in its run's folder."""
+    """Return the checkpoints that a step may begin from; a study's is a stage in its run's folder.
+
+    A table or figure, which names its checkpoints itself, has none.
+    """
     args = step.read[0]
     if step.name in ("sft", "grpo"):
         return [str(step.read[2].model_name_or_path)]
     if step.name == "evaluate":
         return [str(args.model)]
-    return [path for path in (getattr(args, "start", None), f"{args.run}/{stage}") if path]
+    run = getattr(args, "run", None)
+    return [path for path in (getattr(args, "start", None), run and f"{run}/{stage}") if path]
 
 
 def check_studies(steps: list[Step]) -> None:

@@ -4,7 +4,7 @@
     python -m recipe.studies.before_after --config recipe/configs/tiny/eval.yaml -- \\
         --config recipe/configs/tiny/grpo.yaml
 
-Words after `--` are GRPO's: what it wrote with them is compared with the checkpoint that it began from. Summary and
+Options after `--` are GRPO's: what it wrote with them is compared with the checkpoint that it began from. Summary and
 report lie in the GRPO run's own folder; the run's folder gets the newest summary and a page that links the newest
 report. Greedy decoding once, sampling at T = 1 three times; the gain is paired by clip, with a 95 % interval by
 bootstrap.
@@ -12,77 +12,40 @@ bootstrap.
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trl import GRPOConfig
 
-from data_prep.files import atomic_write
 from data_prep.stages import read_stamp
 from recipe import grpo as grpo_stage
-from recipe.cli import Parser, run
-from recipe.evaluate import EvalArguments, evaluate
-from recipe.evaluation.logs import read_log, series
-from recipe.evaluation.scores import METRICS, Sample, paired_gain, per_sample
+from recipe.cli import run
+from recipe.evaluate import EvalArguments
+from recipe.evaluation.scores import METRICS
 from recipe.evaluation.tables import markdown_table
+from recipe.studies.harness import (
+    DECODING,
+    Results,
+    evaluate_both,
+    gains,
+    mean_logged,
+    parse_study,
+    summary_metrics,
+    write_result,
+)
 from recipe.studies.report import write_report
-from recipe.studies.report_places import greedy_answers, grpo_folder, kept_answers, write_newest
+from recipe.studies.report_places import (
+    ComparedArguments,
+    greedy_answers,
+    grpo_folder,
+    kept_answers,
+    write_newest,
+)
 from recipe.variants.names import variant_of_settings
 
-# Decoding by name: the paper reports means over three runs without naming a decoding; sampling at T = 1 is our choice.
-DECODING: dict[str, dict[str, Any]] = {
-    "sampled": {"temperature": 1.0, "repeats": 3},
-    "greedy": {"temperature": 0.0, "repeats": 1},
-}
-SUMMARY_METRICS = (*METRICS, "mvIoU", "parse_failures", "n")
 
-
-@dataclass
-class CompareArguments(EvalArguments):
-    """EvalArguments and the run whose stages are compared."""
-
-    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
-    grpo: str = field(
-        default="grpo-tiou_mviou-s0", metadata={"help": "GRPO stage's folder: a name in the run's folder, or a path"}
-    )
-    sft: str | None = field(default=None, metadata={"help": "what GRPO began from; default: sft in the run's folder"})
-
-
-def evaluate_both(
-    args: EvalArguments, checkpoint: Path, folder: Path | None = None
-) -> dict[str, tuple[dict[str, Any], list[list[Sample]]]]:
-    """Return metrics and samples of one checkpoint by decoding.
-
-    Args:
-        folder: where its answers are kept; None: its own `eval` folder.
-    """
-    results = {}
-    for decoding, settings in DECODING.items():
-        out = str((folder or checkpoint / "eval") / f"{decoding}.json")
-        results[decoding] = evaluate(replace(args, model=str(checkpoint), out=out, **settings))
-    return results
-
-
-def gains(before: Any, after: Any) -> dict[str, dict[str, dict[str, float]]]:
-    """Paired differences by decoding and metric."""
-    return {
-        decoding: {
-            f"m_{score}": paired_gain(per_sample(before[decoding][1], score), per_sample(after[decoding][1], score))
-            for score in ("vIoU", "tIoU", "mvIoU")
-        }
-        for decoding in DECODING
-    }
-
-
-def short(results: Any) -> dict[str, dict[str, float]]:
-    """The metrics that the summary states, by decoding."""
-    return {decoding: {name: results[decoding][0][name] for name in SUMMARY_METRICS} for decoding in DECODING}
-
-
-def summarise(stages: dict[str, Path], before: Any, after: Any) -> dict[str, Any]:
+def summarise(stages: dict[str, Path], before: Results, after: Results) -> dict[str, Any]:
     """Return what `summary.json` holds.
 
     Args:
@@ -93,8 +56,8 @@ def summarise(stages: dict[str, Path], before: Any, after: Any) -> dict[str, Any
     ratios = {name: stamp.get("results", {}).get("wrong_image_loss_ratio") for name, stamp in stamps.items()}
     settings = (read_stamp(stages["grpo"]) or {}).get("settings", {})
     return {
-        "sft": short(before),
-        "rl": short(after),
+        "sft": summary_metrics(before),
+        "rl": summary_metrics(after),
         "gain": gains(before, after),
         "wrong_image_loss_ratio": ratios,
         "clip_ratio_region_mean": mean_logged(stages["grpo"], "clip_ratio/region_mean"),
@@ -104,14 +67,8 @@ def summarise(stages: dict[str, Path], before: Any, after: Any) -> dict[str, Any
     }
 
 
-def mean_logged(folder: Path, name: str) -> float | None:
-    """Mean of a metric over a stage's log, or None where it was not logged."""
-    values = series(read_log(folder).entries, name)[1]
-    return sum(values) / len(values) if values else None
-
-
 def table(summary: dict[str, Any]) -> str:
-    """The comparison as a Markdown table."""
+    """Return the comparison as a Markdown table."""
     rows = []
     for decoding in DECODING:
         for metric in METRICS:
@@ -123,23 +80,21 @@ def table(summary: dict[str, Any]) -> str:
     return markdown_table(["decoding", "metric", "SFT", "RL", "RL / SFT", "paired gain (95 %)"], rows, words=2)
 
 
-def main(args: CompareArguments) -> None:
+def main(args: ComparedArguments, evaluation: EvalArguments) -> None:
     """Evaluate both checkpoints, then write the summary and the report."""
     folder, grpo = Path(args.run), grpo_folder(args.run, args.grpo)
     sft = Path(args.sft or folder / "sft")
     kept = kept_answers(sft, grpo)
-    base = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
-    before, after = evaluate_both(base, sft, kept), evaluate_both(base, grpo)
+    before, after = evaluate_both(evaluation, sft, kept), evaluate_both(evaluation, grpo)
     stages = {"cpt": folder / "cpt", "sft": sft, "grpo": grpo}
     summary = summarise(stages, before, after)
-    with atomic_write(grpo / "summary.json") as stream:
-        json.dump(summary, stream, indent=1)
-    greedy = {"sft": greedy_answers(base, sft, kept), "rl": greedy_answers(base, grpo, grpo / "eval")}
+    write_result(grpo / "summary.json", summary)
+    greedy = {"sft": greedy_answers(evaluation, sft, kept), "rl": greedy_answers(evaluation, grpo, grpo / "eval")}
     page = write_report(
         grpo,
         summary=summary,
-        tracks=Path(args.tracks),
-        video_root=Path(args.video_root),
+        tracks=Path(evaluation.tracks),
+        video_root=Path(evaluation.video_root),
         stages=stages,
         answers=greedy,
     )
@@ -148,20 +103,23 @@ def main(args: CompareArguments) -> None:
     print(f"summary: {grpo / 'summary.json'}\nreport:  {page}")
 
 
-def parse(args: list[str] | None = None) -> tuple[CompareArguments, ...]:
-    """Return the settings from --config YAML and the command line (which wins); an unknown key is an error.
+def parse(argv: list[str] | None = None) -> tuple[ComparedArguments, EvalArguments]:
+    """Return which run is compared and how it is evaluated, from --config YAML and the command line (which wins).
 
-    Words after `--` are read as GRPO's, and name its folder and the checkpoint that it began from.
+    Options after `--` are read as GRPO's, and name its folder and the checkpoint that it began from.
+
+    Raises:
+        ValueError: A key is unknown.
     """
-    words = list(sys.argv[1:] if args is None else args)
-    own, told = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, None)
-    (settings,) = Parser((CompareArguments,)).parse_args_and_config(own)
-    if told is not None:
-        _, training_args, model_args = grpo_stage.parse(told)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    own, of_grpo = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, None)
+    settings, evaluation = parse_study(ComparedArguments, own)
+    if of_grpo is not None:
+        _, training_args, model_args = grpo_stage.parse(of_grpo)
         folder = training_args.output_dir
         settings.grpo = folder if "/" in folder else f"./{folder}"
         settings.sft = model_args.model_name_or_path
-    return (settings,)
+    return settings, evaluation
 
 
 if __name__ == "__main__":

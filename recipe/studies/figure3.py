@@ -1,6 +1,6 @@
 """Figure 3: Video-MME-v2 head-to-head, training frame rates, rewards; what was not measured is said in its place.
 
-    python -m recipe.studies.figure3 --config recipe/configs/figure3.yaml
+    RUN=runs/glm-4.1v-9b python -m recipe.studies.figure3 --config recipe/configs/studies/figure3.yaml
 
 Measured bars and lines beside the published numbers, which are marked as such. Reads answers to the benchmark
 (recipe.evaluation.videomme scores them) and the results of recipe.studies.frame_rates and recipe.studies.rewards; it
@@ -186,7 +186,7 @@ def main(config: dict[str, Any]) -> dict[str, Panel]:
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     """The settings of --config; what is given on the command line beats the file's."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure3.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/figure3.yaml"))
     for name, text in (
         ("out", "folder of the figure"),
         ("questions", "the benchmark's test.parquet"),

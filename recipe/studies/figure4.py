@@ -1,6 +1,6 @@
 """Figure 4: chosen cases as contact sheets and overlay videos, several models side by side on one page.
 
-    python -m recipe.studies.figure4 --config recipe/configs/figure4.yaml
+    RUN=runs/glm-4.1v-9b python -m recipe.studies.figure4 --config recipe/configs/studies/figure4.yaml
 
 A case is a video and a sentence, with the true span where it is known. For each case and model an answer (JSON), a
 sheet (PNG) and an overlay (MP4) are written. Their names end in what the answer depends on (video, sentence, model and
@@ -143,7 +143,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
         StageError: The page would take the place of a file that it is made from.
     """
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("recipe/configs/figure4.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/figure4.yaml"))
     parser.add_argument("--out", help="folder of the cases")
     parser.add_argument("--again", action="store_true", help="ask again what was answered before")
     args = parser.parse_args(words)

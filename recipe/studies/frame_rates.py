@@ -1,18 +1,17 @@
 """Which training frame rate? Supervised training at each rate on scenes of several objects (section 4.3, figure 3).
 
-    python -m recipe.studies.frame_rates --config recipe/configs/tiny/fps-study.yaml
+    python -m recipe.studies.frame_rates --config recipe/configs/tiny/eval.yaml \\
+        --config recipe/configs/tiny/frame-rates.yaml
 
 From one checkpoint, on the same scenes with the same steps, at 0.5, 1, 2 and 4 frames a second and `dynamic`; each is
 evaluated at the rate that it was trained at (`dynamic` by the clip's duration alone). Writes `fps-study.json`, a page
 and a figure. What exists with the same settings is not made again. On DanceTrack give its converted scenes as `train`
-and `tracks` and another recipe's folder as `configs`.
+and `tracks`, and another recipe as `configs`.
 """
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,13 @@ from data_prep.files import atomic_write
 from data_prep.records import Record, RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.rates import parse_policy
-from recipe.cli import Parser, run
+from recipe.cli import run
 from recipe.drawing import plots
 from recipe.evaluate import EvalArguments, answers_path, key_of_run
 from recipe.evaluation.tables import markdown_table
 from recipe.inference.predictions import predict
 from recipe.inputs.loading import load_answering, load_processor, row_builder
-from recipe.studies.lift import StudyArguments, run_stage
+from recipe.studies.harness import StudyArguments, parse_study, run_all, run_stage, write_result
 from recipe.studies.tracking import matched_vious, score_scenes
 
 SHOWN = ("m_vIoU", "HOTA", "IDF1")
@@ -37,7 +36,7 @@ SHOWN = ("m_vIoU", "HOTA", "IDF1")
 
 @dataclass
 class FpsStudyArguments(StudyArguments):
-    """StudyArguments (its arms and seeds are not used here), the rates and what is trained at them."""
+    """Settings of the study: the rates, and what is trained at them."""
 
     rates: list[str] = field(default_factory=lambda: ["0.5", "1", "2", "4", "dynamic"])
     train: list[str] = field(default_factory=list, metadata={"help": "track files with scenes to train on"})
@@ -46,7 +45,6 @@ class FpsStudyArguments(StudyArguments):
     sft_words: list[str] = field(default_factory=list, metadata={"help": "SFT settings on top of its YAML"})
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for rate in self.rates:
             parse_policy(rate)
         if not self.train:
@@ -54,7 +52,7 @@ class FpsStudyArguments(StudyArguments):
 
 
 def scenes_alone(tracks: str, folder: Path) -> str:
-    """The track file, or, where it holds other kinds of records too, one in `folder` with its scenes.
+    """Return the track file or, where it holds other kinds of records too, one in `folder` with its scenes.
 
     Raises:
         StageError: There is no scene in it.
@@ -76,26 +74,25 @@ def scenes_alone(tracks: str, folder: Path) -> str:
     return str(path)
 
 
-def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
-    """Scores of one training's greedy answers to scenes, the tokens that they took, and the training's CPU time."""
-    values = {name: getattr(args, name) for name in EvalArguments.__dataclass_fields__}
-    values |= {"model": str(checkpoint), "out": str(checkpoint / "eval" / "scenes.json"), "frame_rate": rate}
-    given = EvalArguments(**values | {"temperature": 0.0, "repeats": 1})
+def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dict[str, Any]:
+    """Return a training's scores on scenes by greedy answers, the tokens that they took, and its CPU time."""
+    out = str(checkpoint / "eval" / "scenes.json")
+    given = replace(evaluation, model=str(checkpoint), out=out, frame_rate=rate, temperature=0.0, repeats=1)
     script = given.frames_seen()
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
     model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)
-    records = list(read_records(args.tracks))[: args.limit]
+    records = list(read_records(given.tracks))[: given.limit]
     answers = predict(
         model,
         processor,
-        args.tracks,
+        given.tracks,
         builder,
         answers_path(given, 0),
         key=key_of_run(given, 0),
-        max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,
-        limit=args.limit,
+        max_new_tokens=given.max_new_tokens,
+        batch_size=given.batch_size,
+        limit=given.limit,
     )
 
     def scale_of(record: Record) -> tuple[float, float]:
@@ -116,29 +113,29 @@ def evaluate_rate(args: FpsStudyArguments, rate: str, checkpoint: Path) -> dict[
 
 
 def prompt_tokens(processor: Any, row: dict[str, Any]) -> int:
-    """Tokens of a row's prompt, pictures included."""
+    """Return the number of tokens of a row's prompt, pictures included."""
     messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
     inputs = processor.apply_chat_template([messages], add_generation_prompt=True, tokenize=True, return_dict=True)
     return len(inputs["input_ids"][0])
 
 
 def figure(results: dict[str, dict[str, Any]], path: Path) -> None:
-    """Scores over the training rate, and the prompt's length beside them."""
+    """Draw the scores over the training rate, and the prompt's length beside them."""
     with atomic_write(path, "wb") as out, plots.drawn(out, 7.6, 2.8, "fps-study") as page:
         left, right = page.subplots(1, 2)
-        places = range(len(results))
+        positions = range(len(results))
         for colour, name in zip(plots.COLOURS, SHOWN, strict=False):
-            left.plot(places, [result[name] for result in results.values()], "o-", color=colour, label=name)
+            left.plot(positions, [result[name] for result in results.values()], "o-", color=colour, label=name)
         plots.legend(left)
-        right.bar(places, [result["prompt_tokens"] for result in results.values()], color=plots.COLOURS[0])
+        right.bar(positions, [result["prompt_tokens"] for result in results.values()], color=plots.COLOURS[0])
         for axes, title in ((left, "scores by training rate"), (right, "prompt tokens a clip")):
-            axes.set_xticks(list(places), list(results))
+            axes.set_xticks(list(positions), list(results))
             plots.label(axes, title, "frames a second")
             plots.soften(axes, lines="y")
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The results as Markdown; time against the training at 1 frame a second."""
+    """Return the results as Markdown, times as multiples of the training at 1 frame a second."""
     base = (results.get("1") or next(iter(results.values())))["training_cpu_seconds"]
     heads = ["training rate", *SHOWN, "frames", "prompt tokens", "answer tokens", "training time"]
     rows = []
@@ -150,34 +147,29 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return markdown_table(heads, rows)
 
 
-def main(args: FpsStudyArguments) -> dict[str, dict[str, Any]]:
-    """Train, evaluate, write, print."""
+def main(args: FpsStudyArguments, evaluation: EvalArguments) -> dict[str, dict[str, Any]]:
+    """Train at each rate, evaluate, write the result, its page and its figure."""
     folder = Path(args.study_out)
-    args.tracks = scenes_alone(args.tracks, folder)
+    evaluation = replace(evaluation, tracks=scenes_alone(evaluation.tracks, folder))
 
     def train(rate: str) -> Path:
         out = folder / f"fps-{rate.replace('.', '_')}"
-        words = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
-        words += ["--video_root", args.video_root, "--frame_rate", rate, "--frame_budget", str(args.frame_budget)]
-        words += args.sft_words
-        run_stage("sft", args, out, args.seed, *words)
+        argv = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
+        argv += ["--video_root", evaluation.video_root, "--frame_rate", rate]
+        argv += ["--frame_budget", str(evaluation.frame_budget), *args.sft_words]
+        run_stage(args, "sft", out, evaluation.seed, *argv)
         return out
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        checkpoints = dict(zip(args.rates, pool.map(train, args.rates), strict=True))
-    results = {rate: evaluate_rate(args, rate, checkpoint) for rate, checkpoint in checkpoints.items()}
-    with atomic_write(folder / "fps-study.json") as stream:
-        json.dump(results, stream, indent=1)
+    checkpoints = run_all(args, train, args.rates)
+    results = {rate: evaluate_rate(evaluation, rate, checkpoint) for rate, checkpoint in checkpoints.items()}
     figure(results, folder / "fps-study.svg")
-    with atomic_write(folder / "fps-study.md") as stream:
-        stream.write(table(results) + "\n")
-    print(table(results))
+    write_result(folder / "fps-study.json", results, table(results))
     return results
 
 
-def parse(args: list[str] | None = None) -> tuple[FpsStudyArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((FpsStudyArguments,)).parse_args_and_config(args)
+def parse(argv: list[str] | None = None) -> tuple[FpsStudyArguments, EvalArguments]:
+    """Return the study's settings and those it evaluates by (`recipe.studies.harness.parse_study`)."""
+    return parse_study(FpsStudyArguments, argv)
 
 
 if __name__ == "__main__":

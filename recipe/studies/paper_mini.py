@@ -1,6 +1,7 @@
 """The paper's claims in miniature: each confirmed, not confirmed, or not testable here, with its numbers.
 
-    python -m recipe.studies.paper_mini --config recipe/configs/tiny/paper-mini.yaml
+    python -m recipe.studies.paper_mini --config recipe/configs/tiny/eval.yaml \\
+        --config recipe/configs/tiny/paper-mini.yaml
 
 After recipe.studies.rewards, recipe.studies.questions and recipe.studies.frame_rates (`make paper-mini` runs all): it
 measures what second-level tracks cost, judges, and writes the page and its figures. What was answered before is not
@@ -20,14 +21,14 @@ from trl import ModelConfig
 
 from data_prep.records import read_records
 from data_prep.stages import StageError, read_stamp
-from recipe.cli import Parser, run
+from recipe.cli import run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.learning import reached, running_mean
 from recipe.evaluation.logs import read_log, series
 from recipe.inputs.loading import load_answering, load_processor, row_builder
 from recipe.studies import claims, frame_cost
-from recipe.studies.before_after import DECODING, evaluate_both
 from recipe.studies.claims import Claim, Runs, by_clip, difference
+from recipe.studies.harness import DECODING, evaluate_both, parse_study
 from recipe.studies.paper_mini_page import write_page
 from recipe.studies.questions import MIXED, PLAIN
 from recipe.studies.rewards import LOGGED, to_one_score
@@ -39,8 +40,8 @@ EARLY = slice(None, ENTRIES)
 
 
 @dataclass
-class PaperMiniArguments(EvalArguments):
-    """EvalArguments and where the studies lie."""
+class PaperMiniArguments:
+    """Settings that name the studies' folders, and the page that is made from them."""
 
     run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
     study_out: str = field(default="$RUN/paper-mini", metadata={"help": "folder of the reward study"})
@@ -53,13 +54,19 @@ class PaperMiniArguments(EvalArguments):
 
 @dataclass
 class Study:
-    """What the trainings gave, read once."""
+    """Read what the trainings gave, once.
+
+    Attributes:
+        args: where the studies lie.
+        evaluation: how checkpoints are evaluated.
+    """
 
     args: PaperMiniArguments
+    evaluation: EvalArguments
 
     @cached_property
     def rewards(self) -> dict[str, Any]:
-        """The reward study's result.
+        """Return the reward study's result.
 
         Raises:
             StageError: It was not made, or without the rewards that the claims are about.
@@ -72,30 +79,25 @@ class Study:
 
     @cached_property
     def rates(self) -> dict[str, Any]:
-        """The frame-rate study's result."""
+        """Return the frame-rate study's result."""
         return _read(Path(self.args.fps_study), "make fps-study makes it")
 
     @cached_property
     def questions(self) -> dict[str, Any]:
-        """The study of questions' result."""
+        """Return the result of the study of questions."""
         return _read(Path(self.args.study_out) / "retention-study.json", "make paper-mini makes it")
 
     @property
     def sft(self) -> Path:
-        """The checkpoint that every RL run starts from."""
+        """Return the checkpoint that every RL run starts from."""
         return Path(self.args.run) / "sft"
 
     def rl(self, reward: str) -> list[Path]:
-        """The checkpoints of a reward, one a seed."""
+        """Return the checkpoints of a reward, one a seed."""
         return [Path(self.args.study_out) / f"grpo-{reward}-s{seed}" for seed in self.rewards["rewards"][reward]]
 
-    @cached_property
-    def evaluation(self) -> EvalArguments:
-        """How checkpoints are evaluated."""
-        return EvalArguments(**{name: getattr(self.args, name) for name in EvalArguments.__dataclass_fields__})
-
     def samples(self, checkpoint: Path) -> dict[str, Runs]:
-        """Scored answers by decoding; they were kept by the reward study."""
+        """Return the scored answers of a checkpoint by decoding; the reward study kept them."""
         if checkpoint not in self._samples:
             both = evaluate_both(self.evaluation, checkpoint)
             self._samples[checkpoint] = {decoding: both[decoding][1] for decoding in DECODING}
@@ -106,7 +108,7 @@ class Study:
         return {}
 
     def scores(self, checkpoints: Sequence[Path], decoding: str, metric: str) -> list[list[float]]:
-        """One list a checkpoint of a metric by clip."""
+        """Return a metric by clip, one list a checkpoint."""
         return [by_clip(self.samples(checkpoint)[decoding], metric) for checkpoint in checkpoints]
 
 
@@ -120,7 +122,7 @@ def _read(path: Path, hint: str) -> dict[str, Any]:
 
 
 def quality_claims(study: Study) -> list[Claim]:
-    """Table 1 and the reward ablation."""
+    """Judge table 1 and the reward ablation."""
     found = []
     for decoding in DECODING:
         gains = {
@@ -138,7 +140,7 @@ def quality_claims(study: Study) -> list[Claim]:
 
 
 def steps_by_seed(study: Study, score: float) -> dict[str, list[float | None]]:
-    """reward -> the step of each seed at which its running mean of the training m_vIoU reaches a score."""
+    """Return, by reward, the step of each seed at which its running mean of the training m_vIoU reaches a score."""
     found: dict[str, list[float | None]] = {}
     for reward in study.rewards["rewards"]:
         for checkpoint in study.rl(reward):
@@ -148,7 +150,7 @@ def steps_by_seed(study: Study, score: float) -> dict[str, list[float | None]]:
 
 
 def phase(study: Study, reward: str, name: str, entries: slice) -> float:
-    """Mean of a logged metric over some of the log entries of a reward's runs."""
+    """Return the mean of a logged metric over some of the log entries of a reward's runs."""
     logged = [series(read_log(checkpoint).entries, name)[1] for checkpoint in study.rl(reward)]
     values = [value for values in logged for value in values[entries]]
     if not values:
@@ -157,7 +159,7 @@ def phase(study: Study, reward: str, name: str, entries: slice) -> float:
 
 
 def speed_claims(study: Study) -> list[Claim]:
-    """How fast the rewards learn, and why."""
+    """Judge how fast the rewards learn, and why."""
     curves = study.rewards["curves"]["m_vIoU"]
     score = to_one_score({name: curves[name] for name in (FULL, PART)})["score"]
     empty = {name: phase(study, name, "empty_intersection_rate", EARLY) for name in (FULL, PART)}
@@ -166,7 +168,7 @@ def speed_claims(study: Study) -> list[Claim]:
 
 
 def retention_claim(found: dict[str, Any]) -> Claim:
-    """What the study of questions says; RL on grounding alone is the mean over seeds."""
+    """Judge the study of questions; RL on grounding alone is the mean over seeds."""
     plain, mixed = found["lines"][PLAIN], found["lines"][MIXED]
 
     def mean(checkpoints: Sequence[dict[str, Any]]) -> float:
@@ -182,7 +184,7 @@ def retention_claim(found: dict[str, Any]) -> Claim:
 
 
 def smoothing_claim(study: Study) -> Claim:
-    """Smoothing on against off on the greedy answers of the RL checkpoints."""
+    """Judge smoothing on against off, on the greedy answers of the RL checkpoints."""
     before: list[list[float]] = []
     after: list[list[float]] = []
     temporal = 0.0
@@ -200,21 +202,21 @@ def smoothing_claim(study: Study) -> Claim:
 
 
 def measured_cost(study: Study) -> dict[str, Any]:
-    """What second-level and frame-level tracks cost with the SFT checkpoint's processor and model."""
-    args = study.args
-    records = [record for record in read_records(args.tracks) if record.get("track")][: args.cost_clips]
+    """Return what second-level and frame-level tracks cost with the SFT checkpoint's processor and model."""
+    args, evaluation = study.args, study.evaluation
+    records = [record for record in read_records(evaluation.tracks) if record.get("track")][: args.cost_clips]
     with Path(args.annotations).open(encoding="utf-8") as stream:
         by_video = {item["video"]: item for item in map(json.loads, stream)}
     truths = {record["id"]: frame_cost.synthetic_truth(record, by_video[record["video"]]) for record in records}
     model_args = ModelConfig(model_name_or_path=str(study.sft), dtype="auto")
-    script = args.frames_seen()
+    script = evaluation.frames_seen()
     model, processor = load_answering(model_args, script), load_processor(model_args)
     builder = row_builder(script, model, processor, completions=False)
     return frame_cost.compare(records, truths, builder, processor, model)
 
 
 def training_minutes(study: Study) -> dict[str, float]:
-    """CPU minutes of each part, from the stamps."""
+    """Return the CPU minutes of each part, from the stamps."""
 
     def minutes(folder: Path) -> float:
         return float(((read_stamp(folder) or {}).get("results") or {}).get("cpu_seconds") or 0) / 60
@@ -233,9 +235,9 @@ def training_minutes(study: Study) -> dict[str, float]:
     }
 
 
-def main(args: PaperMiniArguments) -> list[Claim]:
-    """Collect, judge, write, print the verdicts."""
-    study = Study(args)
+def main(args: PaperMiniArguments, evaluation: EvalArguments) -> list[Claim]:
+    """Collect what the studies measured, judge the claims, write the page and print the verdicts."""
+    study = Study(args, evaluation)
     found = quality_claims(study) + speed_claims(study)
     rates = {rate: result["vIoU_by_scene"] for rate, result in study.rates.items()}
     found.append(claims.best_rate(rates, {rate: result["HOTA"] for rate, result in study.rates.items()}))
@@ -260,9 +262,9 @@ def main(args: PaperMiniArguments) -> list[Claim]:
     return found
 
 
-def parse(args: list[str] | None = None) -> tuple[PaperMiniArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((PaperMiniArguments,)).parse_args_and_config(args)
+def parse(argv: list[str] | None = None) -> tuple[PaperMiniArguments, EvalArguments]:
+    """Return the page's settings and those it evaluates by (`recipe.studies.harness.parse_study`)."""
+    return parse_study(PaperMiniArguments, argv)
 
 
 if __name__ == "__main__":

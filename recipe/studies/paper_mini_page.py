@@ -12,8 +12,8 @@ from recipe.drawing.plots import COLOURS, GREY
 from recipe.studies import frame_rates as fps_study
 from recipe.studies import questions as retention_study
 from recipe.studies import rewards as reward_study
-from recipe.studies.before_after import DECODING
 from recipe.studies.claims import Claim
+from recipe.studies.harness import DECODING
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.5")
 

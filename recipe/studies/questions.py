@@ -1,6 +1,7 @@
 """Do answers to general questions survive SFT on grounding and RL? With and without questions among the SFT data.
 
-    python -m recipe.studies.questions --config recipe/configs/tiny/retention-study.yaml
+    python -m recipe.studies.questions --config recipe/configs/tiny/eval.yaml \\
+        --config recipe/configs/tiny/retention-study.yaml
 
 Two lines from one CPT checkpoint: the recipe's SFT with its RL runs (of recipe.studies.rewards), and an SFT that has a
 share of questions with RL runs of its own. Each checkpoint answers the same held-out questions and grounds the same
@@ -9,19 +10,24 @@ clips. Writes `retention-study.json`; what exists with the same settings is not 
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.files import atomic_write
 from data_prep.records import RecordWriter
-from recipe.cli import Parser, run
+from recipe.cli import run
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.tables import markdown_table
-from recipe.studies.before_after import DECODING
-from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
+from recipe.studies.harness import (
+    DECODING,
+    StudyArguments,
+    grpo_data,
+    parse_study,
+    run_all,
+    run_stage,
+    variant_of_argv,
+    write_result,
+)
 from recipe.studies.retention import TOPICS, accuracy, answer, questions_of, right
 
 REWARD = "tiou_mviou"
@@ -30,8 +36,9 @@ PLAIN, MIXED = "grounding alone", "with questions"
 
 @dataclass
 class RetentionArguments(StudyArguments):
-    """StudyArguments (its arms are not used here), the questions, and what is trained with them."""
+    """Settings of the study: its seeds, the questions, and what is trained with them."""
 
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     study_out: str = field(default="$RUN/paper-mini", metadata={"help": "folder of trainings and results"})
     questions: str = field(default="$RUN/questions/questions.jsonl", metadata={"help": "held-out questions"})
     question_videos: str = field(default="$RUN/questions/videos", metadata={"help": "their video root"})
@@ -44,47 +51,51 @@ class RetentionArguments(StudyArguments):
     grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
 
 
-def train(args: RetentionArguments) -> dict[str, dict[str, list[Path]]]:
-    """line -> {"sft": [checkpoint], "rl": [checkpoint of each seed]}; the first line's are there already."""
+def train(args: RetentionArguments, evaluation: EvalArguments) -> dict[str, dict[str, list[Path]]]:
+    """Train the line with questions, and return the checkpoints of both.
+
+    Returns:
+        line -> {"sft": [checkpoint], "rl": [checkpoint of each seed]}; those of PLAIN are there already.
+    """
     run_folder, out = Path(args.run), Path(args.study_out)
     mixed, added = out / "sft-questions", out / "sft-questions.jsonl"
     with RecordWriter(added) as writer:
         for record in questions_of(args.more_from, args.more):
             writer.write(record)
-    words = ["--model_name_or_path", str(run_folder / "cpt"), "--tracks", args.sft_tracks, str(added)]
-    words += ["--video_root", args.video_root, "--validation_tracks", "", *args.sft_words]
-    run_stage("sft", args, mixed, 0, *words)
+    argv = ["--model_name_or_path", str(run_folder / "cpt"), "--tracks", args.sft_tracks, str(added)]
+    argv += ["--video_root", evaluation.video_root, "--validation_tracks", "", *args.sft_words]
+    run_stage(args, "sft", mixed, 0, *argv)
 
-    variant = variant_of_words(args, "--reward", REWARD, *args.grpo_words).name
+    variant = variant_of_argv(args, "--reward", REWARD, *args.grpo_words).name
 
     def rl(seed: int) -> Path:
         folder = out / f"grpo-{variant}-questions-s{seed}"
-        words = ["--reward", REWARD, "--model_name_or_path", str(mixed), *grpo_data(args), *args.grpo_words]
-        run_stage("grpo", args, folder, seed, *words)
+        argv = ["--reward", REWARD, "--model_name_or_path", str(mixed), *grpo_data(args, evaluation), *args.grpo_words]
+        run_stage(args, "grpo", folder, seed, *argv)
         return folder
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        trained = list(pool.map(rl, args.seeds))
+    trained = list(run_all(args, rl, args.seeds).values())
     plain = [out / f"grpo-{variant}-s{seed}" for seed in args.seeds]
     return {PLAIN: {"sft": [run_folder / "sft"], "rl": plain}, MIXED: {"sft": [mixed], "rl": trained}}
 
 
-def measure(args: RetentionArguments, checkpoint: Path, *, grounds: bool = True) -> dict[str, Any]:
-    """Right answers by topic and by question, and greedy grounding of the test clips."""
-    settings = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
+def measure(
+    args: RetentionArguments, evaluation: EvalArguments, checkpoint: Path, *, grounds: bool = True
+) -> dict[str, Any]:
+    """Return a checkpoint's right answers by topic and by question, and its greedy grounding of the test clips."""
     records = questions_of(args.questions)
-    asked = replace(settings, tracks=args.questions, video_root=args.question_videos, limit=None)
+    asked = replace(evaluation, tracks=args.questions, video_root=args.question_videos, limit=None)
     answers = answer(asked, checkpoint)
     found: dict[str, Any] = {"questions": accuracy(records, answers), "right": right(records, answers)}
     if grounds:
-        greedy = replace(settings, model=str(checkpoint), out=str(checkpoint / "eval" / "greedy.json"))
+        greedy = replace(evaluation, model=str(checkpoint), out=str(checkpoint / "eval" / "greedy.json"))
         metrics, _ = evaluate(replace(greedy, **DECODING["greedy"]))
         found |= {name: metrics[name] for name in ("m_tIoU", "m_vIoU", "vIoU@0.5")}
     return found
 
 
 def table(result: dict[str, Any]) -> str:
-    """Right answers and grounding of each checkpoint, as Markdown; RL is the mean over seeds."""
+    """Return the right answers and the grounding of each checkpoint as Markdown; RL is the mean over seeds."""
     topics = [name for name in TOPICS if name in result["cpt"]["questions"]]
 
     def line(data: str, after: str, checkpoints: list[dict[str, Any]]) -> list[str]:
@@ -101,23 +112,22 @@ def table(result: dict[str, Any]) -> str:
     return markdown_table(["SFT data", "after", "questions", *topics, "m_tIoU", "m_vIoU"], rows, words=2)
 
 
-def main(args: RetentionArguments) -> dict[str, Any]:
-    """Train, ask, write, print."""
-    checkpoints = train(args)
-    result: dict[str, Any] = {"cpt": measure(args, Path(args.run) / "cpt", grounds=False)}
+def main(args: RetentionArguments, evaluation: EvalArguments) -> dict[str, Any]:
+    """Train the second line, ask all checkpoints, write the result and print its table."""
+    checkpoints = train(args, evaluation)
+    result: dict[str, Any] = {"cpt": measure(args, evaluation, Path(args.run) / "cpt", grounds=False)}
     result["lines"] = {
-        name: {stage: [measure(args, folder) for folder in folders] for stage, folders in stages.items()}
+        name: {stage: [measure(args, evaluation, folder) for folder in folders] for stage, folders in stages.items()}
         for name, stages in checkpoints.items()
     }
-    with atomic_write(Path(args.study_out) / "retention-study.json") as stream:
-        json.dump(result, stream, indent=1)
+    write_result(Path(args.study_out) / "retention-study.json", result)
     print(table(result))
     return result
 
 
-def parse(args: list[str] | None = None) -> tuple[RetentionArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((RetentionArguments,)).parse_args_and_config(args)
+def parse(argv: list[str] | None = None) -> tuple[RetentionArguments, EvalArguments]:
+    """Return the study's settings and those it evaluates by (`recipe.studies.harness.parse_study`)."""
+    return parse_study(RetentionArguments, argv)
 
 
 if __name__ == "__main__":

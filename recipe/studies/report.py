@@ -33,7 +33,7 @@ from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import family_of, fit_frame, frame_grid
 from recipe.inputs.loading import load_config
-from recipe.studies.report_places import greedy_answers, grpo_folder, kept_answers, page_templates
+from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
 from stvg_rewards import Answer, parse_answer, score_answer
 
 CLIPS = 6
@@ -53,14 +53,9 @@ GRPO = [
 
 
 @dataclass
-class ReportArguments(EvalArguments):
-    """EvalArguments and the run that the page shows."""
+class ReportArguments(ComparedArguments):
+    """Settings that name the run that the page shows, and a picture of it."""
 
-    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
-    grpo: str = field(
-        default="grpo-tiou_mviou-s0", metadata={"help": "GRPO stage's folder: a name in the run's folder, or a path"}
-    )
-    sft: str | None = field(default=None, metadata={"help": "what GRPO began from; default: sft in the run's folder"})
     picture: str | None = field(default=None, metadata={"help": "also write a PNG of a few clips here"})
 
 
@@ -261,7 +256,7 @@ def write_report(
     return path
 
 
-def main(args: ReportArguments) -> None:
+def main(args: ReportArguments, evaluation: EvalArguments) -> None:
     """Make the page again from `summary.json` and the answers of the GRPO run."""
     from recipe.studies.picture import write_picture
 
@@ -270,20 +265,20 @@ def main(args: ReportArguments) -> None:
     summary_file = grpo / "summary.json"
     if not summary_file.is_file():
         raise StageError(f"{summary_file}: no such file; `make grpo` makes it")
-    base = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
     stages = {"cpt": run / "cpt", "sft": sft, "grpo": grpo}
     kept = kept_answers(sft, grpo)
-    answers = {"sft": greedy_answers(base, sft, kept), "rl": greedy_answers(base, grpo, grpo / "eval")}
+    answers = {"sft": greedy_answers(evaluation, sft, kept), "rl": greedy_answers(evaluation, grpo, grpo / "eval")}
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
-    tracks, video_root = Path(args.tracks), Path(args.video_root)
+    tracks, video_root = Path(evaluation.tracks), Path(evaluation.video_root)
     print(write_report(grpo, summary=summary, tracks=tracks, video_root=video_root, stages=stages, answers=answers))
     if args.picture:
         print(write_picture(Path(args.picture), read_clips(tracks, answers, stages["grpo"]), video_root))
 
 
-def parse(args: list[str] | None = None) -> tuple[ReportArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((ReportArguments,)).parse_args_and_config(args)
+def parse(argv: list[str] | None = None) -> tuple[ReportArguments, EvalArguments]:
+    """Return which run is shown and how it was evaluated, from --config YAML and the command line (which wins)."""
+    settings, evaluation = Parser((ReportArguments, EvalArguments), "eval").parse_args_and_config(argv)
+    return settings, evaluation
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,17 @@ from jinja2 import Environment, FileSystemLoader
 
 from data_prep.files import atomic_write
 from recipe.evaluate import EvalArguments, answers_path
+
+
+@dataclass
+class ComparedArguments:
+    """Settings that name the GRPO run that is compared with the checkpoint that it began from."""
+
+    run: str = field(default="$RUN", metadata={"help": "folder of the recipe's stages"})
+    grpo: str = field(
+        default="grpo-tiou_mviou-s0", metadata={"help": "GRPO stage's folder: a name in the run's folder, or a path"}
+    )
+    sft: str | None = field(default=None, metadata={"help": "what GRPO began from; default: sft in the run's folder"})
 
 
 def grpo_folder(run: str, name: str) -> Path:
@@ -70,7 +82,6 @@ def kept_answers(sft: Path, grpo: Path) -> Path:
     return sft / "eval" if sft.is_dir() else grpo / "eval-before"
 
 
-def greedy_answers(args: EvalArguments, checkpoint: Path, folder: Path) -> Path:
+def greedy_answers(evaluation: EvalArguments, checkpoint: Path, folder: Path) -> Path:
     """Return where `recipe.studies.before_after` leaves the greedy answers of a checkpoint in a folder of answers."""
-    values = vars(args) | {"model": str(checkpoint), "out": str(folder / "greedy.json")}
-    return answers_path(EvalArguments(**values), 0)
+    return answers_path(replace(evaluation, model=str(checkpoint), out=str(folder / "greedy.json")), 0)

@@ -1,6 +1,7 @@
 """Is general understanding kept? A checkpoint's exact answers to questions, by what they are about (section 4.2).
 
-    python -m recipe.studies.retention --config recipe/configs/tiny/retention.yaml --model runs/tiny/sft --out q.json
+    python -m recipe.studies.retention --config recipe/configs/tiny/eval.yaml \\
+        --config recipe/configs/tiny/retention.yaml --model runs/tiny/sft --out q.json
 
 For the synthetic source's questions about colour, count and order; the benchmark's own scorer is
 recipe.evaluation.videomme.
@@ -102,7 +103,7 @@ def main(args: EvalArguments) -> dict[str, float]:
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
     """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((EvalArguments,)).parse_args_and_config(args)
+    return Parser((EvalArguments,), "eval").parse_args_and_config(args)
 
 
 if __name__ == "__main__":

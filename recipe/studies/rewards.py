@@ -1,6 +1,7 @@
 """Which reward? GRPO with each variant from one SFT checkpoint, over several seeds (figure 3, right); takes hours.
 
-    python -m recipe.studies.rewards --config recipe/configs/tiny/reward-study.yaml
+    python -m recipe.studies.rewards --config recipe/configs/tiny/eval.yaml \\
+        --config recipe/configs/tiny/rewards.yaml
 
 The same checkpoint, data, settings and seeds for every variant. Writes `reward-study.json`, a page and a figure into
 the run's folder: held-out metrics with the range over seeds, and the sampled training scores against the step. What
@@ -9,24 +10,32 @@ exists with the same settings is not trained again.
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_prep.files import atomic_write
-from recipe.cli import Parser, run
+from recipe.cli import run
 from recipe.drawing import plots
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.learning import SMOOTHED, running_mean, steps_to
 from recipe.evaluation.logs import read_log, series
 from recipe.evaluation.tables import markdown_table
-from recipe.studies.before_after import DECODING, evaluate_both, short
-from recipe.studies.lift import StudyArguments, grpo_data, run_stage, variant_of_words
+from recipe.studies.harness import (
+    DECODING,
+    StudyArguments,
+    evaluate_both,
+    grpo_data,
+    parse_study,
+    run_all,
+    run_stage,
+    summary_metrics,
+    variant_of_argv,
+    write_result,
+)
 
 LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
 SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
@@ -34,8 +43,9 @@ SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
 
 @dataclass
 class RewardStudyArguments(StudyArguments):
-    """StudyArguments (its controls are not used here), the variants, and words for every GRPO run."""
+    """Settings of the study: its seeds, the variants, and options for every GRPO run."""
 
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     rewards: list[str] = field(
         default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"],
         metadata={"help": 'what each arm has after --reward: "viou", or "tiou_mviou --reward_weights 1 0.5"'},
@@ -44,36 +54,35 @@ class RewardStudyArguments(StudyArguments):
     grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         arms(self)  # what is wrong with one is said before anything is trained
         if len(set(self.seeds)) < 2:
             raise ValueError(f"--seeds {self.seeds}: expected at least 2, or there is no spread to see")
 
 
 def arms(args: RewardStudyArguments) -> dict[str, list[str]]:
-    """Return the name of each variant of the study -> the words of `--reward` that make it.
+    """Return the options of GRPO that make each variant of the study, by the variant's name.
 
     Raises:
-        ValueError: Words that make no variant, or two arms of one variant.
+        ValueError: Options make no variant, or two arms are of one variant.
     """
-    found: dict[str, list[str]] = {}
+    argv_of: dict[str, list[str]] = {}
     for reward in args.rewards:
-        words = ["--reward", *shlex.split(reward)]
-        name = variant_of_words(args, *words, *args.grpo_words).name
-        if name in found:
+        argv = ["--reward", *shlex.split(reward)]
+        name = variant_of_argv(args, *argv, *args.grpo_words).name
+        if name in argv_of:
             raise ValueError(f"--rewards {' '.join(args.rewards)}: two arms are the variant {name}; name it once")
-        found[name] = words
-    return found
+        argv_of[name] = argv
+    return argv_of
 
 
 def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
-    """A logged score over seeds: the steps that all share, and mean, lowest and highest of the running means."""
-    found = [series(read_log(folder).entries, name) for folder in folders]
-    count = min(len(steps) for steps, _ in found)
-    values = [running_mean(scores)[:count] for _, scores in found]
+    """Return a logged score over seeds: the steps that all share, and mean, low and high of running means."""
+    logged = [series(read_log(folder).entries, name) for folder in folders]
+    count = min(len(steps) for steps, _ in logged)
+    values = [running_mean(scores)[:count] for _, scores in logged]
     columns = list(zip(*values, strict=True))
     return {
-        "step": found[0][0][:count],
+        "step": logged[0][0][:count],
         "mean": [sum(column) / len(column) for column in columns],
         "low": [min(column) for column in columns],
         "high": [max(column) for column in columns],
@@ -87,7 +96,7 @@ def to_one_score(curves: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> None:
-    """One panel a metric: the mean over seeds as a line, their range as a band.
+    """Draw one panel a metric: the mean over seeds as a line, their range as a band.
 
     Args:
         curves: metric -> variant -> `curve`.
@@ -102,7 +111,7 @@ def figure(curves: dict[str, dict[str, dict[str, list[float]]]], path: Path) -> 
 
 
 def table(summary: dict[str, Any]) -> str:
-    """Held-out metrics by variant and decoding, mean over seeds (lowest to highest), and the steps to one score."""
+    """Return the metrics by variant and decoding, mean over seeds (lowest to highest), and the steps to one score."""
     reach = summary["steps_to"]
     rows = []
     for decoding in DECODING:
@@ -117,12 +126,12 @@ def table(summary: dict[str, Any]) -> str:
             cells += ["" if step is None else f"{step:g}" for step in steps]
             rows.append([decoding, name, *cells])
     scores = ", ".join(f"{metric} {reach[metric]['score']:.3f}" for metric in LOGGED)
-    found = markdown_table(["decoding", "reward", *SHOWN, "steps to the same m_vIoU", "m_tIoU"], rows, words=2)
-    return f"{found}\n\nThe same score, in training (running mean of {SMOOTHED} log entries): {scores}."
+    rows_as_text = markdown_table(["decoding", "reward", *SHOWN, "steps to the same m_vIoU", "m_tIoU"], rows, words=2)
+    return f"{rows_as_text}\n\nThe same score, in training (running mean of {SMOOTHED} log entries): {scores}."
 
 
-def main(args: RewardStudyArguments) -> None:
-    """Train, evaluate, write, print."""
+def main(args: RewardStudyArguments, evaluation: EvalArguments) -> None:
+    """Train every variant with every seed, evaluate them, write the result, its page and its figure."""
     folder = Path(args.run)
     out_folder = Path(args.study_out or args.run)
     variants = arms(args)
@@ -132,36 +141,28 @@ def main(args: RewardStudyArguments) -> None:
     def train(one: tuple[str, int]) -> Path:
         name, seed = one
         out = out_folder / f"grpo-{name}-s{seed}"
-        run_stage("grpo", args, out, seed, *variants[name], *model, *grpo_data(args), *args.grpo_words)
+        run_stage(args, "grpo", out, seed, *variants[name], *model, *grpo_data(args, evaluation), *args.grpo_words)
         return out
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        checkpoints = dict(zip(runs, pool.map(train, runs), strict=True))
-    evaluation = EvalArguments(**{name: getattr(args, name) for name in EvalArguments.__dataclass_fields__})
+    checkpoints = run_all(args, train, runs)
     curves = {
         metric: {name: curve([checkpoints[name, seed] for seed in args.seeds], logged) for name in variants}
         for metric, logged in LOGGED.items()
     }
+    scored = {run: summary_metrics(evaluate_both(evaluation, checkpoints[run])) for run in runs}
     summary: dict[str, Any] = {
-        "sft": short(evaluate_both(evaluation, folder / "sft")),
-        "rewards": {
-            name: {str(seed): short(evaluate_both(evaluation, checkpoints[name, seed])) for seed in args.seeds}
-            for name in variants
-        },
+        "sft": summary_metrics(evaluate_both(evaluation, folder / "sft")),
+        "rewards": {name: {str(seed): scored[name, seed] for seed in args.seeds} for name in variants},
         "steps_to": {metric: to_one_score(lines) for metric, lines in curves.items()},
         "curves": curves,
     }
-    with atomic_write(out_folder / "reward-study.json") as stream:
-        json.dump(summary, stream, indent=1)
     figure(curves, out_folder / "reward-study.svg")
-    with atomic_write(out_folder / "reward-study.md") as stream:
-        stream.write(table(summary) + "\n")
-    print(table(summary))
+    write_result(out_folder / "reward-study.json", summary, table(summary))
 
 
-def parse(args: list[str] | None = None) -> tuple[RewardStudyArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
-    return Parser((RewardStudyArguments,)).parse_args_and_config(args)
+def parse(argv: list[str] | None = None) -> tuple[RewardStudyArguments, EvalArguments]:
+    """Return the study's settings and those it evaluates by (`recipe.studies.harness.parse_study`)."""
+    return parse_study(RewardStudyArguments, argv)
 
 
 if __name__ == "__main__":

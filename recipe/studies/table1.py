@@ -1,6 +1,6 @@
 """Table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
 
-    python -m recipe.studies.table1 --config recipe/configs/table1.yaml
+    RUN=runs/glm-4.1v-9b python -m recipe.studies.table1 --config recipe/configs/studies/table1.yaml
 
 A system is a checkpoint, a model behind an OpenAI-compatible endpoint (`api`), or a file of predictions for each
 benchmark. What is not there stays an empty cell with the reason below the table; nothing is filled in. Answers are
@@ -79,7 +79,8 @@ def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any
         return EvalArguments(**settings | {"repeats": 1, "predictions": predictions})
     if not system.get("model"):
         return "neither a model nor predictions"
-    if system["model"].startswith((".", "/", "runs/")) and not Path(system["model"]).exists():
+    local = system["model"].startswith((".", "/", "runs/")) or system["model"].count("/") > 1  # of an id there is one
+    if local and not Path(system["model"]).exists():
         return f"no {system['model']}"
     return EvalArguments(**settings | {"model": system["model"]})
 
@@ -161,7 +162,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
         StageError: A file of the table would take the place of one that it is made from.
     """
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("recipe/configs/table1.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/table1.yaml"))
     parser.add_argument("--out", help="folder of the table")
     args = parser.parse_args(words)
     config = read_config(args.config)

@@ -16,9 +16,19 @@ from recipe.training.trainers import GroundingSFTTrainer
 from recipe.training.wrong_image import wrong_image_loss_ratio
 
 
-def parse(args: list[str] | None = None) -> tuple[StageArguments, SFTConfig, ModelConfig]:
-    """Read the settings from --config YAML and the command line (which wins); refuse an unknown key."""
-    return Parser((StageArguments, SFTConfig, ModelConfig)).parse_args_and_config(args)
+def parse(
+    args: list[str] | None = None, *, section: str | None = None
+) -> tuple[StageArguments, SFTConfig, ModelConfig]:
+    """Return the settings from --config YAML and the command line (which wins).
+
+    Args:
+        args: the command line; None: this process's.
+        section: "cpt" or "sft", which is read of an overlay with sections.
+
+    Raises:
+        ValueError: A key is unknown.
+    """
+    return Parser((StageArguments, SFTConfig, ModelConfig), section).parse_args_and_config(args)
 
 
 def main(name: str, script_args: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
