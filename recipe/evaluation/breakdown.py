@@ -22,7 +22,7 @@ SIZE_PERCENT = (1, 4, 16, 36)
 
 
 def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
-    """The bin of a value: between the end below it and its own, inclusive.
+    """Return the bin of a value: between the end below it and its own, inclusive.
 
     >>> [bin_name(v, EVENT_SECONDS) for v in (1, 2, 3, 61)]
     ['1-2', '1-2', '3-5', '61+']
@@ -38,7 +38,7 @@ def bin_name(value: float, ends: Sequence[float], whole: bool = True) -> str:
 
 
 def target_percent(record: Record) -> float:
-    """Mean area of the true boxes, percent of the picture."""
+    """Return the mean area of the true boxes, percent of the picture."""
     total = 0.0
     for state in record["track"]:
         left, top, right, bottom = state["box"]
@@ -47,7 +47,7 @@ def target_percent(record: Record) -> float:
 
 
 def distractors(record: Record) -> str | None:
-    """Number of distractors, where the record states it."""
+    """Return the number of distractors, where the record states it."""
     found = record.get("distractors")
     count = len(found) if isinstance(found, list) else found
     return None if type(count) is not int else str(count) if count < 4 else "4+"
@@ -77,7 +77,7 @@ def score_table(runs: Sequence[Sequence[Sample]], of: str = "scores") -> Array:
 
 
 def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """Percentile bootstrap of the means of several groups of the same samples, drawn together.
+    """Return percentile bootstrap intervals of the means of several groups of the same samples, drawn together.
 
     Args:
         values: (samples, metrics).
