@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recipe.inference.smoothing import KINDS, smooth
+from bench.smoothing_kinds import KINDS
+from recipe.inference.smoothing import smooth
 from stvg_rewards import Track, viou
 
 Array = np.ndarray
@@ -130,7 +131,7 @@ def measure(
             if not given.boxes or not true.boxes:
                 continue
             span = (0, len(rows) - 1)
-            found = smooth(given.boxes, span, kind=kind)
+            found = smooth(given.boxes, span, steady=KINDS[kind])
             scores.append(viou(Track("x", found), true, predicted_span=span))
             steps = np.diff(np.array([found[k] for k in sorted(found)]), n=2, axis=0)
             rough.append(float(np.abs(steps).mean()) if len(steps) else 0.0)

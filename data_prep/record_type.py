@@ -1,4 +1,4 @@
-"""The shape of a record for type checkers; what its values must be is checked in `data_prep/validation.py`."""
+"""State the shape of a record for type checkers; `data_prep/validation.py` checks the values."""
 
 from __future__ import annotations
 

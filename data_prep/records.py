@@ -1,7 +1,7 @@
 """Read and write second-level records: JSONL, one record a line, validated both ways.
 
-`record.schema.json` beside this file states the shape for other tools; what a JSON Schema cannot say (order of
-seconds, x_min < x_max, spans inside the clip) is checked here. `data_prep/validation.py` holds the checks.
+`record.schema.json` beside this file states the shape for other tools; what it cannot say (order of
+seconds, x_min < x_max, spans inside the clip) is checked by `data_prep/validation.py`.
 """
 
 import json
@@ -76,7 +76,7 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _is_finite(value: Any, depth: int = 0) -> bool:
-    """Whether no number in a value is NaN or infinite."""
+    """Return whether no number in a value is NaN or infinite."""
     kind = type(value)
     if kind is float:
         return math.isfinite(value)
@@ -88,7 +88,11 @@ def _is_finite(value: Any, depth: int = 0) -> bool:
 
 
 def _line(valid: Mapping[str, Any]) -> bytes:
-    """A valid record as its line; only added fields can still be at fault."""
+    """Return a valid record as its line; only added fields can still be at fault.
+
+    Raises:
+        RecordError: An added field cannot be written as JSON.
+    """
     try:
         if len(valid) > len(FIELDS):
             for field in list(valid)[len(FIELDS) :]:
@@ -143,7 +147,7 @@ class RecordWriter:
 
 
 def resolve_video(root: str | os.PathLike[str], relative: str) -> Path:
-    """The file that a record's `video` names under the video root; it need not exist.
+    """Return the file that a record's `video` names under the video root; it need not exist.
 
     The root itself may be a link, what lies under it may link only to places inside it.
 

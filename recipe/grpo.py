@@ -13,15 +13,16 @@ from data_prep.errors import StageError
 from recipe.checks.data import batches_are_even
 from recipe.checks.settings import check_whole_rollouts
 from recipe.cli import Parser, run
-from recipe.dashboards.wandb_run import begin_run, end_run, keep_training
+from recipe.dashboards.wandb_run import begin_run, keep_training
 from recipe.inputs.arguments import GRPOArguments
 from recipe.inputs.dataset import RowBuilder, load_mixture
 from recipe.inputs.loading import load_model, load_processor, row_builder
 from recipe.inputs.run_folder import fill
 from recipe.rewards import Variant, variant_of
 from recipe.training.checkpoints import MarkComplete
+from recipe.training.ending import end
 from recipe.training.held_out import HeldOut
-from recipe.training.lora import peft_config, save_whole
+from recipe.training.lora import peft_config
 from recipe.training.starting import begin
 from recipe.training.trainers import GroundingGRPOTrainer
 
@@ -89,8 +90,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     start = begin("grpo", script_args, training_args, model_args, extra=lambda: code)
     if start is None:
         return
-    stage = start.stage
-    begin_run(stage.folder, training_args, tracks=script_args.tracks, variant=variant)
+    begin_run(start.stage.folder, training_args, tracks=script_args.tracks, variant=variant)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
@@ -119,11 +119,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.train(resume_from_checkpoint=start.checkpoint)
 
     # Save
-    save_whole(trainer, model_args)
-    trainer.save_state()
-    if trainer.accelerator.is_main_process:
-        stage.finish({"clips_decoded": builder.clips.decoded}, spent_before=start.spent_before)
-    end_run()
+    end(start, trainer, model_args, lambda: {"clips_decoded": builder.clips.decoded})
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import copy
 import json
 import math
 from pathlib import Path
+from types import MappingProxyType
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import records, validation
+from data_prep import record_shape, records, validation
 from data_prep.records import SCHEMA_VERSION, RecordError, validate_record
 from tests.helpers.example_records import VALID, caption, grounding, question, scene, state, without
 
@@ -61,7 +63,7 @@ WRONG = [
     (grounding(seconds=0), "field seconds: 0"),
     (grounding(seconds=12), "field seconds: 12, expected at most 11 for clip [0.0, 10.01]"),
     (grounding(clip=[3, 3]), "field clip: [3, 3], expected 0 <= start_s < end_s"),
-    (grounding(clip=[-1, 10]), "field clip: [-1, 10], expected 0 <= start_s < end_s"),
+    (grounding(clip=[-1, 10]), "field clip: [-1, 10], expected [start_s, end_s], two finite numbers of at least 0"),
     (grounding(clip=[0, math.inf]), "field clip: [0, inf], expected [start_s, end_s], two finite numbers"),
     (grounding(clip=[0, 1, 2]), "field clip: [0, 1, 2], expected [start_s, end_s]"),
     (grounding(clip=None), "field clip: None, expected [start_s, end_s]"),
@@ -160,11 +162,26 @@ def test_the_schema_refuses_only_what_is_refused(record):
             validate_record(record)
 
 
+def test_the_schema_file_is_generated_from_the_declared_fields():
+    path = Path(records.__file__).parent / "record.schema.json"
+    assert path.read_text() == record_shape.schema_text(), (
+        "python -m data_prep.record_shape > data_prep/record.schema.json"
+    )
+
+
 def test_the_schema_itself_is_valid_and_names_all_fields():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == {*validation.FIELDS, "tracks", "rate"}
-    assert SCHEMA["properties"]["schema"]["const"] == SCHEMA_VERSION
+    for name in ("GroundingRecord", "SceneRecord", "TextRecord"):
+        properties = SCHEMA["$defs"][name]["properties"]
+        assert set(properties) == {*validation.FIELDS, "tracks", "rate"}
+        assert properties["schema"]["const"] == SCHEMA_VERSION
     assert SCHEMA["properties"]["kind"]["enum"] == list(validation.KINDS)
+
+
+@pytest.mark.parametrize("record", [record for record, _ in VALID])
+def test_every_kind_is_checked_by_its_own_fields(record):
+    assert VALIDATOR.is_valid(record)
+    assert not VALIDATOR.is_valid(record | {"kind": "story"}) and not VALIDATOR.is_valid(without(record, "kind"))
 
 
 @pytest.mark.parametrize("kind", ["grounding", "scene", "question"])
@@ -235,12 +252,58 @@ ODD_VALUES = st.sampled_from(
     st.dictionaries(st.sampled_from([*validation.FIELDS, "tracks", "rate", "added"]), ODD_VALUES, max_size=3),
     st.lists(st.sampled_from(validation.FIELDS), max_size=1),
 )
-def test_the_quick_checks_let_nothing_pass_that_the_thorough_ones_refuse(make, changes, gone):
+def test_what_is_valid_keeps_every_rule(make, changes, gone):
+    """The rules once more, written plainly and by other means than the code's."""
     record = {field: value for field, value in (make() | changes).items() if field not in gone}
-    if validation._is_plain(record):
-        assert validation._validated(record) == validation._ordered(record)
+    try:
+        validate_record(record)
+    except RecordError as error:
+        assert str(error).isprintable() and len(str(error)) < 400
+        return
+    assert VALIDATOR.is_valid(record)
+    for field in ("id", "source", "split", "query"):
+        assert record[field].strip()
+    seconds, clip, span = record.get("seconds"), record.get("clip"), record.get("span")
+    assert clip is None or 0 <= clip[0] < clip[1] < math.inf
+    assert clip is None or seconds is None or seconds <= clip[1] - clip[0] + 1.001
+    assert span is None or 0 <= span[0] <= span[1] < seconds
+    for track in [record.get("track"), *(entry["track"] for entry in record.get("tracks") or [])]:
+        at = [entry["second"] for entry in track or []]
+        assert at == sorted(set(at))
+        assert not at or (span or [0, seconds - 1])[0] <= at[0] and at[-1] <= (span or [0, seconds - 1])[1]
+        for x_min, y_min, x_max, y_max in (entry["box"] for entry in track or []):
+            assert 0 <= x_min < x_max <= 1 and 0 <= y_min < y_max <= 1
 
 
-def test_plain_records_take_the_quick_way():
-    for record in (grounding(), question(), caption(), question(fps=25.0, width=4, height=4)):
-        assert validation._is_plain(record)
+def test_values_of_numpy_and_other_mappings_are_taken_as_their_numbers():
+    record = grounding(fps=np.float64(29.97), track=[MappingProxyType(state(7, (np.float64(0.1), 0, 1, 1)))])
+    assert validate_record(MappingProxyType(record))["fps"] == 29.97
+    with pytest.raises(RecordError, match="second 7: x_max 0.1 < x_min 0.4"):
+        validate_record(grounding(fps=np.float64(25), track=[state(7, (0.4, 0, 0.1, 1))]))
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (grounding(clip=[0, math.inf]), "field clip: [0, inf], expected [start_s, end_s], two finite numbers"),
+        (grounding(fps=math.inf), "field fps: inf, expected a finite number above 0"),
+        (grounding(rate=1001), "field rate: 1001, expected frames a second, above 0 and at most 1000, or null"),
+        (grounding(span="half \ud800"), "field span: half \\ud800, expected [first, last]"),
+        (grounding(video="a/\ud800.mp4"), "field video: a/\\ud800.mp4, expected Unicode text"),
+        (grounding(track=[state(-1)]), "field track[0].second: -1, expected a whole number of at least 0"),
+        (scene(tracks=[{"label": "a", "track": [state(1), state(0)]}]), "tracks[0] second 0: after second 1"),
+        (scene(tracks=[{"label": "a", "track": [{"box": []}]}]), "tracks[0] field track[0]: {'box': []}, expected"),
+        (scene(tracks=[{"label": "a", "track": [state(1, (0, 0, 1, 2))]}]), "tracks[0] second 1: y_max 2, expected"),
+        (scene(tracks=[{"track": []}]), "tracks[0] field label: missing, expected text that is not blank"),
+    ],
+)
+def test_how_faults_of_single_values_read(record, message):
+    with pytest.raises(RecordError) as error:
+        validate_record(record)
+    assert str(error.value).startswith(f"record vidstg/test/2401 {message}")
+
+
+def test_no_writer_takes_a_set(tmp_path):
+    with pytest.raises(RecordError), records.RecordWriter(tmp_path / "a.jsonl") as writer:
+        writer.write(grounding(span={6, 8}))
+    assert not (tmp_path / "a.jsonl").exists()

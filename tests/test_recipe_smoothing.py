@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe.inference.smoothing import DEFAULT, KINDS, smooth
+from bench.smoothing_kinds import KINDS
+from recipe.inference.smoothing import outliers_only, smooth
 
 STRAIGHT = {k: (0.1 + 0.02 * k, 0.2, 0.3 + 0.03 * k, 0.5 - 0.01 * k) for k in range(12)}
 KEEPS_LINES = [kind for kind in KINDS if kind != "exponential"]
@@ -18,21 +19,22 @@ def test_nothing():
     assert smooth({2: (0.5, 0.5, 0.1, 0.9)}, (0, 5)) == {}, "an invalid box is dropped"
 
 
-def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="smoothing 'kalman', expected one of none, median"):
-        smooth({}, (0, 1), kind="kalman")
+def test_without_a_choice_outliers_are_redrawn():
+    noisy = STRAIGHT | {5: (0.7, 0.7, 0.9, 0.9)}
+    assert smooth(noisy, (0, 11)) == smooth(noisy, (0, 11), steady=outliers_only)
+    assert smooth(noisy, (0, 11)) != smooth(noisy, (0, 11), steady=KINDS["none"])
 
 
 @pytest.mark.parametrize("kind", KEEPS_LINES)
 def test_constant_velocity_stays(kind):
-    for second, box in smooth(STRAIGHT, (0, 11), kind=kind).items():
+    for second, box in smooth(STRAIGHT, (0, 11), steady=KINDS[kind]).items():
         assert box == pytest.approx(STRAIGHT[second], abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["median", "robust", "outliers", "outliers_line"])
 def test_a_one_second_error_goes(kind):
     wrong = STRAIGHT | {5: (0.7, 0.7, 0.9, 0.9)}
-    found = smooth(wrong, (0, 11), kind=kind)
+    found = smooth(wrong, (0, 11), steady=KINDS[kind])
     assert found[5] == pytest.approx(STRAIGHT[5], abs=0.04)
 
 
@@ -40,7 +42,7 @@ def test_a_one_second_error_goes(kind):
 def test_a_cut_is_not_smeared(kind):
     a, b = (0.1, 0.1, 0.2, 0.2), (0.7, 0.6, 0.9, 0.8)
     cut = {k: a if k < 6 else b for k in range(12)}
-    for second, box in smooth(cut, (0, 11), kind=kind).items():
+    for second, box in smooth(cut, (0, 11), steady=KINDS[kind]).items():
         assert box == pytest.approx(cut[second], abs=1e-9)
 
 
@@ -72,7 +74,7 @@ def test_motion_that_would_leave_the_picture_stops():
 @settings(max_examples=60)
 def test_boxes_stay_valid_and_inside_the_span(kind, boxes, a, b):
     span = (min(a, b), max(a, b))
-    found = smooth(boxes, span, kind=kind)
+    found = smooth(boxes, span, steady=KINDS[kind])
     inside = {k for k in boxes if span[0] <= k <= span[1]}
     assert inside <= found.keys()
     assert all(span[0] <= k <= span[1] for k in found)
@@ -100,8 +102,8 @@ def test_a_second_pass_changes_less(seed):
         clipped = np.clip(moved, 0, 1)
         if clipped[0] < clipped[2] and clipped[1] < clipped[3]:
             noisy[k] = tuple(clipped)
-    once = smooth(noisy, (0, 11), kind=DEFAULT)
-    twice = smooth(once, (0, 11), kind=DEFAULT)
+    once = smooth(noisy, (0, 11))
+    twice = smooth(once, (0, 11))
     first = change({k: noisy[k] for k in noisy}, once)
     assert change(once, twice) <= first + 1e-12
 
@@ -116,7 +118,7 @@ def test_an_outlier_is_five_usual_deviations_away(error, redrawn):
     track = {k: (0.1 + 0.02 * k, 0.2, 0.5 + 0.02 * k, 0.5) for k in range(12)}
     left, top, right, bottom = track[5]
     slipped = (left + 0.02 * error, top, right + 0.02 * error, bottom)
-    found = smooth(track | {5: slipped}, (0, 11), kind="outliers")
+    found = smooth(track | {5: slipped}, (0, 11), steady=KINDS["outliers"])
     assert found[5] == pytest.approx(track[5] if redrawn else slipped)
 
 
@@ -132,4 +134,4 @@ def test_a_cut_is_a_step_of_thrice_the_motion_around(before, after, cut, remark)
     """A step of 0.3 pictures across a gap of one second, which is filled unless the step is a cut."""
     places = {0: 0.0, 1: 0.3 * before, 3: 0.3 * (before + 1), 4: 0.3 * (before + 1 + after)}
     track = {k: (x, 0.2, x + 0.05, 0.5) for k, x in places.items()}
-    assert (2 not in smooth(track, (0, 4), kind="none")) == cut, remark
+    assert (2 not in smooth(track, (0, 4), steady=KINDS["none"])) == cut, remark

@@ -1,7 +1,7 @@
-"""Large JSON documents read piece by piece, with a limit on how deep they nest.
+"""Read large JSON documents piece by piece, with a limit on how deep they nest.
 
 A block of the file at a time is cut at the commas between the outermost entries (strings and brackets are found for a
-whole block at once), and what lies between is parsed. An event-based parser reads each value in Python.
+whole block at once), and what lies between is parsed. ijson was measured and is no better (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STEP = np.array([0, 1, -1, 0, 0], np.int32)
 
 
 def read_list(path: Path) -> Iterator[Any]:
-    """Entries of a JSON list, one at a time; NaN and Infinity come as floats.
+    """Yield the entries of a JSON list, one at a time; NaN and Infinity come as floats.
 
     Raises:
         RecordError: the file holds no JSON list, or nests too deep.
@@ -39,7 +39,7 @@ def read_list(path: Path) -> Iterator[Any]:
 
 
 def read_object(path: Path) -> Iterator[tuple[str, Any]]:
-    """(key, value) pairs of a JSON object, one at a time, keys that occur twice included.
+    """Yield the (key, value) pairs of a JSON object, one at a time, keys that occur twice included.
 
     Raises:
         RecordError: the file holds no JSON object, or nests too deep.
@@ -49,7 +49,7 @@ def read_object(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _batches(path: Path, opening: bytes, closing: bytes, kind: str) -> Iterator[list[Any]]:
-    """Lists of whole entries, a block's at a time."""
+    """Yield lists of whole entries, a block's at a time."""
     with path.open("rb") as stream:
         data = stream.read(BLOCK).removeprefix(b"\xef\xbb\xbf").lstrip()
         if data[:1] != opening:
@@ -78,7 +78,7 @@ def _batches(path: Path, opening: bytes, closing: bytes, kind: str) -> Iterator[
 
 
 def _cuts(data: bytes, path: Path) -> tuple[list[int], int | None]:
-    """Places of the commas between outermost entries, and of the document's last bracket where it is there.
+    """Return the indices of the commas between outermost entries, and that of the last bracket or None.
 
     Raises:
         RecordError: brackets nest too deep.
@@ -102,7 +102,7 @@ def _cuts(data: bytes, path: Path) -> tuple[list[int], int | None]:
 
 
 def _parsed(data: bytes, cuts: list[int], kind: str, path: Path, index: int) -> list[Any]:
-    """The entries between the cuts, parsed together where nothing is odd about them."""
+    """Return the entries between the cuts, parsed together where nothing is odd about them."""
     try:
         if kind == "list":
             entries: list[Any] = orjson.loads(b"[%b]" % data[: cuts[-1]])
@@ -119,7 +119,7 @@ def _parsed(data: bytes, cuts: list[int], kind: str, path: Path, index: int) -> 
 
 
 def _one(text: bytes, kind: str, path: Path, index: int) -> Any:
-    """One entry, by the more lenient parser of the standard library: NaN is its converter's to refuse.
+    """Return one entry, by the more lenient parser of the standard library: NaN is its converter's to refuse.
 
     Raises:
         RecordError: no JSON.

@@ -77,7 +77,7 @@ def score_table(runs: Sequence[Sequence[Sample]], of: str = "scores") -> Array:
 
 
 def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """Percentile bootstrap of the means of several groups of the same samples, drawn together.
+    """Return percentile bootstrap intervals of the means of several groups of the same samples, drawn together.
 
     Args:
         values: (samples, metrics).

@@ -133,7 +133,7 @@ def per_sample(runs: Sequence[Sequence[Sample]], score: str) -> list[float]:
 def paired_gain(
     before: Sequence[float], after: Sequence[float], *, resamples: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """Mean of after - before over the same samples, with a bootstrap 95 % interval (percentiles, seeded).
+    """Return the mean of after - before over the same samples, with a bootstrap 95 % interval (percentiles, seeded).
 
     >>> gain = paired_gain([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])
     >>> [round(gain[key], 6) for key in ("mean", "low95", "high95")]

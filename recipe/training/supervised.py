@@ -5,12 +5,13 @@ from __future__ import annotations
 from trl import ModelConfig, SFTConfig
 
 from recipe.cli import Parser
-from recipe.dashboards.wandb_run import begin_run, end_run, keep_training
+from recipe.dashboards.wandb_run import begin_run, keep_training
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import load_mixture
 from recipe.inputs.loading import load_model, load_processor, row_builder
 from recipe.training.checkpoints import MarkComplete
-from recipe.training.lora import peft_config, save_whole
+from recipe.training.ending import end
+from recipe.training.lora import peft_config
 from recipe.training.starting import begin
 from recipe.training.trainers import GroundingSFTTrainer
 from recipe.training.wrong_image import wrong_image_loss_ratio
@@ -37,8 +38,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     start = begin(name, script_args, training_args, model_args)
     if start is None:
         return
-    stage = start.stage
-    begin_run(stage.folder, training_args, tracks=script_args.tracks)
+    begin_run(start.stage.folder, training_args, tracks=script_args.tracks)
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
@@ -62,12 +62,9 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     trainer.train(resume_from_checkpoint=start.checkpoint)
 
     # Save
-    save_whole(trainer, model_args)
-    trainer.save_state()
-    results = {}
-    if script_args.validation_tracks:
-        ratio = wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)
-        results["wrong_image_loss_ratio"] = ratio
-    if trainer.accelerator.is_main_process:
-        stage.finish(results, spent_before=start.spent_before)
-    end_run()
+    def results() -> dict[str, float]:
+        if not script_args.validation_tracks:
+            return {}
+        return {"wrong_image_loss_ratio": wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)}
+
+    end(start, trainer, model_args, results)

@@ -1,0 +1,28 @@
+"""End a training stage: save what the next stage loads, mark the folder complete, and close the run's log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trl import ModelConfig
+
+from recipe.dashboards.wandb_run import end_run
+from recipe.training.lora import save_whole
+from recipe.training.starting import Start
+
+
+def end(start: Start, trainer: Any, model_args: ModelConfig, results: Callable[[], Mapping[str, Any]]) -> None:
+    """Save the model and the trainer's state, mark the stage's folder complete, and end the W&B run.
+
+    Args:
+        start: how the stage began.
+        results: called in every process once the model is saved, because it may ask the model in all of them; what it
+            returns in the main process goes into the folder's stamp.
+    """
+    save_whole(trainer, model_args)
+    trainer.save_state()
+    found = dict(results())
+    if trainer.accelerator.is_main_process:
+        start.stage.finish(found, spent_before=start.spent_before)
+    end_run()
