@@ -283,7 +283,7 @@ demo:  ## every stage shortened, in five minutes: shows the path, learns little
 .PHONY: test style wheel-check bench clean clean-runs
 test: install  ## the fast tests
 	@# What make hands down (RUN, ARGS) is not meant for the makes that tests start.
-	env -u RUN -u ARGS -u MAKEFLAGS -u MAKEOVERRIDES HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -m "not slow and not vllm" $(ARGS)
+	env -u RUN -u ARGS -u MAKEFLAGS -u MAKEOVERRIDES HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal -m "not slow and not vllm" $(ARGS)
 
 style: install  ## ruff and mypy
 	.venv/bin/ruff check .

@@ -111,6 +111,13 @@ def test_all_leaks_of_a_trace_are_listed():
         '"',
         "3-",
         "x ",
+        "~",
+        "1",
+        "1st, ",
+        "~ ",
+        "at ",
+        "'-",
+        "from the ",
     ],
 )
 def test_time_is_linear_in_the_text(unit):
@@ -142,6 +149,7 @@ print("read")
 """
 
 
+@pytest.mark.slow
 def test_long_repetitions_end():
     """The limit is generous; what was quadratic takes hours."""
     done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=400)

@@ -12,6 +12,7 @@ from recipe.evaluation.scores import METRICS, Sample
 from recipe.studies import lift as study_lift
 from recipe.studies.lift import StudyArguments, main, parse, run_stage, variant_of_words
 from stvg_rewards import Scores
+from tests.helpers import forked
 
 
 def ended(folder, settings=None, **results):
@@ -34,6 +35,12 @@ def args(tmp_path, tiny_data):
         other_grpo=["--steps_per_generation", "1"],
         continued_sft=["--warmup_steps", "10"],
     )
+
+
+@pytest.fixture
+def in_forks(monkeypatch):
+    """Stages run in forks of this process: see tests/helpers/forked.py."""
+    monkeypatch.setattr(study_lift.subprocess, "run", forked.run)
 
 
 @pytest.fixture
@@ -89,14 +96,14 @@ def test_the_numbers_by_seed_and_arm(args, trained, tmp_path, capsys):
     assert "| sampled | sft_continued | 0.200 | 0.200 | 0.200 | 0.200 | +0.000 (+0.000) |  |" in lines
 
 
-def test_a_stage_that_fails_names_its_log(args, tmp_path):
+def test_a_stage_that_fails_names_its_log(args, in_forks, tmp_path):
     args.configs = str(tmp_path / "no-configs")
     with pytest.raises(StageError, match=r"recipe\.grpo .* ended with 2; its output is in .*x\.log"):
         run_stage("grpo", args, tmp_path / "x", 0)
     assert "No such file" in (tmp_path / "x.log").read_text()
 
 
-def test_each_run_has_a_log_of_its_own(args, tmp_path):
+def test_each_run_has_a_log_of_its_own(args, in_forks, tmp_path):
     """A weight's dot was taken for a suffix: all seeds of `tiou_mviou-1-0.5` wrote into one log."""
     args.configs = str(tmp_path / "no-configs")
     for seed in (0, 1):

@@ -12,6 +12,7 @@ from stvg_rewards import Answer, parse_answer, tiou_reward
 TRUTH = [{"second": 0, "box": [0.0, 0.0, 0.5, 0.5]}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_million_characters(attack):
     assert isinstance(parse_answer(ATTACKS[attack](1_000_000)), Answer)
