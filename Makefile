@@ -146,7 +146,7 @@ help:  ## this list
 	@echo "  settings: RECIPE=$(RECIPE) RUN=$(RUN) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= LAUNCH= ARGS="
 test: install  ## the fast tests
 	@# What make hands down (RUN, ARGS) is not meant for the makes that tests start.
-	env -u RUN -u ARGS -u MAKEFLAGS -u MAKEOVERRIDES HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -m "not slow and not vllm" $(ARGS)
+	env -u RUN -u ARGS -u MAKEFLAGS -u MAKEOVERRIDES HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal -m "not slow and not vllm" $(ARGS)
 style: install  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -45,7 +45,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for record in read_records("tracks.jsonl"):  # doctest: +SKIP
         ...     print(record["query"], record["span"])
     """
-    name = quote(os.fspath(path))
+    name = quote(os.fspath(path), 4096)  # printable, and whole: a path is there to be opened
     with open(path, "rb") as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):

@@ -1,12 +1,15 @@
 """What the tests share: no network, one thread, and small data with a tiny checkpoint that are made once a session."""
 
 import os
+import signal
 
 # Before torch, transformers and wandb are imported anywhere.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of `make test &`; what the tests interrupt must stop
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("RUN", None)  # make exports it; here a recipe's run is the one that its folder names
 
 from pathlib import Path

@@ -11,6 +11,7 @@ import yaml
 
 from data_prep.__main__ import main
 from data_prep.records import read_records
+from tests.helpers import forked
 from tests.helpers.layouts import hcstvg_record, vidor, vidstg_record, write
 
 
@@ -202,7 +203,7 @@ def test_killed_between_any_two_files(tiny_data, tmp_path, kind, number, moment)
     source.write_text(states[0])
     assert main(command) == 0
     source.write_text(states[1])
-    done = subprocess.run([sys.executable, "-c", KILLED, str(number), moment, *command], capture_output=True)
+    done = forked.run([sys.executable, "-c", KILLED, str(number), moment, *command], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     for name, content in contents(folder).items():
         if not name.startswith("."):

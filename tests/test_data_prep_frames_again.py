@@ -224,6 +224,7 @@ def test_outputs_that_are_inputs(small, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc to find the workers")
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_with_one_line(tiny_data, tmp_path):
     """As the system does when memory runs out; finished shards stay and the same command goes on."""
     out = tmp_path / "out"

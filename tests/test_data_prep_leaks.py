@@ -111,6 +111,13 @@ def test_all_leaks_of_a_trace_are_listed():
         '"',
         "3-",
         "x ",
+        "~",
+        "1",
+        "1st, ",
+        "~ ",
+        "at ",
+        "'-",
+        "from the ",
     ],
 )
 def test_time_is_linear_in_the_text(unit):
@@ -121,8 +128,8 @@ def test_time_is_linear_in_the_text(unit):
         return time.process_time() - begin
 
     seconds_for(1000)
-    short, long = seconds_for(10_000), seconds_for(40_000)
-    assert long < 12 * short + 0.1  # four times the text; quadratic would be sixteen times
+    # Four times the text; quadratic would be sixteen times, in each of the tries that a busy machine may spoil.
+    assert any(seconds_for(40_000) < 12 * seconds_for(10_000) + 0.1 for _ in range(5))
 
 
 HOSTILE = """
@@ -142,6 +149,7 @@ print("read")
 """
 
 
+@pytest.mark.slow
 def test_long_repetitions_end():
     """The limit is generous; what was quadratic takes hours."""
     done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=400)

@@ -115,6 +115,15 @@ def test_wrong_lines_name_file_and_line(tmp_path, line, message):
     assert "\n" not in text and len(text) < len(str(path)) + 300
 
 
+def test_a_long_path_is_named_whole(tmp_path):
+    path = tmp_path / ("folder" * 20) / "tracks.jsonl"
+    path.parent.mkdir()
+    write_lines(path, b"{")
+    with pytest.raises(RecordError) as error:
+        list(read_records(path))
+    assert str(error.value).startswith(f"{path}:1: no JSON")
+
+
 def test_a_line_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "MAX_LINE_BYTES", 1000)
     path = write_lines(tmp_path / "a.jsonl", b"x" * 5000)

@@ -257,6 +257,7 @@ def sample_videos():
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder and folder.is_dir() else []
 
 
+@pytest.mark.slow  # every frame of each is decoded plainly
 @pytest.mark.parametrize("path", sample_videos(), ids=lambda path: path.name)
 def test_real_files(path):
     times, pictures = [], []

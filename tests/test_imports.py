@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import forked
+
 
 def imported(path):
     """Top-level packages that a file imports, by absolute imports."""
@@ -146,17 +148,17 @@ def test_old_module_names_still_run_and_name_the_new():
         assert Path("recipe", *new.split(".")).with_suffix(".py").is_file(), new
         assert not Path("recipe", f"{old}.py").exists()
     words = [sys.executable, "-m", "recipe.table1", "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = forked.run(words, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "recipe.table1 is now recipe.studies.table1" in done.stderr
     assert "--config" in done.stdout
 
 
-@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
-def test_training_imports_no_video_writer_and_no_signal_processing(stage):
+@pytest.mark.slow
+def test_training_imports_no_video_writer_and_no_signal_processing():
     """In a process of its own: what other tests have imported says nothing."""
     unwanted = {"recipe.drawing.overlay", "scipy.signal"}
-    code = f"import sys, recipe.{stage}; print(sorted({unwanted!r} & set(sys.modules)))"
+    code = f"import sys, recipe.cpt, recipe.sft, recipe.grpo; print(sorted({unwanted!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"

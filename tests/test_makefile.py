@@ -187,11 +187,16 @@ def test_the_plan_comes_first_and_once_and_is_what_is_run(target):
             "error: RECIPE=tinny: there is no such recipe in recipe/configs; did you mean 'tiny'?",
         ),
         (("data", "RECIPE=tinny"), "did you mean 'tiny'?"),
-        (
+        pytest.param(
             ("grpo", "ARGS=--learning_rat 1"),
             "error: grpo: unknown option '--learning_rat'; did you mean '--learning_rate'",
+            marks=pytest.mark.slow,
         ),
-        (("grpo", "CPT_ARGS=--output_dir x"), "error: cpt: --output_dir x, but sft goes on from"),
+        pytest.param(
+            ("grpo", "CPT_ARGS=--output_dir x"),
+            "error: cpt: --output_dir x, but sft goes on from",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_typo_is_found_before_anything_is_made(words, message, tmp_path):

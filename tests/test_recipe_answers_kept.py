@@ -187,6 +187,7 @@ def test_another_model_into_the_same_file_is_refused(grounding, tmp_path, capsys
     assert grounding("--model", "B", "--out", str(tmp_path / "b.jsonl")) == (0, 5)
 
 
+@pytest.mark.slow
 def test_killed_twice_it_goes_on_with_all_answers(grounding, words, tmp_path):
     """F5: the second kill, before the first new answer, lost every paid answer."""
     part = tmp_path / "o.jsonl.part"
@@ -198,6 +199,7 @@ def test_killed_twice_it_goes_on_with_all_answers(grounding, words, tmp_path):
     assert not part.exists()
 
 
+@pytest.mark.slow
 def test_a_second_process_stops_and_spoils_nothing(grounding, words, tmp_path, capsys):
     """F5, F9: it truncated the first one's file, which then held 1,845 NUL bytes; both ended with exit code 0."""
     with asking("wait", words) as first:

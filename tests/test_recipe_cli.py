@@ -17,6 +17,7 @@ from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError
 from recipe.cli import Parser, run
 from recipe.evaluate import EvalArguments
+from tests.helpers import forked
 
 
 def ends(parse, main=lambda *_: None):
@@ -288,16 +289,22 @@ def test_options_of_dataclasses_have_old_spellings_too(tmp_path, capsys):
     )
 
 
-# In a process of its own, as a user starts it: help ends well, and a bad flag in one line with code 2.
-STARTED = ["recipe.serve", "recipe.evaluate", "recipe.ground", "data_prep"]
+# As a user starts it, from its `__main__` on: help ends well, and a bad flag in one line with code 2.
+STARTED = {
+    "data_prep": subprocess.run,
+    "recipe.evaluate": forked.run,
+    "recipe.ground": forked.run,
+    "recipe.serve": forked.run,
+}
 
 
 @pytest.mark.parametrize("module", STARTED)
 def test_help_and_a_bad_flag_in_a_process(module):
-    helped = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    run_command = STARTED[module]
+    helped = run_command([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
     assert helped.returncode == 0
     assert f"usage: python -m {module}" in helped.stdout or "usage: evaluate.py" in helped.stdout
-    wrong = subprocess.run([sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True)
+    wrong = run_command([sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: ")
     assert wrong.stderr.count("\n") == 1

@@ -15,6 +15,9 @@ from recipe.training import supervised
 from tests.helpers.family_models import build
 
 FAMILY_NAMES = sorted(FAMILIES)
+# Three stages take seconds: the fast tests take them with one family of either unit of boxes.
+QUICK = ["glm4v", "qwen2_5_vl"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILY_NAMES if name not in QUICK]
 SETTINGS = """
 dtype: float32
 video_root: {data}/videos
@@ -72,7 +75,7 @@ def moved(before, after):
     return {name for name in before if not before[name].equal(after[name])}
 
 
-@pytest.mark.parametrize("name", FAMILY_NAMES)
+@pytest.mark.parametrize("name", QUICK + SLOW)
 def test_cpt_sft_and_grpo_take_a_step(name, checkpoints, tiny_data, tmp_path):
     base = weights(checkpoints / name)
     cpt = run("cpt", checkpoints / name, "general.jsonl", tmp_path / "cpt", tiny_data)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -453,12 +451,6 @@ def test_the_overlay_keeps_times_and_draws_box_and_bar(tiny_data, tmp_path):
 
 def test_clock():
     assert [clock(second) for second in (0, 9.9, 75.2, 3600)] == ["0:00", "0:09", "1:15", "60:00"]
-
-
-def test_help_needs_no_model():
-    done = subprocess.run([sys.executable, "-m", "recipe.ground", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "--overlay" in done.stdout
 
 
 def test_the_answer_is_read_as_the_rewards_read_it():

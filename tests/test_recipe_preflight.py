@@ -265,6 +265,7 @@ def test_which_stage_is_seen_by_the_keys(tmp_path):
     assert type(preflight.parse(["--stage", "grpo", "--output_dir", "x"])[1]).__name__ == "GRPOConfig"
 
 
+@pytest.mark.slow
 def test_the_command_ends_in_one_line_and_lists_the_rest():
     command = [sys.executable, "-m", "recipe.preflight", "--stage", "cpt", "--config", "recipe/configs/full/cpt.yaml"]
     command += ["--config", "recipe/configs/models/glm-4.1v-9b.yaml"]

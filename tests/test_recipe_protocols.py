@@ -267,7 +267,7 @@ def random_box(rng):
 def test_agrees_with_the_naive_implementation(protocol):
     rng = random.Random(protocol)
     met = 0
-    for case in range(2000):
+    for case in range(500):
         fps = rng.choice([5, 8, 10, 12.5, 23.976, 25, 29.97])
         # A few long clips, so that TubeDETR's 200 frames are passed.
         num_frames = rng.randint(1, 90) if case % 50 else int(fps * 50)
@@ -286,4 +286,4 @@ def test_agrees_with_the_naive_implementation(protocol):
         found = score_by_protocol(protocol, boxes, span, truth)
         assert found == pytest.approx(naive(protocol, boxes, span, truth), abs=1e-9), (case, truth, boxes, span)
         met += found.tIoU > 0
-    assert met > 800
+    assert met > 200

@@ -18,6 +18,7 @@ from recipe.rewards import make_variant, reward_functions
 from recipe.variants.code import code_digest, leaf_files, meaning
 from recipe.variants.loading import load
 from stvg_rewards import mviou_reward, scaled_tiou_reward, tiou_reward
+from tests.helpers import forked
 from tests.helpers.tiny_parts import COMMON
 
 OWN = """
@@ -289,7 +290,7 @@ def test_an_edited_reward_is_another_run(tmp_path, tiny_data, tiny_base):
     words += ["--video_root", str(tiny_data / "videos"), "--bf16", "false", "--report_to", "none"]
 
     def stage():
-        return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        return forked.run([sys.executable, "-c", code, *words], capture_output=True)
 
     path.write_text(OWN)
     assert stage().returncode == 0

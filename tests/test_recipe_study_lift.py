@@ -16,6 +16,7 @@ from recipe.studies import lift as study_lift
 from recipe.studies.harness import grpo_data, run_stage, variant_of_argv
 from recipe.studies.lift import LiftArguments, main, parse
 from stvg_rewards import Scores
+from tests.helpers import forked
 
 
 def ended(folder, settings=None, **results):
@@ -42,6 +43,12 @@ def args(tmp_path):
 @pytest.fixture
 def evaluation(tiny_data):
     return EvalArguments(tracks=str(tiny_data / "test.jsonl"))
+
+
+@pytest.fixture
+def in_forks(monkeypatch):
+    """Stages run in forks of this process: see tests/helpers/forked.py."""
+    monkeypatch.setattr(harness.subprocess, "run", forked.run)
 
 
 @pytest.fixture
@@ -97,14 +104,14 @@ def test_the_numbers_by_seed_and_arm(args, evaluation, trained, tmp_path, capsys
     assert "| sampled | sft_continued | 0.200 | 0.200 | 0.200 | 0.200 | +0.000 (+0.000) |  |" in lines
 
 
-def test_a_stage_that_fails_names_its_log(args, tmp_path):
+def test_a_stage_that_fails_names_its_log(args, in_forks, tmp_path):
     args.configs = str(tmp_path / "no-configs")
     with pytest.raises(StageError, match=r"recipe\.grpo .* ended with 2; its output is in .*x\.log"):
         run_stage(args, "grpo", tmp_path / "x", 0)
     assert "No such file" in (tmp_path / "x.log").read_text()
 
 
-def test_each_run_has_a_log_of_its_own(args, tmp_path):
+def test_each_run_has_a_log_of_its_own(args, in_forks, tmp_path):
     """A weight's dot was taken for a suffix: all seeds of `tiou_mviou-1-0.5` wrote into one log."""
     args.configs = str(tmp_path / "no-configs")
     for seed in (0, 1):

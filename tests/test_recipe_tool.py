@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from recipe import tool
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
+from tests.helpers import forked
 from tests.helpers.films import make_plain_video
 
 mcp = pytest.importorskip("mcp")
@@ -142,7 +142,7 @@ def test_over_stdio_as_a_client_starts_it(tiny_data, tiny_base):
 
 
 def test_the_schema_is_what_the_function_takes():
-    done = subprocess.run([sys.executable, "-m", "recipe.tool", "--schema"], capture_output=True, text=True)
+    done = forked.run([sys.executable, "-m", "recipe.tool", "--schema"], capture_output=True)
     schema = json.loads(done.stdout)
     assert schema == tool.SCHEMA
     assert schema["function"]["parameters"]["required"] == ["video", "query"]

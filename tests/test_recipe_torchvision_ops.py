@@ -106,6 +106,7 @@ def test_without_torchvision_the_error_is_pythons(tmp_path):
     assert run_python(code) == "No module named 'torchvision'"
 
 
+@pytest.mark.slow
 def test_the_real_processor_loads():
     code = """
         import recipe, sys

@@ -327,6 +327,7 @@ def test_a_server_that_never_answers_makes_the_run_offline(tmp_path, server):
     assert (tmp_path / "run" / FILE).read_text().strip() in kept.name, "under its own id"
 
 
+@pytest.mark.slow
 def test_wandbs_own_process_dies(tmp_path, server):
     import psutil
 

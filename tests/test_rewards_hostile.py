@@ -12,6 +12,7 @@ from stvg_rewards import Answer, parse_answer, tiou_reward
 TRUTH = [{"second": 0, "box": [0.0, 0.0, 0.5, 0.5]}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_million_characters(attack):
     assert isinstance(parse_answer(ATTACKS[attack](1_000_000)), Answer)
@@ -26,19 +27,20 @@ def test_a_million_keys():
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_time_grows_with_the_text_and_not_with_its_square(attack):
-    """Eight times the text: eight times the work, where a quadratic reader would need 64 times. A wide margin."""
+    """Eight times the text: eight times the work, where a quadratic reader would need 64 times, however often asked.
+
+    A busy machine spoils a measurement now and then, and so it may be made again.
+    """
 
     def cpu_seconds(read, text):
-        spent = []
-        for _ in range(2):
-            begin = time.process_time()
-            read(text)
-            spent.append(time.process_time() - begin)
-        return min(spent)
+        begin = time.process_time()
+        read(text)
+        return time.process_time() - begin
 
     short, long = ATTACKS[attack](8_000), ATTACKS[attack](64_000)
     for read in READERS.values():
-        assert cpu_seconds(read, long) < 24 * cpu_seconds(read, short) + 0.05
+        tries = ((cpu_seconds(read, short), cpu_seconds(read, long)) for _ in range(5))
+        assert any(larger < 24 * smaller + 0.05 for smaller, larger in tries), read
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

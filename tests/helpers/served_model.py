@@ -82,7 +82,7 @@ def serving():
     served.requests, served.behaviours, served.lock = [], [], threading.Lock()
     served.moments, served.keys = [], []
     served.url = f"http://127.0.0.1:{served.server_port}/v1"
-    threading.Thread(target=served.serve_forever, daemon=True).start()
+    threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield served
     finally:
