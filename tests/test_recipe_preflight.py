@@ -19,10 +19,9 @@ from recipe.checks import stage as checks_stage
 from recipe.checks.facts import Texts, read_facts
 from recipe.checks.launches import Launch, launch_of
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.families import FAMILIES, family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
 from recipe.training import supervised
-from tests.helpers.family_models import build
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
@@ -32,23 +31,13 @@ RECIPES = {
 }
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tiny_data, tmp_path_factory):
-    """Folder with a checkpoint a family."""
-    folder = tmp_path_factory.mktemp("families")
-    tracks = [str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")]
-    for name in RECIPES.values():
-        build(name, tracks, folder / name)
-    return folder
-
-
 @pytest.fixture
-def words(tiny_data, checkpoints, tmp_path):
+def words(tiny_data, family_checkpoints, tmp_path):
     """The arguments that let a recipe's own file find data and a small model on this machine."""
 
     def arguments(recipe, stage, *more):
         found = ["--config", f"recipe/configs/{recipe}/{stage}.yaml", "--use_cpu", "true"]
-        found += ["--model_name_or_path", str(checkpoints / RECIPES.get(recipe, "glm4v"))]
+        found += ["--model_name_or_path", str(family_checkpoints / RECIPES.get(recipe, "glm4v"))]
         found += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
         found += ["--output_dir", str(tmp_path / "out")]
         found += ["--validation_tracks", str(tiny_data / "test.jsonl")]
@@ -145,7 +134,7 @@ def test_a_disk_that_is_full(words, monkeypatch):
 
 
 def test_what_a_run_wrote_itself_is_room_for_it(words, monkeypatch, tmp_path):
-    """Its checkpoints are written over or removed, so a run that fitted the disk fits when it is resumed."""
+    """Its family_checkpoints are written over or removed, so a run that fitted the disk fits when it is resumed."""
     monkeypatch.setattr(checks_stage.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
     folder = tmp_path / "out" / "checkpoint-5" / "deep"
     folder.mkdir(parents=True)
@@ -154,19 +143,19 @@ def test_what_a_run_wrote_itself_is_room_for_it(words, monkeypatch, tmp_path):
     assert not [line for line in lines(words("tiny", "sft")) if "disk" in line]
 
 
-def test_an_unknown_family_is_named(words, checkpoints, tmp_path):
+def test_an_unknown_family_is_named(words, family_checkpoints, tmp_path):
     folder = tmp_path / "other"
     AutoConfig.for_model("llava").save_pretrained(folder)
-    AutoProcessor.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
+    AutoProcessor.from_pretrained(family_checkpoints / "glm4v").save_pretrained(folder)
     found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
-    assert any(line.startswith("refused: family: model type 'llava' is unknown here") for line in found)
+    assert any(line.startswith("refused: family: model type 'llava' with a Glm4vProcessor is unknown") for line in found)
 
 
-def test_a_chat_template_that_drops_reasoning(words, checkpoints, tiny_data, tmp_path):
+def test_a_chat_template_that_drops_reasoning(words, family_checkpoints, tiny_data, tmp_path):
     """Some published templates cut a reply at its closing reasoning tag."""
     folder = tmp_path / "dropping"
-    AutoConfig.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
-    processor = AutoProcessor.from_pretrained(checkpoints / "glm4v")
+    AutoConfig.from_pretrained(family_checkpoints / "glm4v").save_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(family_checkpoints / "glm4v")
     processor.chat_template = processor.chat_template.replace(
         "{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}"
     )
@@ -269,10 +258,10 @@ def test_the_command_ends_in_one_line_and_lists_the_rest():
 
 
 @pytest.mark.parametrize("rate", ["1", "2", "0.5"])
-@pytest.mark.parametrize("name", sorted(RECIPES.values()))
-def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints, tiny_data):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tokens_are_counted_as_the_processor_makes_them(name, rate, family_checkpoints, tiny_data):
     """What the checks add up without a frame is the length of the prompt that the trainer gets."""
-    folder = str(checkpoints / name)
+    folder = str(family_checkpoints / name)
     script = StageArguments(
         tracks=[str(tiny_data / "ground.jsonl")], video_root=str(tiny_data / "videos"), prompts="tiny", frame_rate=rate
     )
@@ -287,7 +276,7 @@ def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints,
         tokenize=True,
         return_dict=True,
     )["input_ids"]
-    texts = Texts(script, family_of(config), frame_grid(config), processor)
+    texts = Texts(script, family_of(config, processor), frame_grid(config), processor)
     sample = texts.measure(record, None)
     assert sample.images + sample.text == len(ids)
     assert sample.images == list(ids).count(config.image_token_id)

@@ -81,7 +81,7 @@ def check(
     if problem:
         return findings, None
     try:
-        family = family_of(config)
+        family = family_of(config, processor)
     except ValueError as error:
         return [*findings, refuse("family", str(error))], None
     layers, parameters, vision = skeleton(config)
@@ -166,7 +166,7 @@ def _data_findings(
     script_args: StageArguments, training_args: Any, config: Any, processor: Any, launch: Launch
 ) -> tuple[list[Finding], Sample | None]:
     """Findings about the records, and the longest sample."""
-    family, grid = family_of(config), frame_grid(config)
+    family, grid = family_of(config, processor), frame_grid(config)
     facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
     grpo = isinstance(script_args, GRPOArguments)
