@@ -2,6 +2,10 @@
 
     python -m recipe.preflight --config recipe/configs/tiny/grpo.yaml
     python -m recipe.preflight --config recipe/configs/glm-4.1v-9b/sft.yaml --launch launch/accelerate/zero3.yaml
+    python -m recipe.preflight --stage sft --show_rows
+
+With --show_rows it prints one row of each kind in the data as the model is taught it, decoded, instead: the prompt and
+the labels, of the tiny recipe where no --config is named.
 
 Every stage runs the same checks when it begins. A finding is one line: a refusal stops the stage, a warning does not.
 The checks themselves are functions of plain values in `recipe/checks_*.py`; this module hands them the values.
@@ -17,23 +21,35 @@ import yaml
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo
+from recipe.checks.checkpoint import checkpoint_of
+from recipe.checks.facts import read_facts
+from recipe.checks.labels import folded, rows_taught
 from recipe.checks.launches import Launch, launch_of
-from recipe.checks.machine import memory_parts
+from recipe.checks.machine import data_is_there, memory_parts, weights_are_there
 from recipe.checks.stage import check, disk_of, report
 from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.families import family_of, frame_grid
 from recipe.training import supervised
+
+TINY = "recipe/configs/tiny/{}.yaml"
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """The stage's own settings, and which stage (else by its keys) and launch file they are for."""
+    """Return the stage's own settings, the launch file's, and whether rows are to be shown.
+
+    Which stage it is says --stage, else its keys.
+    """
     own = OneLineParser(add_help=False)
+    own.add_argument("--show_rows", action="store_true")
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
     chosen, words = own.parse_known_args(args)
+    if chosen.show_rows and chosen.stage and "--config" not in words:
+        words = ["--config", TINY.format(chosen.stage), *words]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(words) & _grpo_keys())
     settings = (grpo.parse if of_grpo else supervised.parse)(words)
-    return (*settings, launch_of(chosen.launch))
+    return (*settings, launch_of(chosen.launch), chosen.show_rows)
 
 
 def _keys(words: list[str]) -> set[str]:
@@ -51,8 +67,13 @@ def _grpo_keys() -> set[str]:
     return {f.name for kind in mine for f in fields(kind)} - {f.name for kind in others for f in fields(kind)}
 
 
-def main(script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch) -> None:
-    """The command: findings, and the estimates where the checkpoint is at hand."""
+def main(
+    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
+) -> None:
+    """The command: findings, and the estimates where the checkpoint is at hand; or the rows."""
+    if shown:
+        show_rows(script_args, training_args, model_args)
+        return
     findings, load = check(script_args, training_args, model_args, launch)
     if load:
         parts = memory_parts(load)
@@ -64,6 +85,24 @@ def main(script_args: StageArguments, training_args: Any, model_args: ModelConfi
         )
     report(findings)
     print("preflight: nothing refused")
+
+
+def show_rows(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
+    """Print one row of each kind in the stage's data as it is taught: prompt and labels, decoded.
+
+    Raises:
+        StageError: There is no data, or no checkpoint to take the processor from.
+    """
+    found = data_is_there(script_args.tracks, script_args.frames or script_args.video_root, None)
+    config, processor, problem = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    report([*found, *weights_are_there(model_args.model_name_or_path, problem)])
+    image_token = family_of(config, processor).image_token
+    kinds = read_facts(script_args, frame_grid(config)).kinds
+    for row in rows_taught(script_args, training_args, kinds, config, processor):
+        print(f"--- {row.kind}: record {row.record}")
+        for part, ids in (("prompt", row.prompt), ("labels", row.labels)):
+            if ids:
+                print(f"{part} ({len(ids)} tokens):\n{folded(processor.tokenizer.decode(ids), image_token)}")
 
 
 if __name__ == "__main__":

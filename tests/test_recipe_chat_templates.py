@@ -10,7 +10,10 @@ from recipe.inputs.loading import load_processor
 from tests.helpers.published_templates import PUBLISHED
 
 REPLACED = {"glm4v", "glm46v", "glmga", "qwen3_5"}
-USER = {"role": "user", "content": [{"type": "text", "text": "0s"}, {"type": "image"}, {"type": "text", "text": "Who?"}]}
+USER = {
+    "role": "user",
+    "content": [{"type": "text", "text": "0s"}, {"type": "image"}, {"type": "text", "text": "Who?"}],
+}
 
 
 def published(family_checkpoints, name):
@@ -43,9 +46,7 @@ def test_loading_sets_it_and_saving_keeps_it(name, family_checkpoints, tmp_path)
     again = AutoProcessor.from_pretrained(tmp_path)
     family = family_of(AutoConfig.from_pretrained(tmp_path), again)
     assert family.name == name
-    texts = [
-        one.apply_chat_template([USER], tokenize=False, add_generation_prompt=True) for one in (processor, again)
-    ]
+    texts = [one.apply_chat_template([USER], tokenize=False, add_generation_prompt=True) for one in (processor, again)]
     assert texts[0] == texts[1]
     assert texts[0].count(family.image_token) == 1
     assert "Who?" in texts[0]

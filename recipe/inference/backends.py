@@ -15,7 +15,7 @@ from typing import Any
 from trl import ModelConfig
 
 from data_prep.stages import StageError
-from recipe.inference.generation import generate
+from recipe.inference.generation import generate, unexpanded_ids
 from recipe.inference.guided import answer_regex
 from recipe.inference.server import Refused as Refused
 from recipe.inference.server import Server as Server
@@ -96,7 +96,6 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.rollouts.vllm import check_installed
 
     check_installed()
-    from trl.data_utils import prepare_multimodal_messages
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
     from vllm.sampling_params import StructuredOutputsParams
@@ -116,11 +115,10 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        prompts = []
-        for row in rows:
-            messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
-            text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            prompts.append({"prompt": text, "multi_modal_data": {"image": row["images"]}})
+        prompts = [
+            {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": {"image": row["images"]}}
+            for row in rows
+        ]
         sampling = [
             SamplingParams(
                 temperature=decoding.temperature,

@@ -1,7 +1,7 @@
 """What differs between the model families that the recipe trains: one small table.
 
-A family is known by two classes of a checkpoint together, its config's and its processor's: GLM-4.1V and GLM-4.6V-Flash
-have one config class, and nothing but the processor tells them apart.
+A family is known by two classes of a checkpoint together, its config's and its processor's: GLM-4.1V and
+GLM-4.6V-Flash have one config class, and nothing but the processor tells them apart.
 """
 
 from __future__ import annotations
