@@ -1,5 +1,7 @@
 """Which chat template a family trains with, and that it is the same prompt everywhere."""
 
+from pathlib import Path
+
 import pytest
 from transformers import AutoConfig, AutoProcessor
 from trl import ModelConfig
@@ -7,6 +9,7 @@ from trl import ModelConfig
 from recipe.inputs.chat_templates import can_train, ensure_template
 from recipe.inputs.families import FAMILIES, family_of
 from recipe.inputs.loading import load_processor
+from recipe.serve import template_words
 from tests.helpers.published_templates import PUBLISHED
 
 REPLACED = {"glm4v", "glm46v", "glmga", "qwen3_5"}
@@ -75,3 +78,15 @@ def test_strings_and_parts_are_the_same_prompt(name, family_checkpoints):
     ended = as_text.split("A cat.")[1]
     assert ended.startswith(("<|user|>", "<|im_end|>")), "a turn ends with the token that generation stops at"
     assert not ended.startswith("<|user|><|user|>")
+
+
+def test_a_served_checkpoint_writes_the_same_prompt(family_checkpoints, tiny_base, tmp_path):
+    """vLLM is told the template where the checkpoint's own would be used; what a stage saved has it."""
+    (flag, path) = template_words(str(family_checkpoints / "glm46v"))
+    assert flag == "--chat-template"
+    processor = load_processor(ModelConfig(model_name_or_path=str(family_checkpoints / "glm46v")))
+    assert Path(path).read_text() == processor.chat_template
+    processor.save_pretrained(tmp_path)
+    AutoConfig.from_pretrained(family_checkpoints / "glm46v").save_pretrained(tmp_path)
+    assert template_words(str(tmp_path)) == template_words(str(tiny_base)) == []
+    assert template_words(str(family_checkpoints / "qwen3_vl")) == []

@@ -85,6 +85,17 @@ def load_processor(model_args: ModelConfig) -> Any:
     return processor
 
 
+def template_in_place(name: str) -> Path | None:
+    """Return the file of the chat template that takes the place of a checkpoint's own; None: its own stays.
+
+    Raises:
+        StageError: See `check_checkpoint` and `without_its_code`.
+    """
+    processor = without_its_code(AutoProcessor.from_pretrained, check_checkpoint(name))
+    family = find_family(load_config(name), processor)
+    return family.template_file if family is not None and ensure_template(processor, family, name) else None
+
+
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     """Return the checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0.
 
