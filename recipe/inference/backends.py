@@ -15,11 +15,12 @@ from typing import Any
 from trl import ModelConfig
 
 from data_prep.stages import StageError
+from recipe.inference.decoding import Decoding as Decoding
+from recipe.inference.decoding import sampling_of, sampling_of_request
 from recipe.inference.generation import generate, unexpanded_ids
 from recipe.inference.guided import answer_regex
 from recipe.inference.server import Refused as Refused
 from recipe.inference.server import Server as Server
-from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
@@ -46,25 +47,6 @@ class Usage:
         """Count one answer; what is no number counts nothing."""
         self.prompt_tokens += prompt_tokens if isinstance(prompt_tokens, int) else 0
         self.completion_tokens += completion_tokens if isinstance(completion_tokens, int) else 0
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How answers are decoded.
-
-    Attributes:
-        temperature: 0 decodes greedily.
-        max_new_tokens: longest answer, tokens; None: room for reasoning and a box in each second of the clip.
-        guided: hold the answer to the answer format by structured outputs (vLLM and servers of it).
-    """
-
-    temperature: float = 0.0
-    max_new_tokens: int | None = None
-    guided: bool = False
-
-    def longest(self, row: dict[str, Any]) -> int:
-        """Tokens of the longest answer to a row."""
-        return self.max_new_tokens or OTHER_TOKENS + ANSWER_TOKENS * int(row["seconds"])
 
 
 def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
@@ -121,7 +103,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
         ]
         sampling = [
             SamplingParams(
-                temperature=decoding.temperature,
+                **sampling_of(decoding.temperature),
                 max_tokens=decoding.longest(row),
                 logit_bias=never,
                 structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
@@ -174,13 +156,14 @@ def openai_server(
         return [_ask(row) for row in rows]
 
     def _ask(row: dict[str, Any]) -> str:
-        extra = {"structured_outputs": {"regex": answer_regex(family, row["seconds"])}} if decoding.guided else None
-        body = {
+        body = sampling_of_request(decoding.temperature, openai_only=server.openai_only)
+        if decoding.guided:
+            pattern = answer_regex(family, row["seconds"])
+            body["extra_body"] = body.get("extra_body", {}) | {"structured_outputs": {"regex": pattern}}
+        body |= {
             "model": model,
             "messages": [{"role": "user", "content": _content(row)}],
-            "temperature": decoding.temperature,
             "max_tokens": decoding.longest(row),
-            "extra_body": extra,
         }
         found = ask(server, body)
         if usage is not None:

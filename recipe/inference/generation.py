@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from trl.data_utils import prepare_multimodal_messages
 
+from recipe.inference.decoding import sampling_of_transformers
+
 
 @torch.inference_mode()
 def generate(
@@ -26,9 +28,7 @@ def generate(
         max_new_tokens: longest answer, tokens.
     """
     inputs = prompt_inputs(processor, rows).to(model.device)
-    decoding: dict[str, Any] = {"do_sample": False}
-    if temperature > 0:
-        decoding = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    decoding = sampling_of_transformers(temperature)
     # A sampled image or video token has nothing behind it and breaks the next forward pass.
     decoding["suppress_tokens"] = [model.config.image_token_id, model.config.video_token_id]
     output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
