@@ -61,6 +61,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--backend", choices=("hf", "vllm", "openai"), default="hf")
     parser.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
     parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
+    parser.add_argument(
+        "--openai_only", action="store_true", help="state no setting that OpenAI's own API lacks (openai)"
+    )
     parser.add_argument("--guided", action="store_true", help="hold the answer to the format (vllm, openai)")
     parser.add_argument("--smooth", choices=("on", "off"), default="on", help="inter-second smoothing")
     parser.add_argument("--most_filled", type=int, default=MOST_FILLED, help="longest gap that is filled, seconds")
@@ -97,7 +100,8 @@ def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
     decoding = Decoding(args.temperature, args.max_new_tokens, args.guided)
     script_args = settings_of(args)
     if args.backend == "openai":
-        server = Server(args.base_url, os.environ.get("OPENAI_API_KEY", ""), args.family)
+        api_key = os.environ.get("OPENAI_API_KEY", "")
+        server = Server(args.base_url, api_key, args.family, openai_only=args.openai_only)
         return openai_server(script_args, args.model, decoding, server)
     make = hugging_face if args.backend == "hf" else vllm_in_process
     return make(script_args, args.model, decoding)

@@ -105,7 +105,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
-        peft_config=peft_config(model_args, model.config),
+        peft_config=peft_config(model_args, model.config, processor),
         callbacks=[MarkComplete(start.spent_before)],
     )
     keep_training(trainer)

@@ -3,6 +3,10 @@
     python -m recipe.preflight --config recipe/configs/tiny/grpo.yaml
     python -m recipe.preflight --stage sft --config recipe/configs/full/sft.yaml \\
         --config recipe/configs/models/glm-4.1v-9b.yaml --launch launch/accelerate/zero3.yaml
+    python -m recipe.preflight --stage sft --show_rows
+
+With --show_rows it prints one row of each kind in the data as the model is taught it, decoded, instead: the prompt and
+the labels, of the tiny recipe where no --config is named.
 
 Every stage runs the same checks when it begins. A finding is one line: a refusal stops the stage, a warning does not.
 The checks themselves are functions of plain values in `recipe/checks_*.py`; this module hands them the values.
@@ -16,24 +20,36 @@ from typing import Any
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo
+from recipe.checks.checkpoint import checkpoint_of
+from recipe.checks.facts import read_facts
+from recipe.checks.labels import folded, rows_taught
 from recipe.checks.launches import Launch, launch_of
-from recipe.checks.machine import memory_parts
+from recipe.checks.machine import data_is_there, memory_parts, weights_are_there
 from recipe.checks.stage import check, disk_of, report
 from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.config_files import has_sections, read_file
+from recipe.inputs.families import family_of, frame_grid
 from recipe.training import supervised
+
+TINY = "recipe/configs/tiny/{}.yaml"
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """Read the stage's settings, the stage's name (else known by its keys) and the launch file to check."""
+    """Read the stage's settings, the launch file to check, and whether rows are to be shown.
+
+    --stage says which stage the settings are of; without it, their keys do.
+    """
     own = OneLineParser(add_help=False)
+    own.add_argument("--show_rows", action="store_true")
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
     chosen, argv = own.parse_known_args(args)
+    if chosen.show_rows and chosen.stage and "--config" not in argv:
+        argv = ["--config", TINY.format(chosen.stage), *argv]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
-    return (*settings, launch_of(chosen.launch))
+    return (*settings, launch_of(chosen.launch), chosen.show_rows)
 
 
 def _keys(argv: list[str]) -> set[str]:
@@ -52,8 +68,13 @@ def _grpo_keys() -> set[str]:
     return {f.name for kind in mine for f in fields(kind)} - {f.name for kind in others for f in fields(kind)}
 
 
-def main(script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch) -> None:
-    """Run the command: print findings, and estimates where the checkpoint is at hand."""
+def main(
+    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
+) -> None:
+    """Run the command: print findings, and estimates where the checkpoint is at hand; or the rows."""
+    if shown:
+        show_rows(script_args, training_args, model_args)
+        return
     findings, load = check(script_args, training_args, model_args, launch)
     if load:
         parts = memory_parts(load)
@@ -65,6 +86,24 @@ def main(script_args: StageArguments, training_args: Any, model_args: ModelConfi
         )
     report(findings)
     print("preflight: nothing refused")
+
+
+def show_rows(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
+    """Print one row of each kind in the stage's data as it is taught: prompt and labels, decoded.
+
+    Raises:
+        StageError: There is no data, or no checkpoint to take the processor from.
+    """
+    found = data_is_there(script_args.tracks, script_args.frames or script_args.video_root, None)
+    config, processor, problem = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    report([*found, *weights_are_there(model_args.model_name_or_path, problem)])
+    image_token = family_of(config, processor).image_token
+    kinds = read_facts(script_args, frame_grid(config)).kinds
+    for row in rows_taught(script_args, training_args, kinds, config, processor):
+        print(f"--- {row.kind}: record {row.record}")
+        for part, ids in (("prompt", row.prompt), ("labels", row.labels)):
+            if ids:
+                print(f"{part} ({len(ids)} tokens):\n{folded(processor.tokenizer.decode(ids), image_token)}")
 
 
 if __name__ == "__main__":

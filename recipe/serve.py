@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from data_prep.stages import StageError
 from recipe.cli import OneLineParser, run
-from recipe.inputs.loading import check_checkpoint
+from recipe.inputs.loading import check_checkpoint, template_in_place
 from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
@@ -74,7 +74,7 @@ def main(checkpoint: str, others: list[str]) -> None:
     check_checkpoint(checkpoint)
     from vllm.platforms import current_platform
 
-    words = words_of(others)
+    words = [*template_words(checkpoint), *words_of(others)]
     if ROLLOUTS in others:
         words = [*rollout_words(on_cpu=current_platform.is_cpu()), *words]
         os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
@@ -96,6 +96,15 @@ def main(checkpoint: str, others: list[str]) -> None:
     args.model = args.model_tag or checkpoint
     validate_parsed_serve_args(args)
     uvloop.run(run_server(args))
+
+
+def template_words(checkpoint: str) -> list[str]:
+    """Return what makes vLLM write prompts as a stage does, for a checkpoint whose own chat template cannot train.
+
+    What a stage has saved needs no words: the template lies with it.
+    """
+    path = template_in_place(checkpoint)
+    return ["--chat-template", str(path)] if path else []
 
 
 def words_of(others: list[str]) -> list[str]:

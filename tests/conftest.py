@@ -56,6 +56,19 @@ def tiny_base(tiny_data, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def family_checkpoints(tiny_data, tmp_path_factory) -> Path:
+    """Folder of a small untrained checkpoint of each family, called after it, with its published chat template."""
+    from recipe.inputs.families import FAMILIES
+    from tests.helpers.family_models import build
+
+    folder = tmp_path_factory.mktemp("families")
+    tracks = [str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")]
+    for name in FAMILIES:
+        build(name, tracks, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def grpo_run(tiny_data, tiny_base, tmp_path_factory) -> SimpleNamespace:
     """Two GRPO steps with held-out clips, to an offline W&B run: `folder`, `logged` names, `begun` with what."""
     import wandb

@@ -5,14 +5,16 @@ import re
 
 import pytest
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from trl import ModelConfig
 
 from data_prep.records import read_records
 from data_prep.stages import read_stamp
 from recipe import grpo
 from recipe.inputs.dataset import completion_text
 from recipe.inputs.families import FAMILIES, family_of
+from recipe.inputs.loading import load_processor
 from recipe.training import supervised
-from tests.helpers.family_models import build
+from tests.helpers.family_models import LAYERS
 
 FAMILY_NAMES = sorted(FAMILIES)
 # Three stages take seconds: the fast tests take them with one family of either unit of boxes.
@@ -37,16 +39,6 @@ per_device_train_batch_size: 4
 SUPERVISED = "max_length: null\ncompletion_only_loss: true\n"
 ROLLOUT = "num_generations: 4\nsteps_per_generation: 2\nmax_completion_length: 64\nlog_multimodal: false\n"
 ROLLOUT += "epsilon: 0.2\nepsilon_high: 0.28\nbeta: 0.0\nloss_type: grpo\nsave_steps: 2\n"
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tiny_data, tmp_path_factory):
-    """Folder with a checkpoint a family."""
-    folder = tmp_path_factory.mktemp("families")
-    tracks = [str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")]
-    for name in FAMILY_NAMES:
-        build(name, tracks, folder / name)
-    return folder
 
 
 def weights(folder):
@@ -76,12 +68,15 @@ def moved(before, after):
 
 
 @pytest.mark.parametrize("name", QUICK + SLOW)
-def test_cpt_sft_and_grpo_take_a_step(name, checkpoints, tiny_data, tmp_path):
-    base = weights(checkpoints / name)
-    cpt = run("cpt", checkpoints / name, "general.jsonl", tmp_path / "cpt", tiny_data)
+def test_cpt_sft_and_grpo_take_a_step(name, family_checkpoints, tiny_data, tmp_path):
+    base = weights(family_checkpoints / name)
+    cpt = run("cpt", family_checkpoints / name, "general.jsonl", tmp_path / "cpt", tiny_data)
     sft = run("sft", tmp_path / "cpt", "ground.jsonl", tmp_path / "sft", tiny_data)
     # An untrained model's answers all score 0; those that are punished for their length are not all alike.
     rl = run("grpo", tmp_path / "sft", "ground.jsonl", tmp_path / "grpo", tiny_data, "--length_weight", "1.0")
+    template = load_processor(ModelConfig(model_name_or_path=str(family_checkpoints / name))).chat_template
+    for stage in ("cpt", "sft", "grpo"):
+        assert AutoProcessor.from_pretrained(tmp_path / stage).chat_template == template, "served as it was trained"
     for before, after in ((base, cpt), (cpt, sft), (sft, rl)):
         names = moved(before, after)
         assert any("visual" in name for name in names), "the vision tower learns"
@@ -94,18 +89,19 @@ def test_cpt_sft_and_grpo_take_a_step(name, checkpoints, tiny_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_lora_adapts_the_language_model_alone_and_leaves_a_whole_one(name, checkpoints, tiny_data, tmp_path):
-    base = weights(checkpoints / name)
-    after = run("sft", checkpoints / name, "ground.jsonl", tmp_path / "sft", tiny_data, "--use_peft", "true")
+def test_lora_adapts_the_language_model_alone_and_leaves_a_whole_one(name, family_checkpoints, tiny_data, tmp_path):
+    base = weights(family_checkpoints / name)
+    after = run("sft", family_checkpoints / name, "ground.jsonl", tmp_path / "sft", tiny_data, "--use_peft", "true")
     names = moved(base, after)
     assert names
     for changed in names:
         assert re.fullmatch(FAMILIES[name].lora_targets, changed.removesuffix(".weight")), changed
     layers = {re.search(r"layers\.(\d+)", changed).group(1) for changed in names}
     parts = {changed.split(".")[-2] for changed in names}
-    assert layers == {"0", "1"}
+    assert layers == {str(index) for index in range(LAYERS.get(name, 2))}
     assert {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"} <= parts
     assert parts & {"gate_up_proj", "gate_proj"}
+    assert ({"in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj"} <= parts) == (name == "qwen3_5")
     assert (tmp_path / "sft" / "adapter" / "adapter_config.json").is_file()
     loaded = AutoModelForImageTextToText.from_pretrained(tmp_path / "sft")
     assert not any("lora" in parameter for parameter, _ in loaded.named_parameters())
@@ -113,11 +109,11 @@ def test_lora_adapts_the_language_model_alone_and_leaves_a_whole_one(name, check
 
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_the_table_agrees_with_the_classes(name, checkpoints, tiny_data):
+def test_the_table_agrees_with_the_classes(name, family_checkpoints, tiny_data):
     """Token names and ids, and completions whose boxes are in the family's units."""
-    config = AutoConfig.from_pretrained(checkpoints / name)
-    tokenizer = AutoProcessor.from_pretrained(checkpoints / name).tokenizer
-    family = family_of(config)
+    config = AutoConfig.from_pretrained(family_checkpoints / name)
+    processor = AutoProcessor.from_pretrained(family_checkpoints / name)
+    tokenizer, family = processor.tokenizer, family_of(config, processor)
     assert family.name == name
     assert tokenizer.convert_tokens_to_ids(family.image_token) == config.image_token_id
     assert tokenizer.convert_tokens_to_ids(family.video_token) == config.video_token_id

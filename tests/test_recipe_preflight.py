@@ -15,15 +15,15 @@ from trl.data_utils import prepare_multimodal_messages
 from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe import grpo, preflight
+from recipe.checks import checkpoint
 from recipe.checks import stage as checks_stage
 from recipe.checks.facts import Texts, read_facts
 from recipe.checks.launches import Launch, launch_of
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.families import FAMILIES, family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
 from recipe.inputs.run_folder import stage_files
 from recipe.training import supervised
-from tests.helpers.family_models import build
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
@@ -33,25 +33,15 @@ RECIPES = {
 }
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tiny_data, tmp_path_factory):
-    """Folder with a checkpoint a family."""
-    folder = tmp_path_factory.mktemp("families")
-    tracks = [str(tiny_data / "general.jsonl"), str(tiny_data / "ground.jsonl")]
-    for name in RECIPES.values():
-        build(name, tracks, folder / name)
-    return folder
-
-
 @pytest.fixture
-def words(tiny_data, checkpoints, tmp_path):
+def words(tiny_data, family_checkpoints, tmp_path):
     """The arguments that let a recipe's own file find data and a small model on this machine."""
 
     def arguments(recipe, stage, *more):
         found = ["--stage", stage, "--use_cpu", "true"]
         for path in stage_files(f"recipe/configs/{'tiny' if recipe == 'tiny' else f'models/{recipe}.yaml'}", stage):
             found += ["--config", str(path)]
-        found += ["--model_name_or_path", str(checkpoints / RECIPES.get(recipe, "glm4v"))]
+        found += ["--model_name_or_path", str(family_checkpoints / RECIPES.get(recipe, "glm4v"))]
         found += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
         found += ["--output_dir", str(tmp_path / "out")]
         found += ["--validation_tracks", str(tiny_data / "test.jsonl")]
@@ -63,7 +53,7 @@ def words(tiny_data, checkpoints, tmp_path):
 
 
 def findings(arguments, launch=None):
-    *settings, own = preflight.parse(arguments)
+    *settings, own, _ = preflight.parse(arguments)
     return checks_stage.check(*settings, launch or own)
 
 
@@ -129,7 +119,7 @@ def test_settings_trip_their_check(stage, more, line, words, monkeypatch):
             processor.image_processor.size = {"shortest_edge": 4 * 48 * 48, "longest_edge": 64 * 48 * 48}
             return processor
 
-        monkeypatch.setattr(checks_stage, "load_processor", larger)
+        monkeypatch.setattr(checkpoint, "load_processor", larger)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     assert any(found.startswith(line) for found in lines(words("tiny", stage, *more))), lines(
@@ -155,7 +145,7 @@ def test_a_disk_that_is_full(words, monkeypatch):
 
 
 def test_what_a_run_wrote_itself_is_room_for_it(words, monkeypatch, tmp_path):
-    """Its checkpoints are written over or removed, so a run that fitted the disk fits when it is resumed."""
+    """Its family_checkpoints are written over or removed, so a run that fitted the disk fits when it is resumed."""
     monkeypatch.setattr(checks_stage.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000})())
     folder = tmp_path / "out" / "checkpoint-5" / "deep"
     folder.mkdir(parents=True)
@@ -164,24 +154,21 @@ def test_what_a_run_wrote_itself_is_room_for_it(words, monkeypatch, tmp_path):
     assert not [line for line in lines(words("tiny", "sft")) if "disk" in line]
 
 
-def test_an_unknown_family_is_named(words, checkpoints, tmp_path):
+def test_an_unknown_family_is_named(words, family_checkpoints, tmp_path):
     folder = tmp_path / "other"
     AutoConfig.for_model("llava").save_pretrained(folder)
-    AutoProcessor.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
+    AutoProcessor.from_pretrained(family_checkpoints / "glm4v").save_pretrained(folder)
     found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
-    assert any(line.startswith("refused: family: model type 'llava' is unknown here") for line in found)
+    line = "refused: family: model type 'llava' with a Glm4vProcessor is unknown here"
+    assert any(one.startswith(line) for one in found)
 
 
-def test_a_chat_template_that_drops_reasoning(words, checkpoints, tiny_data, tmp_path):
-    """Some published templates cut a reply at its closing reasoning tag."""
-    folder = tmp_path / "dropping"
-    AutoConfig.from_pretrained(checkpoints / "glm4v").save_pretrained(folder)
-    processor = AutoProcessor.from_pretrained(checkpoints / "glm4v")
-    processor.chat_template = processor.chat_template.replace(
-        "{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}"
-    )
-    processor.save_pretrained(folder)
-    found = lines(words("tiny", "sft", "--model_name_or_path", str(folder)))
+def test_a_chat_template_that_drops_reasoning(words, family_checkpoints, tiny_base, tmp_path):
+    """Some published templates cut a reply at its closing reasoning tag; here one is asked for."""
+    template = AutoProcessor.from_pretrained(tiny_base).chat_template
+    dropping = tmp_path / "dropping.jinja"
+    dropping.write_text(template.replace("{{ part['text'] }}", "{{ part['text'].split('>')[-1] }}"))
+    found = lines(words("tiny", "sft", "--chat_template_path", str(dropping)))
     assert any("the chat template drops <think>" in line for line in found), found
 
 
@@ -213,7 +200,7 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
     (out / "model.safetensors").touch()
     stage = "grpo" if main is grpo.main else "sft"
     limit = ["--max_completion_length", "5000"] if stage == "grpo" else ["--max_length", "16"]
-    *settings, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
+    *settings, _, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
     with pytest.raises(StageError, match="context: record"):
         main(*settings) if stage == "grpo" else main("sft", *settings)
     assert json.loads((out / "stamp.json").read_text()) == stamp
@@ -221,12 +208,12 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
 
 
 def test_the_hub_is_asked_once(monkeypatch):
-    monkeypatch.setattr(checks_stage.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(checks_stage.constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert checks_stage.hub_answers() is False
-    monkeypatch.setattr(checks_stage.constants, "HF_HUB_OFFLINE", True)
-    assert checks_stage.hub_answers() is False
-    assert checks_stage.in_cache("nobody/nothing") is False
+    monkeypatch.setattr(checkpoint.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(checkpoint.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert checkpoint.hub_answers() is False
+    monkeypatch.setattr(checkpoint.constants, "HF_HUB_OFFLINE", True)
+    assert checkpoint.hub_answers() is False
+    assert checkpoint.in_cache("nobody/nothing") is False
 
 
 @pytest.mark.parametrize(
@@ -283,10 +270,10 @@ def test_the_command_ends_in_one_line_and_lists_the_rest():
 
 
 @pytest.mark.parametrize("rate", ["1", "2", "0.5"])
-@pytest.mark.parametrize("name", sorted(RECIPES.values()))
-def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints, tiny_data):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tokens_are_counted_as_the_processor_makes_them(name, rate, family_checkpoints, tiny_data):
     """What the checks add up without a frame is the length of the prompt that the trainer gets."""
-    folder = str(checkpoints / name)
+    folder = str(family_checkpoints / name)
     script = StageArguments(
         tracks=[str(tiny_data / "ground.jsonl")], video_root=str(tiny_data / "videos"), prompts="tiny", frame_rate=rate
     )
@@ -301,7 +288,7 @@ def test_tokens_are_counted_as_the_processor_makes_them(name, rate, checkpoints,
         tokenize=True,
         return_dict=True,
     )["input_ids"]
-    texts = Texts(script, family_of(config), frame_grid(config), processor)
+    texts = Texts(script, family_of(config, processor), frame_grid(config), processor)
     sample = texts.measure(record, None)
     assert sample.images + sample.text == len(ids)
     assert sample.images == list(ids).count(config.image_token_id)

@@ -202,3 +202,29 @@ def test_names_signatures_and_pickles(reward):
 def test_wrong_columns_are_refused_and_named(columns, message):
     with pytest.raises(ValueError, match=message):
         tiou_reward([RIGHT, RIGHT], **{"track": [TRUTH, TRUTH], **columns})
+
+
+@pytest.mark.parametrize(
+    ("text", "paid"),
+    [
+        ("{}", 1.0),
+        ("  <think>It enters. It leaves.</think>\n\n<answer>{}</answer>\n", 1.0),
+        ("<think>\nIt enters.\n</think>\n\n```json\n{}\n```", 1.0),
+        ("It enters.</think>{}", 1.0),  # the prompt opened the reasoning
+        ("◁think▷It enters.◁/think▷{}", 1.0),
+        ("<|begin_of_box|>{}<|end_of_box|><|im_end|>", 1.0),  # of trainers that keep special tokens
+        ("Here it is: {}", 0.0),
+        ("{} I am sure.", 0.0),
+        ("<think>It enters.</think>So: {}", 0.0),
+        ("Well. <think>It enters.</think>{}", 0.0),
+        ("<think>It enters.</think>Or <think>it leaves.</think>{}", 0.0),
+        ("It enters.</think>Or it leaves.</think>{}", 0.0),
+        ("<think>{}", 0.0),  # reasoning that never ends
+        ("[{'type': 'text', 'text': '{}'}]", 0.0),  # what a chat template makes of a list of parts
+    ],
+)
+def test_a_word_outside_reasoning_and_answer_pays_no_format_reward(text, paid):
+    """Other scores read such an answer as ever."""
+    completion = text.replace("{}", RIGHT)
+    assert format_reward([completion], track=[TRUTH]) == [paid]
+    assert viou_reward([completion], track=[TRUTH]) == [1.0]

@@ -16,12 +16,14 @@ from data_prep.records import Record, read_records
 from data_prep.seconds import frame_times
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample
+from recipe.checks.labels import kind_of
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.dataset import completion_text
 from recipe.inputs.families import Family, fit_frame, is_vision
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import load_prompts, question, user_message
 
+OF_A_KIND = 16  # records of a kind that its shortest is chosen from, for the labels gate
 SAMPLED = 256  # answers that are tokenised, besides the longest
 
 
@@ -35,6 +37,7 @@ class Facts:
     longest: list[tuple[int, int, Record]] = field(default_factory=list)  # by tokens, estimated
     wordiest: list[tuple[int, int, Record]] = field(default_factory=list)  # by the answer's states
     sample: list[Record] = field(default_factory=list)
+    kinds: dict[str, list[Record]] = field(default_factory=dict)  # the first records of each kind of row
 
 
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
@@ -42,6 +45,9 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
     facts, chance = Facts(), random.Random(0)
     for record in _records(script_args):
         facts.count += 1
+        of_kind = facts.kinds.setdefault(kind_of(record), [])
+        if len(of_kind) < OF_A_KIND:
+            of_kind.append(record)
         if record["seconds"] is None or record["width"] is None or record["height"] is None:
             continue
         frames = len(starts_of(record, script_args))

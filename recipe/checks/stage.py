@@ -8,18 +8,16 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-import urllib.error
-import urllib.request
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from huggingface_hub import constants, try_to_load_from_cache
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.stages import StageError
+from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.data import (
     Sample,
     answers_fit,
@@ -31,6 +29,7 @@ from recipe.checks.data import (
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
 from recipe.checks.facts import Texts, read_facts, skeleton, starts_of
 from recipe.checks.findings import Finding, refuse
+from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are_the_same, rows_taught
 from recipe.checks.launches import Launch, this_launch
 from recipe.checks.machine import (
     Load,
@@ -55,7 +54,6 @@ from recipe.checks.settings import (
 from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
-from recipe.inputs.loading import load_config, load_processor
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
@@ -83,12 +81,12 @@ def check(
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
     if grpo:
         findings += _rollout_findings(script_args, training_args)
-    config, processor, problem = _checkpoint(model_args)
+    config, processor, problem = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
     findings += weights_are_there(model_args.model_name_or_path, problem)
     if problem:
         return findings, None
     try:
-        family = family_of(config)
+        family = family_of(config, processor)
     except ValueError as error:
         return [*findings, refuse("family", str(error))], None
     layers, parameters, vision = skeleton(config)
@@ -106,7 +104,8 @@ def check(
         trainable = sum(model_args.lora_r * sum(layers[name]) for name in adapted(list(layers), targets))
     longest = None
     if data:
-        found, longest = _data_findings(script_args, training_args, config, processor, launch)
+        name = str(model_args.model_name_or_path)
+        found, longest = _data_findings(script_args, training_args, name, config, processor, launch)
         findings += found
     load = _load(training_args, model_args, config, launch, parameters, trainable, longest)
     findings += updates_are_kept(load.bytes_each, load.sharding, model_args.use_peft)
@@ -144,42 +143,11 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
     ]
 
 
-def _checkpoint(model_args: ModelConfig) -> tuple[Any, Any, str | None]:
-    """(config, processor, None), or (None, None, what is wrong)."""
-    name = model_args.model_name_or_path
-    if not name:
-        return None, None, "model_name_or_path is missing"
-    try:
-        if not Path(name).is_dir() and not in_cache(name) and not hub_answers():
-            return None, None, "not in the cache, and the hub does not answer"
-        return load_config(name), load_processor(model_args), None
-    except (OSError, ValueError, StageError) as error:
-        return None, None, " ".join(str(error).split())[:200]
-
-
-def in_cache(name: str) -> bool:
-    """Whether a model id's config was fetched before."""
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)
-
-
-def hub_answers() -> bool:
-    """Whether the hub can be reached: asked once, where its own client would try for half a minute."""
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5)
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def _data_findings(
-    script_args: StageArguments, training_args: Any, config: Any, processor: Any, launch: Launch
+    script_args: StageArguments, training_args: Any, name: str, config: Any, processor: Any, launch: Launch
 ) -> tuple[list[Finding], Sample | None]:
     """Findings about the records, and the longest sample."""
-    family, grid = family_of(config), frame_grid(config)
+    family, grid = family_of(config, processor), frame_grid(config)
     facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
     grpo = isinstance(script_args, GRPOArguments)
@@ -222,6 +190,12 @@ def _data_findings(
             texts.rendered(record, completion=True),
             len(starts_of(record, script_args)),
         )
+    ends, token = end_ids(name, config), config.image_token_id
+    wrong: list[Finding] = []
+    for row in rows_taught(script_args, training_args, facts.kinds, config, processor):
+        wrong += labels_are_the_completion(row, ends, processor.tokenizer.decode)
+        wrong += prompts_are_the_same(row, token, processor.tokenizer.decode)
+    findings += {finding.topic: finding for finding in reversed(wrong)}.values()  # the first of each
     return findings, longest
 
 

@@ -15,11 +15,12 @@ from typing import Any
 from trl import ModelConfig
 
 from data_prep.stages import StageError
-from recipe.inference.generation import generate
+from recipe.inference.decoding import Decoding as Decoding
+from recipe.inference.decoding import sampling_of, sampling_of_request
+from recipe.inference.generation import generate, unexpanded_ids
 from recipe.inference.guided import answer_regex
 from recipe.inference.server import Refused as Refused
 from recipe.inference.server import Server as Server
-from recipe.inference.windows import ANSWER_TOKENS, OTHER_TOKENS
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
@@ -46,25 +47,6 @@ class Usage:
         """Count one answer; what is no number counts nothing."""
         self.prompt_tokens += prompt_tokens if isinstance(prompt_tokens, int) else 0
         self.completion_tokens += completion_tokens if isinstance(completion_tokens, int) else 0
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How answers are decoded.
-
-    Attributes:
-        temperature: 0 decodes greedily.
-        max_new_tokens: longest answer, tokens; None: room for reasoning and a box in each second of the clip.
-        guided: hold the answer to the answer format by structured outputs (vLLM and servers of it).
-    """
-
-    temperature: float = 0.0
-    max_new_tokens: int | None = None
-    guided: bool = False
-
-    def longest(self, row: dict[str, Any]) -> int:
-        """Return the number of tokens of the longest allowed answer to a row."""
-        return self.max_new_tokens or OTHER_TOKENS + ANSWER_TOKENS * int(row["seconds"])
 
 
 def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) -> tuple[RowBuilder, Answerer]:
@@ -96,7 +78,6 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.rollouts.vllm import check_installed
 
     check_installed()
-    from trl.data_utils import prepare_multimodal_messages
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
     from vllm.sampling_params import StructuredOutputsParams
@@ -116,14 +97,13 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        prompts = []
-        for row in rows:
-            messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
-            text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            prompts.append({"prompt": text, "multi_modal_data": {"image": row["images"]}})
+        prompts = [
+            {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": {"image": row["images"]}}
+            for row in rows
+        ]
         sampling = [
             SamplingParams(
-                temperature=decoding.temperature,
+                **sampling_of(decoding.temperature),
                 max_tokens=decoding.longest(row),
                 logit_bias=never,
                 structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
@@ -176,13 +156,14 @@ def openai_server(
         return [_ask(row) for row in rows]
 
     def _ask(row: dict[str, Any]) -> str:
-        extra = {"structured_outputs": {"regex": answer_regex(family, row["seconds"])}} if decoding.guided else None
-        body = {
+        body = sampling_of_request(decoding.temperature, openai_only=server.openai_only)
+        if decoding.guided:
+            pattern = answer_regex(family, row["seconds"])
+            body["extra_body"] = body.get("extra_body", {}) | {"structured_outputs": {"regex": pattern}}
+        body |= {
             "model": model,
             "messages": [{"role": "user", "content": _content(row)}],
-            "temperature": decoding.temperature,
             "max_tokens": decoding.longest(row),
-            "extra_body": extra,
         }
         found = ask(server, body)
         if usage is not None:

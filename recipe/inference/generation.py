@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from trl.data_utils import prepare_multimodal_messages
 
+from recipe.inference.decoding import sampling_of_transformers
+
 
 @torch.inference_mode()
 def generate(
@@ -25,23 +27,38 @@ def generate(
         temperature: 0 decodes greedily; else samples from the whole distribution (no top-k, no top-p).
         max_new_tokens: longest answer, tokens.
     """
+    inputs = prompt_inputs(processor, rows).to(model.device)
+    decoding = sampling_of_transformers(temperature)
+    # A sampled image or video token has nothing behind it and breaks the next forward pass.
+    decoding["suppress_tokens"] = [model.config.image_token_id, model.config.video_token_id]
+    output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
+    answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return answers
+
+
+def prompt_inputs(processor: Any, rows: list[dict[str, Any]], **template_kwargs: Any) -> Any:
+    """Return the tensors of the rows' prompts, padded on the left: what generation sends."""
     messages = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
-    inputs = processor.apply_chat_template(
+    return processor.apply_chat_template(
         messages,
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
         processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(model.device)
-    decoding: dict[str, Any] = {"do_sample": False}
-    if temperature > 0:
-        decoding = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    # A sampled image or video token has nothing behind it and breaks the next forward pass.
-    decoding["suppress_tokens"] = [model.config.image_token_id, model.config.video_token_id]
-    output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
-    answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return answers
+        **template_kwargs,
+    )
+
+
+def unexpanded_ids(processor: Any, row: dict[str, Any]) -> list[int]:
+    """Return the ids of a row's prompt with one token a picture: what vLLM gets, which expands it itself.
+
+    The tokenizer adds nothing of its own: the chat template writes all that a prompt begins with.
+    """
+    messages = prepare_multimodal_messages(row["prompt"], images=row["images"])
+    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def batches(rows: Any, size: int) -> Iterator[list[dict[str, Any]]]:

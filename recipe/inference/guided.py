@@ -25,4 +25,5 @@ def answer_regex(family: Family, seconds: int) -> str:
     keys = "|".join(str(second) for second in range(seconds))
     state = rf'"({keys})": \[\{{"label": "{_LABEL}", "bbox_2d": \[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]\}}\]'
     answer = rf"\{{({state}(, {state}){{0,{max(seconds - 1, 0)}}})?\}}"
-    return rf"{family.think[0]}[^<]{{0,2000}}{family.think[1]}{family.answer[0]}{answer}{family.answer[1]}"
+    thought = family.thought.replace("\n", r"\n").replace("{}", "[^<]{0,2000}")
+    return rf"{thought}{family.answer[0]}{answer}{family.answer[1]}"

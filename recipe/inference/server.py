@@ -23,6 +23,8 @@ class Server:
         base_url: such as http://localhost:8000/v1.
         api_key: "" where the server asks for none.
         family: row of the families' table that the served model belongs to, for its coordinates and tags.
+        openai_only: whether it refuses settings that OpenAI's own API does not know (`top_k`, `min_p`,
+            `repetition_penalty`), so that they are not stated.
         timeout_s: longest wait for one answer, all of it, seconds.
     """
 
@@ -30,3 +32,4 @@ class Server:
     api_key: str = field(default="", repr=False)
     family: str = "glm4v"
     timeout_s: float = 600.0
+    openai_only: bool = False

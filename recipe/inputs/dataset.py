@@ -148,8 +148,7 @@ def completion_text(record: Record, family: Family, scale: tuple[int, int], cont
     else:
         answer = format_answer(_track(record["label"], record["track"]), scale=scale)
     reasoning = plain_text(record.get("reasoning") or "", control_tokens)
-    thought = f"{family.think[0]}{reasoning}{family.think[1]}" if reasoning else ""
-    return f"{thought}{family.answer[0]}{answer}{family.answer[1]}"
+    return family.written(reasoning, answer)
 
 
 def _track(label: str, states: list[State]) -> Track:

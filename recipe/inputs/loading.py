@@ -15,8 +15,9 @@ from data_prep.stages import StageError
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import parse_policy
 from recipe.inputs.arguments import StageArguments
+from recipe.inputs.chat_templates import ensure_template
 from recipe.inputs.dataset import RowBuilder, make_builder
-from recipe.inputs.families import Family, family_of, frame_grid, is_vision
+from recipe.inputs.families import Family, family_of, find_family, frame_grid, is_vision
 from recipe.inputs.prompts import load_prompts
 
 
@@ -71,11 +72,28 @@ def load_config(name: str) -> Any:
 def load_processor(model_args: ModelConfig) -> Any:
     """Return the checkpoint's processor, padding on the left: GRPO's own processing passes no padding side.
 
+    Its chat template is the family's from this repository where the checkpoint's own cannot train.
+
     Raises:
         StageError: See `check_checkpoint` and `without_its_code`.
     """
     name = check_checkpoint(model_args.model_name_or_path)
-    return without_its_code(AutoProcessor.from_pretrained, name, padding_side="left")
+    processor = without_its_code(AutoProcessor.from_pretrained, name, padding_side="left")
+    family = find_family(load_config(name), processor)
+    if family is not None:
+        ensure_template(processor, family, name)
+    return processor
+
+
+def template_in_place(name: str) -> Path | None:
+    """Return the file of the chat template that takes the place of a checkpoint's own; None: its own stays.
+
+    Raises:
+        StageError: See `check_checkpoint` and `without_its_code`.
+    """
+    processor = without_its_code(AutoProcessor.from_pretrained, check_checkpoint(name))
+    family = find_family(load_config(name), processor)
+    return family.template_file if family is not None and ensure_template(processor, family, name) else None
 
 
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
@@ -114,7 +132,7 @@ def row_builder(script_args: StageArguments, model: Any, processor: Any, *, comp
     """Return the row builder that fits the model's family and patch grid, and the processor's control tokens."""
     return builder_for(
         script_args,
-        family_of(model.config),
+        family_of(model.config, processor),
         grid=frame_grid(model.config),
         completions=completions,
         control_tokens=control_tokens(processor.tokenizer),

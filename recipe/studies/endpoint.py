@@ -26,6 +26,7 @@ class Endpoint:
         base_url: such as https://host/v1.
         key: the environment variable that holds the key; "" where none is asked for.
         family: row of the families' table whose coordinates and tags the model uses; most are told to use 0 to 1000.
+        openai_only: whether it refuses sampling settings that OpenAI's own API does not know, as some hosted ones do.
         workers: requests at a time.
         dollars_in, dollars_out: price of a million tokens asked and answered; without them tokens alone are stated.
     """
@@ -34,6 +35,7 @@ class Endpoint:
     base_url: str
     key: str = ""
     family: str = "glm4v"
+    openai_only: bool = False
     workers: int = 4
     dollars_in: float | None = None
     dollars_out: float | None = None
@@ -95,7 +97,8 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
         InUse: Another process asks for the same answers.
     """
     assert args.predictions is not None
-    server = Server(endpoint.base_url, os.environ.get(endpoint.key, "") if endpoint.key else "", endpoint.family)
+    api_key = os.environ.get(endpoint.key, "") if endpoint.key else ""
+    server = Server(endpoint.base_url, api_key, endpoint.family, openai_only=endpoint.openai_only)
     decoding = Decoding(args.temperature, args.max_new_tokens)
     out = Path(args.predictions)
     if not endpoint.unusable():

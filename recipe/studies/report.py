@@ -12,11 +12,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from PIL import Image
+from trl import ModelConfig
 
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
@@ -31,8 +33,8 @@ from recipe.evaluation.logs import read_log
 from recipe.evaluation.scores import METRICS, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.families import family_of, fit_frame, frame_grid
-from recipe.inputs.loading import load_config
+from recipe.inputs.families import Family, family_of, fit_frame, frame_grid
+from recipe.inputs.loading import load_config, load_processor
 from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
 from stvg_rewards import Answer, parse_answer, score_answer
 
@@ -82,11 +84,18 @@ class Clip:
 
 def box_scale(checkpoint: Path, record: Record) -> tuple[float, float]:
     """What a checkpoint's coordinates are divided by, for one record."""
-    config = load_config(str(checkpoint))
+    config, family = _known(str(checkpoint))
     settings = (read_stamp(checkpoint) or {}).get("settings", {})
     size = record["width"], record["height"]
     most = settings.get("max_frame_pixels", StageArguments.max_frame_pixels)  # a stamp leaves out what is as ever
-    return family_of(config).box_scale(fit_frame(*size, grid=frame_grid(config), max_pixels=most))
+    return family.box_scale(fit_frame(*size, grid=frame_grid(config), max_pixels=most))
+
+
+@lru_cache
+def _known(checkpoint: str) -> tuple[Any, Family]:
+    """Return a checkpoint's config and family, read once for all records."""
+    config = load_config(checkpoint)
+    return config, family_of(config, load_processor(ModelConfig(model_name_or_path=checkpoint)))
 
 
 def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list[Clip]:

@@ -15,10 +15,10 @@ from recipe.inputs.families import family_of
 ADAPTER = "adapter"
 
 
-def peft_config(model_args: ModelConfig, config: Any) -> PeftConfig | None:
+def peft_config(model_args: ModelConfig, config: Any, processor: Any) -> PeftConfig | None:
     """Return PEFT's settings, or None without `use_peft`; the family's language layers are the default."""
     if model_args.use_peft and model_args.lora_target_modules is None:
-        model_args.lora_target_modules = family_of(config).lora_targets
+        model_args.lora_target_modules = family_of(config, processor).lora_targets
     return get_peft_config(model_args)
 
 

@@ -52,7 +52,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
         args=training_args,
         train_dataset=train_dataset,
         processing_class=processor,
-        peft_config=peft_config(model_args, model.config),
+        peft_config=peft_config(model_args, model.config, processor),
         callbacks=[MarkComplete(start.spent_before)],
     )
     keep_training(trainer)

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .batch import Scored, score_completions
+from .columns import completion_text
+from .framing import stands_alone
 
 DISCARDED = ("key", "late", "shape", "box", "duplicate", "earlier")
 REPAIRED = ("objects", "records", "list", "empty", "bracket", "key", "dict", "label", "nested")
@@ -125,16 +127,22 @@ def format_reward(
 ) -> list[float | None]:
     """Return 1 if the text keeps the answer contract exactly (whole JSON, nothing discarded or salvaged), else 0.
 
-    The paper has no such term. The columns are described in the module's docstring.
+    A word outside the reasoning part and the answer breaks the contract too. The paper has no such term. The columns
+    are described in the module's docstring.
 
         >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}]
         >>> whole = '{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}'
         >>> format_reward([whole, whole[:-1], "another task"], track=[truth, truth, []])
         [1.0, 0.0, None]
+        >>> format_reward([f"<think>It sits.</think>{whole}", f"Here it is: {whole}"], track=[truth, truth])
+        [1.0, 0.0]
     """
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("format_reward", scored, log_metric, log_extra)
-    return [row and float(row.complete) for row in scored]
+    return [
+        row and float(row.complete and stands_alone(completion_text(completion)))
+        for row, completion in zip(scored, completions, strict=True)
+    ]
 
 
 def log_scores(

@@ -1,0 +1,52 @@
+"""The checkpoint that a stage begins from: its config and processor, or why they cannot be had."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, try_to_load_from_cache
+from trl import ModelConfig
+
+from data_prep.stages import StageError
+from recipe.inputs.loading import load_config, load_processor
+
+
+def checkpoint_of(model_args: ModelConfig, template_path: str | None) -> tuple[Any, Any, str | None]:
+    """Return (config, processor, None), or (None, None, what is wrong).
+
+    Args:
+        template_path: file of the chat template that SFTTrainer would put in the place of the checkpoint's.
+    """
+    name = model_args.model_name_or_path
+    if not name:
+        return None, None, "model_name_or_path is missing"
+    try:
+        if not Path(name).is_dir() and not in_cache(name) and not hub_answers():
+            return None, None, "not in the cache, and the hub does not answer"
+        processor = load_processor(model_args)
+        if template_path:
+            processor.chat_template = Path(template_path).read_text(encoding="utf-8")
+        return load_config(name), processor, None
+    except (OSError, ValueError, StageError) as error:
+        return None, None, " ".join(str(error).split())[:200]
+
+
+def in_cache(name: str) -> bool:
+    """Whether a model id's config was fetched before."""
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def hub_answers() -> bool:
+    """Whether the hub can be reached: asked once, where its own client would try for half a minute."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
