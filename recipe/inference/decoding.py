@@ -1,6 +1,6 @@
 """How answers are decoded: every setting stated, and the same in every backend.
 
-Whatever is not stated is taken from the checkpoint's own `generation_config`: a repetition penalty of 1.05 there changes
+Whatever is not stated is taken from the checkpoint's own `generation_config`: a repetition penalty of 1.05 changes
 a quarter of greedy answers, and "temperature 1" would be another sampler in each backend.
 """
 
