@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def language_layers(config: Any, model: nn.Module, dtype: torch.dtype, bf16: boo
     kinds = getattr(text, "layer_types", None) or ["attention"] * len(stack.layers)
     costs = [
         _cost(
-            lambda index=index: type(stack.layers[index])(text, index),
+            partial(stack.layers[index].__class__, text, index),
             call,
             lambda tokens: (1, tokens, text.hidden_size),
             dtype,
@@ -98,7 +99,7 @@ def vision_layers(config: Any, model: nn.Module, dtype: torch.dtype, bf16: bool)
         return lambda: _tensor(layer(hidden, cu_seqlens=ends, position_embeddings=embeddings, max_seqlen=IMAGE))
 
     cost = _cost(
-        lambda: type(tower.blocks[0])(vision),
+        partial(tower.blocks[0].__class__, vision),
         call,
         lambda patches: (patches, vision.hidden_size),
         dtype,

@@ -114,6 +114,9 @@ def projector_bytes(model: nn.Module, computes: int, merged: int) -> float:
     Args:
         merged: patches that become one token.
     """
-    layers = linear_layers(model)
-    values = sum(a + 2 * b for name, (a, b) in layers.items() if part_of(name) == "projector")
-    return computes * values / merged
+    values: dict[str, list[int]] = {}
+    for name, (inputs, results) in linear_layers(model).items():
+        if part_of(name) == "projector":  # what goes into the first layers of a part is shared, or a result before
+            part = values.setdefault(name.rpartition(".")[0], [0, 0])
+            values[name.rpartition(".")[0]] = [part[0] + 2 * results, max(part[1], inputs)]
+    return computes * sum(sum(part) for part in values.values()) / merged

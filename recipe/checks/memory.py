@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recipe.checks.findings import Finding, refuse, warn
 from recipe.checks.layer_bytes import Layers
 from recipe.checks.weights import Weights
 
@@ -163,7 +162,9 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
     inside = tokens * language.backward if load.checkpointing else tokens * (language.backward - language.kept)
     kept = first + tokens * language.count * (language.output if load.checkpointing else language.kept)
     sees = bool(load.weights.trained["vision"])
-    seen = patches * (6 * vision.output + load.projector + (load.computes * load.patch_values if load.computes < 4 else 0))
+    seen = patches * (
+        6 * vision.output + load.projector + (load.computes * load.patch_values if load.computes < 4 else 0)
+    )
     seen += patches * vision.count * (vision.output if load.checkpointing else vision.kept)
     seen = seen if sees else tokens * 0.0
     looks = patches * vision.backward if load.checkpointing else patches * (vision.backward - vision.kept)
@@ -221,9 +222,7 @@ def phases(load: Load, gpu_gib: float = 80.0) -> dict[str, dict[str, float]]:
     if load.rollout:
         for name, parts in rollout_phases(load, load.rollout, pixels).items():
             result[name] = _sum(base, {"vLLM": vllm if name == "generation" else awake}, parts)
-    return {
-        name: {part: value / GIB for part, value in parts.items() if value} for name, parts in result.items()
-    }
+    return {name: {part: value / GIB for part, value in parts.items() if value} for name, parts in result.items()}
 
 
 def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dict[str, float]]:
@@ -237,7 +236,7 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
     if rollout.generates:  # all rows at once
         cache = rows * (rollout.prompt + rollout.completion) * rollout.cache
         prefill = max(
-            rows * load.patches * max(vision.forward, load.projector) ,
+            rows * load.patches * max(vision.forward, load.projector),
             rows * rollout.prompt * (2 * language.output + language.forward) + rows * rollout.prompt * rollout.cache,
         )
         generation = {

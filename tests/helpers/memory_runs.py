@@ -1,7 +1,5 @@
 """Trainings that are small and yet large enough to count their bytes, and what they needed at most."""
 
-from contextlib import contextmanager
-
 import torch
 from datasets import Dataset
 from peft import LoraConfig
@@ -18,6 +16,7 @@ from tests.helpers.family_models import build
 
 SIDE, FRAMES, ANSWER = 144, 16, 48  # 144 patches of 12 pixels a frame, 36 tokens; 16 frames a clip
 RANK = 16
+STEPS, SHORT = 2, 12  # of GRPO: steps a rollout serves, and tokens of an answer
 TEXT = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8}
 TEXT |= {"num_key_value_heads": 2, "head_dim": 64, "layer_types": None}
 TOWER = {"hidden_size": 256, "depth": 6, "num_heads": 4, "intermediate_size": 1024, "out_hidden_size": 512}
@@ -77,10 +76,11 @@ def reward(completions, **kwargs):
 def trainer_of(stage, config, processor, folder, *, batch=1, checkpointing=True, lora=False, frozen=False, **more):
     """A trainer of a stage, with float32 weights."""
     accumulation = more.pop("accumulation", 1)
-    model = AutoModelForImageTextToText.from_config(config)
+    bf16 = more.pop("bf16", False)
+    model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16 if bf16 else torch.float32)
     if frozen:
         freeze_vision(model)
-    settings = common(folder, batch, checkpointing, accumulation)
+    settings = common(folder, batch, checkpointing, accumulation) | {"bf16": bf16}
     peft = LoraConfig(r=RANK, target_modules=LANGUAGE_LAYERS) if lora else None
     if stage == "sft":
         args = SFTConfig(max_steps=2, max_length=None, completion_only_loss=True, **settings)
@@ -90,11 +90,11 @@ def trainer_of(stage, config, processor, folder, *, batch=1, checkpointing=True,
         )
     else:
         args = GRPOConfig(
-            max_steps=3,
+            max_steps=STEPS + 1,  # into the second rollout, when the first is still held
             num_generations=4,
-            steps_per_generation=more.pop("steps_per_generation", 4),
-            max_completion_length=ANSWER,
-            generation_kwargs={"min_new_tokens": ANSWER},
+            steps_per_generation=STEPS,
+            max_completion_length=SHORT,
+            generation_kwargs={"min_new_tokens": SHORT},
             log_multimodal=False,
             beta=0.0,
             loss_type="grpo",

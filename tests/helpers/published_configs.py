@@ -23,7 +23,10 @@ def qwen3_vl(hidden, layers, heads, intermediate, depth, width, tied):
     text |= {"max_position_embeddings": 262144, "rope_parameters": rope(5e6, 24, 20, 20)}
     vision = {"depth": depth, "hidden_size": width, "num_heads": 16, "patch_size": 16, "out_hidden_size": hidden}
     vision |= {"intermediate_size": 4304 if width == 1152 else 4096, "spatial_merge_size": 2, "temporal_patch_size": 2}
-    vision |= {"deepstack_visual_indexes": [8, 16, 24] if depth == 27 else [5, 11, 17], "num_position_embeddings": 2304}
+    vision |= {
+        "deepstack_visual_indexes": [8, 16, 24] if depth == 27 else [5, 11, 17],
+        "num_position_embeddings": 2304,
+    }
     return transformers.Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
 
 
