@@ -17,7 +17,13 @@ from recipe.checks.live_bytes import LiveBytes
 from recipe.checks.model import adapted
 
 TOKENS = 4096  # a layer is run on so many and on twice as many; the difference is what tokens cost
+KNOWN: dict[Any, Layers] = {}
 IMAGE = 1024  # patches of a picture, within which the vision tower's attention stays
+
+
+Make = partial[nn.Module]  # makes a layer
+Call = Callable[[nn.Module, torch.Tensor], Callable[[], torch.Tensor]]  # gives what runs it
+Shape = Callable[[int], tuple[int, ...]]  # of the hidden states of so many tokens
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Layers:
 class Adapters:
     """LoRA as a layer gets it: modules by a pattern over full names or by endings, and the rank."""
 
-    targets: str | list[str]
+    targets: str | tuple[str, ...]
     rank: int
 
 
@@ -118,15 +124,16 @@ def _tensor(result: Any) -> torch.Tensor:
     return result[0] if isinstance(result, tuple) else result
 
 
-def _cost(
-    make: Callable[[], nn.Module],
-    call: Callable[[nn.Module, torch.Tensor], Any],
-    shape: Callable[[int], tuple[int, ...]],
-    dtype: torch.dtype,
-    bf16: bool,
-    lora: Adapters | None,
-) -> Layers:
-    """Return what a token costs in one layer."""
+def _cost(make: Make, call: Call, shape: Shape, dtype: torch.dtype, bf16: bool, lora: Adapters | None) -> Layers:
+    """Return what a token costs in one layer; found once for each kind, since it takes a second."""
+    layer_class, config, *index = make.func, *make.args
+    key = (layer_class, config.to_json_string(), *index, dtype, bf16, lora)
+    if key not in KNOWN:
+        KNOWN[key] = _find_cost(make, call, shape, dtype, bf16, lora)
+    return KNOWN[key]
+
+
+def _find_cost(make: Make, call: Call, shape: Shape, dtype: torch.dtype, bf16: bool, lora: Adapters | None) -> Layers:
     autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
     with FakeTensorMode(), autocast, default_dtype(dtype):
         layer = make().train()
@@ -147,7 +154,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _run(layer: nn.Module, call: Any, hidden: torch.Tensor) -> tuple[int, int, int, int]:
+def _run(layer: nn.Module, call: Call, hidden: torch.Tensor) -> tuple[int, int, int, int]:
     hidden.requires_grad_(True)
     step = call(layer, hidden)
     with torch.no_grad(), LiveBytes() as still:
@@ -155,7 +162,7 @@ def _run(layer: nn.Module, call: Any, hidden: torch.Tensor) -> tuple[int, int, i
     with LiveBytes() as live:
         result = step()
         kept = live.now
-        result.backward(torch.zeros_like(result))
+        torch.autograd.backward(result, torch.zeros_like(result))
     return result.untyped_storage().nbytes(), kept, still.peak, live.peak
 
 

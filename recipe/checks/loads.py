@@ -28,6 +28,7 @@ def load_of(
     patches: int,
     frozen_vision: bool = False,
     on_cpu: bool = False,
+    padded: bool | None = None,
     model: nn.Module | None = None,
 ) -> Load:
     """Return what a stage's memory depends on.
@@ -40,6 +41,7 @@ def load_of(
         patches: of its frames, before they are merged into tokens.
         frozen_vision: whether the vision tower rests.
         on_cpu: whether it runs on a CPU, where TRL's fused head works otherwise.
+        padded: whether rows of one batch differ in length, so that attention gets a mask; None: by the settings.
         model: the config's model on the meta device, where the caller has it.
     """
     model = model or model_without_memory(config)
@@ -49,7 +51,7 @@ def load_of(
     lora = None
     if model_args.use_peft:
         targets = model_args.lora_target_modules or family_of(config).lora_targets
-        lora = Adapters(targets, model_args.lora_r)
+        lora = Adapters(targets if isinstance(targets, str) else tuple(targets), model_args.lora_r)
     weights = count_weights(
         model,
         frozen_vision=frozen_vision,
@@ -86,7 +88,7 @@ def load_of(
         hidden=text.hidden_size,
         vocabulary=text.vocab_size,
         checkpointing=training_args.gradient_checkpointing,
-        padded=rows > 1 and not flash,
+        padded=(rows > 1 if padded is None else padded) and not flash,
         triton=not on_cpu,
         reference=bool(grpo and training_args.beta and not lora),
         rollout=rollout_of(training_args, text, rows, prompt, computes) if grpo else None,
