@@ -20,12 +20,14 @@ from typing import Any
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo
+from recipe.checks.capacity import listed
 from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.facts import read_facts
 from recipe.checks.labels import folded, rows_taught
 from recipe.checks.launches import Launch, launch_of
-from recipe.checks.machine import data_is_there, memory_parts, weights_are_there
-from recipe.checks.stage import check, disk_of, report
+from recipe.checks.machine import data_is_there, weights_are_there
+from recipe.checks.memory import Load, peak_phase, phases
+from recipe.checks.stage import card_gib, check, disk_of, report
 from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.config_files import has_sections, read_file
@@ -68,6 +70,21 @@ def _grpo_keys() -> set[str]:
     return {f.name for kind in mine for f in fields(kind)} - {f.name for kind in others for f in fields(kind)}
 
 
+def memory_report(load: Load, gpu_gib: float) -> str:
+    """Return the estimate as lines: the phase that takes most with its parts, and what each phase takes.
+
+    Args:
+        gpu_gib: memory of the card, of which a colocated vLLM takes a share.
+    """
+    phase, parts = peak_phase(load, gpu_gib)
+    totals = {name: sum(values.values()) for name, values in phases(load, gpu_gib).items()}
+    share = f", vLLM's share of a card of {gpu_gib:.0f} GiB" if "vLLM" in parts else ""
+    return (
+        f"memory, estimated: {totals[phase]:.1f} GiB a process at its highest, in {phase} ({listed(parts)}{share})\n"
+        f"by phase: {listed(totals)}"
+    )
+
+
 def main(
     script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
 ) -> None:
@@ -77,13 +94,11 @@ def main(
         return
     findings, load = check(script_args, training_args, model_args, launch)
     if load:
-        parts = memory_parts(load)
-        listed = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
         print(
-            f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; a rough "
-            f"estimate for {load.processes} process(es), sharding {load.sharding}: {sum(parts.values()):.1f} GiB each "
-            f"({listed}), {disk_of(load, training_args):.1f} GiB on disk"
+            f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; "
+            f"{load.processes} process(es), sharding {load.sharding}; {disk_of(load, training_args):.1f} GiB on disk"
         )
+        print(memory_report(load, card_gib() or 80.0))
     report(findings)
     print("preflight: nothing refused")
 

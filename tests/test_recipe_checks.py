@@ -1,7 +1,5 @@
 """Each check of the preflight: one case that trips it, and one that does not."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from transformers import Glm4vConfig, Qwen2_5_VLConfig
@@ -16,13 +14,10 @@ from recipe.checks.data import (
 )
 from recipe.checks.facts import skeleton
 from recipe.checks.machine import (
-    Load,
     data_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
-    memory_parts,
-    memory_suffices,
     updates_are_kept,
     vllm_is_there,
     weights_are_there,
@@ -36,6 +31,7 @@ from recipe.checks.settings import (
     rewards_fit,
 )
 from recipe.inputs.families import FAMILIES
+from tests.helpers.loads import NINE
 
 USUAL_NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -216,54 +212,7 @@ def test_weights(tmp_path):
     one(weights_are_there(None, "x"), "weights", True, "model_name_or_path is missing")
 
 
-NINE = Load(
-    parameters=10**10,
-    trainable=10**10,
-    bytes_each=2,
-    processes=8,
-    sharding="zero3",
-    tokens=16_384,
-    scored=16_384,
-    batch=1,
-    hidden=4096,
-    layers=40,
-    vocabulary=151_552,
-)
 GIB = 2**30
-
-
-def test_the_memory_estimate():
-    parts = memory_parts(NINE)
-    # 2 bytes a weight and gradient, 12 of the optimiser's, over 8 GPUs
-    assert parts["weights"] == parts["gradients"] == pytest.approx(2 * 10**10 / 8 / GIB)
-    assert parts["optimiser"] == pytest.approx(12 * 10**10 / 8 / GIB)
-    # 16,384 tokens x 4096 x 2 bytes = 128 MiB: one a layer stays, 16 while a layer is at work
-    assert parts["activations"] == pytest.approx(0.125 * (40 + 16))
-    assert parts["logits"] == pytest.approx(2 * 4 * 16_384 * 151_552 / GIB)
-    zero2 = memory_parts(replace(NINE, sharding="zero2"))
-    assert zero2["weights"] == pytest.approx(2 * 10**10 / GIB)
-    lora = memory_parts(replace(NINE, sharding="none", trainable=10**8))
-    assert lora["optimiser"] == pytest.approx(4 * 10**8 / GIB)
-
-
-def test_the_memory_estimate_of_fsdp():
-    parts = memory_parts(replace(NINE, sharding="fsdp"))
-    # Over 8 GPUs: weights and Adam's two moments in float32, gradients in the checkpoint's dtype.
-    assert parts["weights"] == pytest.approx(4 * 10**10 / 8 / GIB)
-    assert parts["gradients"] == pytest.approx(2 * 10**10 / 8 / GIB)
-    assert parts["optimiser"] == pytest.approx(8 * 10**10 / 8 / GIB)
-    assert parts["activations"] == memory_parts(NINE)["activations"]
-    lora = memory_parts(replace(NINE, sharding="fsdp", trainable=10**8))
-    # Only adapters are float32: 4 bytes of 0.1e9 weights, 2 of the other 9.9e9.
-    assert lora["weights"] == pytest.approx((4 * 10**8 + 2 * 99 * 10**8) / 8 / GIB)
-    assert lora["optimiser"] == pytest.approx(8 * 10**8 / 8 / GIB)
-
-
-def test_memory():
-    assert memory_suffices(NINE, 80) == []
-    assert memory_suffices(NINE, None) == []
-    one(memory_suffices(replace(NINE, sharding="none"), 80), "memory", True, "of 80", "zero3.yaml")
-    one(memory_suffices(replace(NINE, vllm_share=0.4), 80), "memory", False, "vLLM 32.0")
 
 
 def test_sixteen_bits():

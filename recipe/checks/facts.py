@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
 from data_prep.records import Record, read_records
 from data_prep.seconds import frame_times
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample
 from recipe.checks.labels import kind_of
+from recipe.checks.weights import count_weights, linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.dataset import completion_text
-from recipe.inputs.families import Family, fit_frame, is_vision
+from recipe.inputs.families import Family, fit_frame
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import load_prompts, question, user_message
 
@@ -140,12 +137,6 @@ class Texts:
 
 def skeleton(config: Any) -> tuple[dict[str, tuple[int, int]], int, int]:
     """(linear layer -> its two sizes, number of weights, of the vision tower's), taking no memory for weights."""
-    with torch.device("meta"):  # the class itself: under ZeRO-3, from_config would wait for the other processes
-        model = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)](config)
-    layers = {
-        name: (module.in_features, module.out_features)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    return layers, sum(sizes.values()), sum(size for name, size in sizes.items() if is_vision(name))
+    model = model_without_memory(config)
+    parts = count_weights(model).all
+    return linear_layers(model), sum(parts.values()), parts["vision"] + parts["projector"]

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from trl import GRPOConfig, ModelConfig
+from trl import ModelConfig
 
 from data_prep.stages import StageError
+from recipe.checks.capacity import memory_suffices
 from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.data import (
     Sample,
@@ -27,22 +28,22 @@ from recipe.checks.data import (
     frames_are_on_the_grid,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
-from recipe.checks.facts import Texts, read_facts, skeleton, starts_of
+from recipe.checks.facts import Texts, read_facts, starts_of
 from recipe.checks.findings import Finding, refuse
 from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are_the_same, rows_taught
 from recipe.checks.launches import Launch, this_launch
+from recipe.checks.loads import load_of
 from recipe.checks.machine import (
-    Load,
     data_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
-    memory_suffices,
     updates_are_kept,
     vllm_is_there,
     weights_are_there,
 )
-from recipe.checks.model import adapted, lora_covers_the_language_model, tags_survive
+from recipe.checks.memory import Load
+from recipe.checks.model import lora_covers_the_language_model, tags_survive
 from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
@@ -52,6 +53,7 @@ from recipe.checks.settings import (
     rollouts_are_whole,
 )
 from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
+from recipe.checks.weights import linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
 from recipe.rewards import variant_of
@@ -89,7 +91,7 @@ def check(
         family = family_of(config, processor)
     except ValueError as error:
         return [*findings, refuse("family", str(error))], None
-    layers, parameters, vision = skeleton(config)
+    model = model_without_memory(config)
     if use_vllm:
         settings = copy(training_args)
         suppress_image_tokens(settings, config)
@@ -97,20 +99,29 @@ def check(
             name: processor.tokenizer.convert_tokens_to_ids(name) for name in (family.image_token, family.video_token)
         }
         findings += image_tokens_are_suppressed(settings.generation_kwargs, ids)
-    trainable = parameters - (vision if script_args.vision_learning_rate == 0 else 0)
     if model_args.use_peft:
         targets = model_args.lora_target_modules or family.lora_targets
-        findings += lora_covers_the_language_model(list(layers), targets)
-        trainable = sum(model_args.lora_r * sum(layers[name]) for name in adapted(list(layers), targets))
+        findings += lora_covers_the_language_model(list(linear_layers(model)), targets)
     longest = None
     if data:
         name = str(model_args.model_name_or_path)
         found, longest = _data_findings(script_args, training_args, name, config, processor, launch)
         findings += found
-    load = _load(training_args, model_args, config, launch, parameters, trainable, longest)
-    findings += updates_are_kept(load.bytes_each, load.sharding, model_args.use_peft)
-    gpu = torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
-    findings += memory_suffices(load, None if training_args.use_cpu else gpu)
+    load = load_of(
+        config,
+        training_args,
+        model_args,
+        launch,
+        prompt=longest.images + longest.text if longest else 0,
+        answer=longest.answer if longest else 0,
+        patches=longest.images * config.vision_config.spatial_merge_size**2 if longest else 0,
+        frozen_vision=script_args.vision_learning_rate == 0,
+        on_cpu=training_args.use_cpu,
+        model=model,
+        family_targets=family.lora_targets,
+    )
+    findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
+    findings += memory_suffices(load, None if training_args.use_cpu else card_gib())
     findings += disk_suffices(disk_of(load, training_args), *_room(Path(training_args.output_dir)))
     return findings, load
 
@@ -199,35 +210,9 @@ def _data_findings(
     return findings, longest
 
 
-def _load(
-    training_args: Any,
-    model_args: ModelConfig,
-    config: Any,
-    launch: Launch,
-    parameters: int,
-    trainable: int,
-    longest: Sample | None,
-) -> Load:
-    text = config.get_text_config()
-    dtype = str(config.dtype if model_args.dtype in ("auto", None) else model_args.dtype)
-    grpo = isinstance(training_args, GRPOConfig)
-    tokens = longest.total if longest else 0
-    colocated = grpo and training_args.use_vllm and training_args.vllm_mode == "colocate"
-    return Load(
-        parameters=parameters,
-        trainable=trainable,
-        bytes_each=2 if "16" in dtype else 4,
-        processes=launch.processes,
-        sharding=launch.sharding,
-        tokens=tokens,
-        scored=min(tokens, training_args.max_completion_length) if grpo else tokens,
-        batch=training_args.per_device_train_batch_size,
-        hidden=text.hidden_size,
-        layers=text.num_hidden_layers,
-        vocabulary=text.vocab_size,
-        checkpointing=training_args.gradient_checkpointing,
-        vllm_share=training_args.vllm_gpu_memory_utilization if colocated else 0.0,
-    )
+def card_gib() -> float | None:
+    """Return the memory of the first GPU, GiB; None where there is none."""
+    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
 
 
 def _room(output_dir: Path) -> tuple[float, str]:
