@@ -128,6 +128,7 @@ def key_of_answers(args: argparse.Namespace) -> AnswerKey:
         temperature=args.temperature,
         max_new_tokens=args.max_new_tokens,
         guided=args.guided,
+        openai_only=args.openai_only,
         **policy_of(args).settings(),
     )
 

@@ -22,7 +22,9 @@ from data_prep.identity import checkpoint_identity, file_digest, stamp_of, text_
 from data_prep.redaction import public as public
 from data_prep.stamps import Difference, check_ended
 from data_prep.video.rates import DYNAMIC, parse_policy
+from recipe.inference.decoding import sampling_of
 from recipe.inputs.arguments import StageArguments
+from recipe.inputs.chat_templates import templates_digest
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.loading import check_checkpoint
 from recipe.inputs.prompts import prompts_digest
@@ -104,7 +106,8 @@ def key_of(
     Raises:
         StageError: There is no such checkpoint or track file, or a stage is not done with the checkpoint.
     """
-    settings = decoding | {"backend": backend, "max_frame_pixels": script_args.max_frame_pixels}
+    stated = {name: value for name, value in sampling_of(0.0).items() if name != "temperature"}
+    settings = decoding | {"sampling": stated, "backend": backend, "max_frame_pixels": script_args.max_frame_pixels}
     settings["frame_rate"] = parse_policy(script_args.frame_rate)
     if settings["frame_rate"] == DYNAMIC:
         settings["frame_budget"] = script_args.frame_budget
@@ -117,6 +120,7 @@ def key_of(
         name = check_checkpoint(model)
         check_ended(Path(name))
         contents["model"] = checkpoint_identity(name)
+        contents["chat_templates"] = templates_digest()  # one may take the place of the checkpoint's own
     if tracks is not None:
         contents["tracks"] = file_digest(Path(tracks))
     return AnswerKey(model or "", json.loads(json.dumps(settings)), contents)

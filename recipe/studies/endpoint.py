@@ -80,6 +80,7 @@ def key_of_endpoint(args: EvalArguments, endpoint: Endpoint) -> AnswerKey:
         family=endpoint.family,
         temperature=args.temperature,
         max_new_tokens=args.max_new_tokens,
+        openai_only=endpoint.openai_only,
         **POLICY.settings(),
     )
 
