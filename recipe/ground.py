@@ -20,6 +20,7 @@ from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
 from data_prep.stamps import setting_of
+from data_prep.video.looks import look
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
 from recipe.drawing.boxes import clock
@@ -150,9 +151,11 @@ def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, 
 
 def ground_one(args: argparse.Namespace) -> None:
     """One video: print the answer, write what was asked for."""
+    video: Path = args.video
+    if problem := look(video).problem:  # before a model is loaded
+        raise StageError(problem)
     key = key_of_answers(args)
     builder, answerer = backend_of(args)
-    video: Path = args.video
     found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
     result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
