@@ -19,6 +19,7 @@ from data_prep.command_line import did_you_mean, keep_one_spelling, respelled, u
 from data_prep.errors import StageError
 from data_prep.records import RecordError
 from data_prep.video.sampling import VideoError
+from data_prep.yaml_files import read_mapping
 from recipe.inputs.run_folder import fill, recipe_folder, run_folder
 from recipe.inputs.secret_settings import refuse_secrets
 
@@ -109,9 +110,7 @@ def read_settings(path: Path, known: set[str], needed: Iterable[str] = ()) -> di
     Raises:
         ValueError: No mapping, an unknown `$NAME`, or see `check_keys`.
     """
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: expected settings by name")
+    settings = read_mapping(path)
     check_keys(str(path), settings, known, needed)
     names = {"RUN": run_folder([path])}
     return {key: fill(value, names, where=f"{path}: {key}") for key, value in settings.items()}
@@ -135,15 +134,12 @@ def check_keys(where: str, settings: Mapping[str, Any], known: set[str], needed:
 @contextmanager
 def merged(files: list[str]) -> Iterator[list[str]]:
     """The arguments that name one settings file for several: a key of a later one beats that of an earlier one."""
+    settings: dict[str, Any] = {}
+    for file in files:
+        settings |= read_mapping(file)
     if len(files) < 2:
         yield [word for file in files for word in ("--config", file)]
         return
-    settings: dict[str, Any] = {}
-    for file in files:
-        found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"{file}: expected a YAML mapping of settings")
-        settings |= found
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "settings.yaml"
         both.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -10,12 +10,11 @@ The checks themselves are functions of plain values in `recipe/checks_*.py`; thi
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
-import yaml
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
+from data_prep.yaml_files import read_mapping
 from recipe import grpo
 from recipe.checks.launches import Launch, launch_of
 from recipe.checks.machine import memory_parts
@@ -41,7 +40,7 @@ def _keys(words: list[str]) -> set[str]:
     keys = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
     for place, word in enumerate(words[:-1]):
         if word == "--config":
-            keys |= set(yaml.safe_load(Path(words[place + 1]).read_text(encoding="utf-8")) or {})
+            keys |= set(read_mapping(words[place + 1]))
     return keys
 
 

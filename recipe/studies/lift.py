@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.stages import read_stamp
+from data_prep.yaml_files import read_mapping
 from recipe.cli import OneLineParser, Parser, run
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.tables import markdown_table
@@ -89,7 +88,7 @@ def variant_of_words(args: StudyArguments, *words: str) -> Variant:
     parser.add_argument("--length_weight", type=float, default=0.0)
     parser.add_argument("--dynamic_sampling", type=int, default=0)
     known = {action.dest for action in parser._actions}
-    stated = yaml.safe_load((Path(args.configs) / "grpo.yaml").read_text(encoding="utf-8")) or {}
+    stated = read_mapping(Path(args.configs) / "grpo.yaml")
     parser.set_defaults(**{name: value for name, value in stated.items() if name in known})
     given = vars(parser.parse_known_args(words)[0])
     return make_variant(given.pop("reward"), given.pop("reward_weights"), **given)
