@@ -18,11 +18,11 @@ class YamlError(StageError, ValueError):
     """A settings file that cannot be used; one line that opens with the file, and the line where there is one."""
 
 
-class _Fault(yaml.MarkedYAMLError):
+class _Fault(yaml.MarkedYAMLError):  # type: ignore[misc]  # PyYAML has no types
     """What this loader refuses and YAML does not."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """SafeLoader with limits, whose mappings have each key once and only text as keys."""
 
     def __init__(self, stream: str) -> None:
@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
             raise _Fault(problem=f"nested deeper than {MOST_DEPTH} levels", problem_mark=mark)
         self._depth += 1
         try:
-            return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            return super().compose_node(parent, index)
         finally:
             self._depth -= 1
 
@@ -87,7 +87,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
         raise YamlError(f"{name}: no YAML ({_one_line(error)})") from None
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
 
 def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
