@@ -101,7 +101,7 @@ def runs_no_foreign_code(trust_remote_code: bool) -> list[Finding]:
     return [
         refuse(
             "model",
-            "trust_remote_code is true, and Python code that lies in a checkpoint is never run here: leave it out, and "
+            "trust_remote_code is true, but Python code of a checkpoint is never run here: leave it out, and "
             "name a checkpoint of a family that transformers knows",
         )
     ]

@@ -82,7 +82,7 @@ def check(
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
     findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
-    findings += runs_no_foreign_code(model_args.trust_remote_code)
+    findings += runs_no_foreign_code(training_args.trust_remote_code)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
