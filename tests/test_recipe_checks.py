@@ -29,6 +29,7 @@ from recipe.checks.settings import (
     image_tokens_are_suppressed,
     is_implemented,
     rewards_fit,
+    runs_no_foreign_code,
 )
 from recipe.inputs.families import FAMILIES
 from tests.helpers.loads import NINE
@@ -112,6 +113,8 @@ def test_groups_for_dynamic_sampling(samples, scale, aggregation, rounds, refuse
 def test_what_is_not_implemented():
     assert is_implemented(False, False) == []
     one(is_implemented(False, True), "dtype", True, "not supported")
+    assert runs_no_foreign_code(False) == []
+    one(runs_no_foreign_code(True), "model", True, "never run here")
 
 
 def test_the_context():

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from data_prep.aggregate import METHODS
 from data_prep.convert.audit import Audit
-from data_prep.convert.building import FASTEST, SLOWEST, Drop, frame_line, scene_record, target_record, text_record
+from data_prep.convert.building import FASTEST, SLOWEST, frame_line, scene_record, target_record, text_record
 from data_prep.convert.items import Dropped, Item, Scene, Target, Text
-from data_prep.convert.reasons import Reason
+from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
@@ -35,11 +35,11 @@ Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
-    parser.add_argument("--video_root", "--videos", type=Path, help="check that each video is there")
+    parser.add_argument("--video_root", "--videos", type=Path, help="look at each video, and take its size and rate")
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
-    parser.add_argument("--size", type=_size, help="WxH where the source does not state the picture's size")
-    parser.add_argument("--fps", type=_rate, help="frames a second where the source does not state them")
+    parser.add_argument("--size", type=_size, help="WxH where neither source nor pictures state a size")
+    parser.add_argument("--fps", type=_rate, help="frames a second where neither source nor video does")
     parser.add_argument("--aggregation", choices=METHODS, default="mean", help="frame boxes to one box a second")
     parser.add_argument("--seed", type=int, default=0, help="chooses among the wordings of prompts")
     parser.add_argument("--strict", action="store_true", help="the first dropped record is an error")
@@ -90,11 +90,11 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
                 continue
             try:
                 if isinstance(item, Text):
-                    records.write(text_record(name, item, args))
+                    records.write(text_record(name, item, args, audit))
                 elif isinstance(item, Scene):
-                    records.write(scene_record(name, item, args))
+                    records.write(scene_record(name, item, args, audit))
                 else:
-                    record, boxes = target_record(name, item, args)
+                    record, boxes = target_record(name, item, args, audit)
                     records.write(record)
                     if frames is not None:
                         frames.write(frame_line(item, record["fps"], boxes))

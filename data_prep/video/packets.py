@@ -33,8 +33,13 @@ class VideoError(ValueError):
     """A file that no frame can be read from; the message is one line that opens with the path."""
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
+        super().__init__(self.line(path, problem))
+
+    @staticmethod
+    def line(path: str | os.PathLike[str], problem: str) -> str:
+        """Return the message about a path."""
         shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in os.fspath(path))
-        super().__init__(f"{shown}: {problem}")
+        return f"{shown}: {problem}"
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,8 @@ class OpenVideo:
         if self._kept is not None:
             yield from self._kept
             return
-        with _open_stream(self.path) as (container, stream):
-            yield from _demux(container, stream)
+        with open_stream(self.path) as (container, stream):
+            yield from demux(container, stream)
 
 
 @contextmanager
@@ -142,14 +147,14 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
         VideoError: if there is no such file, no video in it, no packet or more than `MAX_PACKETS`, or its pictures
             are larger than `MAX_PIXELS`.
     """
-    with _open_stream(path) as (container, stream):
+    with open_stream(path) as (container, stream):
         pts: list[int | None] = []
         keyframe: list[bool] = []
         shown: list[int | None] = []
         kept: list[Packet[VideoStream]] | None = []
         kept_bytes = last_duration = 0
         last_shown = -math.inf
-        for packet in _demux(container, stream):
+        for packet in demux(container, stream):
             if len(pts) >= MAX_PACKETS:
                 raise VideoError(path, f"more than {MAX_PACKETS} packets")
             pts.append(packet.pts)
@@ -187,7 +192,12 @@ def check_pixels(path: str | os.PathLike[str], width: int, height: int) -> None:
 
 
 @contextmanager
-def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the file's first video stream; no packet is read yet.
+
+    Raises:
+        VideoError: There is no such file, it is no video, or its pictures are larger than `MAX_PIXELS`.
+    """
     name = _checked(path)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
@@ -208,7 +218,7 @@ def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer,
         yield container, streams[0]
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+def demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
     """Yield the stream's packets, up to the point where a damaged file breaks off."""
     try:
         for packet in container.demux(stream):

@@ -114,6 +114,22 @@ def every_row_has_an_image(images: Mapping[str, int], zero_stage: int) -> list[F
     ]
 
 
+def videos_are_usable(where: str, lost: int, count: int, text: str, max_missing: float) -> list[Finding]:
+    """Have the records videos that open and that fit them? Those without are left out, and few may be.
+
+    Args:
+        where: the track file.
+        lost, count: records without a usable video, and all.
+        text: what is lost and why.
+        max_missing: share that may be lost, 0 to 1.
+    """
+    if not lost:
+        return []
+    if lost == count or lost > max_missing * count:
+        return [refuse("videos", f"{where}: {text}; expected at most {max_missing:.0%} (max_missing)")]
+    return [warn("videos", f"{where}: {text}; they are left out")]
+
+
 def batches_are_even(samples: int, num_generations: int, records: int) -> list[Finding]:
     """Do the records fill a rollout? TRL leaves unfilled ones out, and would train nothing without a word.
 

@@ -61,7 +61,7 @@ def rows_of_kinds(kinds: Mapping[str, Sequence[Record]], builder: RowBuilder) ->
     """Yield each kind and the row of its shortest record whose frames can be had; a kind without one is left out."""
     for kind, records in sorted(kinds.items()):
         for record in sorted(records, key=lambda one: one["seconds"] or float("inf")):
-            if not builder.clips.has_frames(record):
+            if builder.clips.fault(record) is not None:
                 continue
             try:
                 row = builder.row(record)

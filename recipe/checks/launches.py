@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
 from accelerate import PartialState
 
 from data_prep.stages import StageError
+from data_prep.yaml_files import read_mapping
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ def launch_of(path: str | None) -> Launch:
     """That of a file of accelerate's, such as those in launch/accelerate; without one, a single process."""
     if not path:
         return Launch()
-    settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(settings, dict) or "distributed_type" not in settings:
+    settings = read_mapping(path)
+    if "distributed_type" not in settings:
         raise StageError(f"--launch {path}: no settings of accelerate (no distributed_type in it)")
     kind, stage = settings["distributed_type"], (settings.get("deepspeed_config") or {}).get("zero_stage", 2)
     sharding = {"DEEPSPEED": f"zero{stage}", "FSDP": "fsdp"}.get(kind, "none")

@@ -90,6 +90,19 @@ def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
     ]
 
 
+def runs_no_foreign_code(trust_remote_code: bool) -> list[Finding]:
+    """Is code of the checkpoint asked for? The recipe never runs any, whatever the setting says."""
+    if not trust_remote_code:
+        return []
+    return [
+        refuse(
+            "model",
+            "trust_remote_code is true, but Python code of a checkpoint is never run here: leave it out, and "
+            "name a checkpoint of a family that transformers knows",
+        )
+    ]
+
+
 def rollouts_are_whole(args: Any) -> list[Finding]:
     """Check that no checkpoint of GRPO falls inside a rollout.
 

@@ -26,6 +26,7 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    videos_are_usable,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
 from recipe.checks.facts import Texts, read_facts, starts_of
@@ -51,11 +52,15 @@ from recipe.checks.settings import (
     is_implemented,
     rewards_fit,
     rollouts_are_whole,
+    runs_no_foreign_code,
 )
 from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
 from recipe.checks.weights import linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.frames import ClipFrames
+from recipe.inputs.loading import clips_of
+from recipe.inputs.media import VALIDATED, sift_file
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
@@ -78,6 +83,7 @@ def check(
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
     findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    findings += runs_no_foreign_code(training_args.trust_remote_code)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
@@ -170,7 +176,8 @@ def _data_findings(
         limits["vllm_max_model_length"] = training_args.vllm_max_model_length if training_args.use_vllm else None
     else:
         limits["max_length"] = training_args.max_length
-    findings = fits_the_context(longest, limits)
+    found, lost = _video_findings(script_args, clips_of(script_args, grid, training=not grpo))
+    findings = found + fits_the_context(longest, limits)
     processor_merge = processor.image_processor.merge_size**2
     findings += frames_are_on_the_grid(
         sorted(facts.sizes),
@@ -185,7 +192,7 @@ def _data_findings(
         lengths = {name: texts.answer_tokens(record) for name, record in answers.items()}
         findings += answers_fit(lengths, training_args.max_completion_length)
         samples = training_args.per_device_train_batch_size * training_args.steps_per_generation * launch.processes
-        findings += batches_are_even(samples, training_args.num_generations, facts.count)
+        findings += batches_are_even(samples, training_args.num_generations, facts.count - lost)
         variant = variant_of(script_args, training_args)
         findings += rewards_can_be_earned(variant, facts.sample, facts.count, texts.answer)
         findings += events_leave_room(facts.sample, [function.__name__ for function in variant.functions])
@@ -213,6 +220,22 @@ def _data_findings(
 def card_gib() -> float | None:
     """Return the memory of the first GPU, GiB; None where there is none."""
     return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
+
+
+def _video_findings(script_args: StageArguments, clips: ClipFrames) -> tuple[list[Finding], int]:
+    """Return findings about the videos that the stage will need, and how many training records have none."""
+    wanted: list[tuple[str, int | None]] = [(path, script_args.max_records) for path in script_args.tracks]
+    if script_args.validation_tracks:
+        if not isinstance(script_args, GRPOArguments):
+            wanted.append((script_args.validation_tracks, VALIDATED))
+        elif script_args.held_out_every:
+            wanted.append((script_args.validation_tracks, script_args.held_out_clips))
+    findings, lost = [], 0
+    for number, (path, limit) in enumerate(wanted):
+        found = sift_file(path, clips, limit=limit)
+        lost += found.lost_count if number < len(script_args.tracks) else 0
+        findings += videos_are_usable(path, found.lost_count, found.count, found.text, script_args.max_missing)
+    return findings, lost
 
 
 def _room(output_dir: Path) -> tuple[float, str]:

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from data_prep.errors import StageError
 from data_prep.records import Record, RecordError, read_records, resolve_video
+from data_prep.video.looks import fault_of, look_at
 from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
 from recipe.inference.backends import Answerer, Usage
-from recipe.inference.grounding import Policy, QueryError, ground, look_at
+from recipe.inference.grounding import Policy, QueryError, check_video, ground
 from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
@@ -57,6 +58,9 @@ def ground_file(
     with AnswersFile(out, key) as file:
         file.outdated(stamps)
         left = [record for record in records if record["id"] not in file.known]
+        faults = _faults(left, videos)  # before a model is loaded
+        failed += [f"{name}: {reason}" for name, reason in faults.items()]
+        left = [record for record in left if record["id"] not in faults]
         if left:
             asked = _asked(left, _Asker(videos, backend, policy), workers)
             refused = 0  # in a row
@@ -70,10 +74,26 @@ def ground_file(
                     continue
                 refused = 0
                 file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
-            if refused and refused == len(failed) == len(left) and not file.known:
+            if refused and refused == len(failed) - len(faults) == len(left) and not file.known:
                 raise StageError(_all_refused(refused, failed[-1], False))
         file.finish(record["id"] for record in records)
     return len(records), failed
+
+
+def _faults(records: Iterable[Record], videos: Path) -> dict[str, str]:
+    """Look at the videos that are there; return id -> why a record's video is of no use."""
+    paths: dict[str, Path] = {}
+    listed = list(records)
+    for record in listed:
+        try:
+            path = resolve_video(videos, record["video"])
+        except RecordError:
+            continue  # asking says it
+        if path.exists():
+            paths[record["id"]] = path
+    seen = look_at(paths.values())
+    faults = {record["id"]: fault_of(seen[paths[record["id"]]], record) for record in listed if record["id"] in paths}
+    return {name: f"{fault[0]}: {fault[1]}" for name, fault in faults.items() if fault is not None}
 
 
 def _all_refused(count: int, last: Exception | str, some: bool) -> str:
@@ -102,7 +122,7 @@ class _Asker:
         try:
             video = resolve_video(self.videos, record["video"])
             if not hasattr(self._own, "parts"):
-                look_at(video, self.policy, clip)  # a mistyped folder must not cost a model load
+                check_video(video, self.policy, clip)  # a mistyped folder must not cost a model load
         except (VideoError, RecordError) as error:
             return error
         if not hasattr(self._own, "parts"):
