@@ -2,14 +2,15 @@
 
     python -m recipe.preflight --config recipe/configs/tiny/grpo.yaml
     python -m recipe.preflight --config recipe/configs/glm-4.1v-9b/sft.yaml --launch launch/accelerate/zero3.yaml
+    python -m recipe.preflight --config recipe/configs/glm-4.1v-9b/grpo.yaml --gpu_gib 48    # a card that is not here
 
 Every stage runs the same checks when it begins. A finding is one line: a refusal stops the stage, a warning does not.
-The checks themselves are functions of plain values in `recipe/checks_*.py`; this module hands them the values.
+The checks themselves are functions of plain values in `recipe/checks`; this module hands them the values.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,15 @@ from recipe.training import supervised
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """The stage's own settings, and which stage (else by its keys) and launch file they are for."""
+    """The stage's own settings, and which stage (else by its keys), launch file and card they are for."""
     own = OneLineParser(add_help=False)
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
+    own.add_argument("--gpu_gib", type=float)
     chosen, words = own.parse_known_args(args)
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(words) & _grpo_keys())
     settings = (grpo.parse if of_grpo else supervised.parse)(words)
-    return (*settings, launch_of(chosen.launch))
+    return (*settings, replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib))
 
 
 def _keys(words: list[str]) -> set[str]:
@@ -75,7 +77,7 @@ def main(script_args: StageArguments, training_args: Any, model_args: ModelConfi
             f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; "
             f"{load.processes} process(es), sharding {load.sharding}; {disk_of(load, training_args):.1f} GiB on disk"
         )
-        print(memory_report(load, card_gib() or 80.0))
+        print(memory_report(load, launch.gpu_gib or card_gib() or 80.0))
     report(findings)
     print("preflight: nothing refused")
 
