@@ -19,6 +19,7 @@ CASES = [
     ("glm4v", "sft", {"lora": True}),
     ("glm4v", "sft", {"frozen": True}),
     ("glm4v", "sft", {"bf16": True}),
+    ("glm4v", "sft", {"autocast": True}),
     ("glm4v", "grpo", {"batch": 2}),
     ("qwen3_vl", "sft", {}),
     ("qwen3_vl", "sft", {"checkpointing": False, "frozen": True}),
