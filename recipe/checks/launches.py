@@ -13,10 +13,14 @@ from data_prep.yaml_files import read_mapping
 
 @dataclass(frozen=True)
 class Launch:
-    """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp")."""
+    """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp").
+
+    `gpu_gib` is the memory of one GPU, GiB, where a person names the card; None asks the machine.
+    """
 
     processes: int = 1
     sharding: str = "none"
+    gpu_gib: float | None = None
 
     @property
     def zero_stage(self) -> int:

@@ -127,7 +127,7 @@ def check(
         family_targets=family.lora_targets,
     )
     findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
-    findings += memory_suffices(load, None if training_args.use_cpu else card_gib())
+    findings += memory_suffices(load, launch.gpu_gib or (None if training_args.use_cpu else card_gib()))
     findings += disk_suffices(disk_of(load, training_args), *_room(Path(training_args.output_dir)))
     return findings, load
 
