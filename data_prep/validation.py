@@ -77,6 +77,18 @@ def check_video_path(path: Any) -> str:
         raise RecordError(str(wrong)) from None
 
 
+def check_clip(record: Mapping[str, Any], where: str) -> None:
+    """Check `clip` and `seconds` of a line that is no whole record.
+
+    Raises:
+        RecordError: one is missing, or they do not fit each other.
+    """
+    try:
+        _clip(record, _seconds(record, None, nullable=False), nullable=False)
+    except _Wrong as wrong:
+        raise RecordError(f"{where}: {wrong}") from None
+
+
 def quote(value: Any, limit: int = 80) -> str:
     """A value for a one-line message: printable, and cut where it is long."""
     if isinstance(value, str):

@@ -91,7 +91,7 @@ def test_an_input_that_is_not_there_is_named(tmp_path, capsys, flag):
     [
         ("vidstg", "val_annotations.json", [vidstg_record()], "give VidOR's annotation folder as --vidor"),
         ("lasot", "annos/cat-1.txt", "1,1,5,5\n" * 4, "give --size WxH or --video_root"),
-        ("hcstvg", "query_v2.json", {"a.mp4": "a man sits"}, "a sentence without annotation (test split of v2)"),
+        ("hcstvg", "query_v2.json", {"a.mp4": "a man sits"}, "for recipe.ground --tracks"),
     ],
 )
 def test_nothing_does_not_replace_a_track_file(tmp_path, capsys, source, name, content, said):
