@@ -101,7 +101,7 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise YamlError(f"{os.fspath(path)}: holds a {type(found).__name__}, expected settings by name")
+        raise YamlError(f"{os.fspath(path)}: holds a {type(found).__name__}, expected a YAML mapping of settings")
     return found
 
 

@@ -56,9 +56,8 @@ def changed_text(text: str, draw: random.Random) -> str:
     for _ in range(draw.randint(1, 4)):
         begin = draw.randint(0, len(text))
         end = min(len(text), begin + draw.choice((0, 1, 3, 10, 40)))
-        piece = draw.choice(
-            (draw.choice(ODD_TEXT), "", text[begin:end] * draw.choice((2, 3, 20)), chr(draw.randint(0, 0x2FF)))
-        )
+        again = text[begin:end] * draw.choice((2, 3, 20))
+        piece = draw.choice((draw.choice(ODD_TEXT), "", again, chr(draw.randint(0, 0x2FF))))
         text = text[:begin] + piece + text[end:]
     return text[:4000]
 
@@ -99,7 +98,7 @@ ANSWERS = [
 
 def read_leaks(draw: random.Random) -> None:
     """The leak check: it ends, and names what it found."""
-    text = changed_text(draw.choice(TRACES), draw)[:400]
+    text = changed_text(draw.choice(TRACES), draw)[:250]
     show(text)
     for leak in leaks_in(text, (3, 8), 20):
         assert leak.kind in ("coordinates", "length", "time", "part of the clip", "unread"), leak

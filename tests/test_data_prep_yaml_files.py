@@ -57,6 +57,6 @@ def test_a_fault_is_one_line_with_its_place(tmp_path, text, message):
 
 def test_a_list_is_no_mapping(tmp_path):
     path = write(tmp_path / "a.yaml", "[1]")
-    with pytest.raises(YamlError, match="holds a list, expected settings by name") as error:
+    with pytest.raises(YamlError, match="holds a list, expected a YAML mapping") as error:
         read_mapping(path)
     assert isinstance(error.value, (StageError, ValueError))

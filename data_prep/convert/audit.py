@@ -25,6 +25,7 @@ class Audit:
         ignored: what is no record by the data set's own rules, such as rows that it flags, and how often.
         notes: what the user should know of records that were written, and how often; `noted` has an example of each,
             `seen` what was counted once for many records.
+        questions: lines of sentences without truth, which are no records.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Audit:
     notes: dict[str, int] = field(default_factory=dict)
     noted: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str | None]] = field(default_factory=set)
+    questions: list[bytes] = field(default_factory=list)
     written: int = 0
     dropped: dict[Reason, int] = field(default_factory=dict)
     examples: dict[Reason, list[str]] = field(default_factory=dict)
@@ -99,6 +101,8 @@ class Audit:
             report |= {"expected": dict(self.expected), "difference": self.difference()}
         if self.ignored:
             report["ignored"] = dict(self.ignored)
+        if self.questions:
+            report["questions"] = len(self.questions)
         if self.notes:
             report["notes"] = dict(self.notes)
             report["noted"] = dict(self.noted)
@@ -116,6 +120,9 @@ class Audit:
             lines.append(f"  {found:>8} {unit}, expected {number}, difference {found - number:+d}")
         for what, number in self.ignored.items():
             lines.append(f"  {number:>8} {what}: no records")
+        if self.questions:
+            count = len(self.questions)
+            lines.append(f"  {count:>8} sentences without truth, in <out>.questions.jsonl for recipe.ground --tracks")
         for what, number in self.notes.items():
             lines.append(f"  {number:>8} {what}, such as {self.noted[what]}")
         for reason, count in sorted(self.dropped.items(), key=lambda item: -item[1]):

@@ -12,7 +12,7 @@ import orjson
 from data_prep.aggregate import aggregate_rows
 from data_prep.boxes import FrameBoxes, normalised
 from data_prep.convert.audit import Audit
-from data_prep.convert.items import Scene, Target, Text
+from data_prep.convert.items import Question, Scene, Target, Text
 from data_prep.convert.media import Media, check_record, media_of, note_half
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.records import SCHEMA_VERSION, ObjectTrack, Record, State
@@ -189,6 +189,12 @@ def states(
     except ValueError as error:
         raise Drop(Reason.BAD_BOX, str(error)) from None
     return [{"second": second, "box": box} for second, box in by_second.items()], shares
+
+
+def question_line(source: str, item: Question) -> bytes:
+    """Return a line of `<out>.questions.jsonl`, which `data_prep.records.read_questions` reads."""
+    line = {"id": item.id, "source": source, "split": item.split, "video": item.video, "query": item.query}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def frame_line(item: Target, fps: float, boxes: FrameBoxes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.errors import StageError
-from data_prep.records import Record, RecordError, read_records, resolve_video
+from data_prep.records import Record, RecordError, read_questions, resolve_video
 from data_prep.video.looks import fault_of, look_at
 from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
@@ -36,7 +36,7 @@ def ground_file(
     workers: int = 1,
     limit: int | None = None,
 ) -> tuple[int, list[str]]:
-    """Ground every record that has a track or could have one, resuming where an earlier call stopped.
+    """Ground every record that could have a track, and lines without truth, resuming where an earlier call stopped.
 
     Args:
         backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
@@ -52,7 +52,7 @@ def ground_file(
             cannot be reached, or gives no answer to `MOST_REFUSED` requests in a row or to all that there are.
         InUse: Another process is at work on `out`.
     """
-    records = [record for record in read_records(tracks) if record["kind"] not in ("caption", "qa")][:limit]
+    records = [record for record in read_questions(tracks) if record["kind"] not in ("caption", "qa")][:limit]
     stamps = {record["id"]: _stamp(videos, record) for record in records}
     failed: list[str] = []
     with AnswersFile(out, key) as file:
@@ -118,7 +118,7 @@ class _Asker:
 
     def __call__(self, record: Record) -> dict[str, Any] | Exception:
         """Return the line's fields, or the exception that says why there is no answer."""
-        clip = (record["clip"][0], record["seconds"])
+        clip = (record["clip"][0], record["seconds"]) if record["clip"] else None
         try:
             video = resolve_video(self.videos, record["video"])
             if not hasattr(self._own, "parts"):
