@@ -97,7 +97,7 @@ ANSWERS = [
 
 
 def read_leaks(draw: random.Random) -> None:
-    """The leak check: it ends, and names what it found."""
+    """Read a trace with the leak check, which ends and names its result."""
     text = changed_text(draw.choice(TRACES), draw)[:250]
     show(text)
     for leak in leaks_in(text, (3, 8), 20):
@@ -106,7 +106,7 @@ def read_leaks(draw: random.Random) -> None:
 
 
 def read_reasoning(draw: random.Random) -> None:
-    """Reasoning before an answer: a part of the text that holds no closing tag."""
+    """Read the reasoning before an answer: a part of the text that holds no closing tag."""
     text = changed_text(draw.choice(ANSWERS), draw)
     show(text)
     found = reasoning_of(text)
@@ -146,7 +146,7 @@ RECORDS = [
 
 
 def read_tracks(draw: random.Random) -> None:
-    """A track file: valid records, then at most one error of one line that names file and line."""
+    """Read a track file: valid records, then at most one error of one line that names file and line."""
     record = draw.choice(RECORDS)
     if draw.random() < 0.5:
         data = dumped(changed_document(record, draw))
@@ -208,7 +208,7 @@ def items_of(name: str, document: Any, draw: random.Random) -> Iterator[Item]:
 
 
 def read_converters(draw: random.Random) -> None:
-    """A record of a source: each item is a valid record, or a drop with a reason and one line."""
+    """Convert an entry of a source: each item is a valid record, or a drop with a reason and one line."""
     name = draw.choice(list(CLIPS))
     # Through JSON, as files hold it: integers beyond 64 bits are read by the lenient parser.
     document = json.loads(json.dumps(changed_document(CLIPS[name], draw)))
@@ -245,7 +245,7 @@ FILES = {
 
 
 def read_annotations(draw: random.Random) -> None:
-    """Files of annotations: read, or refused by a line that names the file."""
+    """Read files of annotations, which may be refused by a line that names the file."""
     name = draw.choice(list(FILES))
     path = scratch("a.txt", changed_text(FILES[name], draw).encode("utf-8", "surrogatepass"))
     try:

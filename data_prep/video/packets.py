@@ -94,19 +94,23 @@ class PacketIndex:
     def plan(self, wanted: set[int]) -> list[tuple[int, int]] | None:
         """Return ranges (first, last packet in decode order, inclusive) that decode the frames of these time stamps.
 
-        Each begins at a keyframe. None if a frame is shown before the first keyframe, or keyframes are shown in
-        another order than they are decoded in. Only for a `complete` index.
+        Each range begins at a keyframe. Return None if a frame is shown before the first keyframe, or if keyframes are
+        shown in another order than they are decoded in: the whole file has to be decoded then. The index must be
+        `complete`.
         """
         position = {pts: i for i, pts in enumerate(self.pts) if pts is not None}
         keys = [i for i, key in enumerate(self.keyframe) if key]
         key_pts = [self.pts[i] or 0 for i in keys]
+        # The search below bisects the keyframes by time, so their times must rise. A frame that is shown before the
+        # first keyframe (a file that was cut) has no packet to start from.
         if not keys or sorted(key_pts) != key_pts or key_pts[0] > (self.shown[0] or 0):
             return None
         ranges: list[tuple[int, int]] = []
-        for last in sorted(position[pts] for pts in wanted):
+        for last in sorted(position[pts] for pts in wanted):  # by packet, so that ranges that overlap are neighbours
             # The last keyframe that is not shown after the target: frames shown before a keyframe may be decoded
             # after it and still need the pictures before it.
             first = keys[bisect_right(key_pts, self.pts[last] or 0) - 1]
+            # Starting again at a keyframe inside the last range would decode its packets twice: extend that range.
             if ranges and first <= ranges[-1][1]:
                 first, _ = ranges.pop()
             ranges.append((first, last))

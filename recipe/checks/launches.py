@@ -1,4 +1,4 @@
-"""How many processes run a stage, and how they share the model: of this process, or of a launch file."""
+"""Tell how many processes run a stage and how they share the model: from this process, or from a launch file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Launch:
 
     @property
     def zero_stage(self) -> int:
-        """DeepSpeed's stage, 0 without."""
+        """DeepSpeed's ZeRO stage; 0 without it."""
         return int(self.sharding[-1]) if self.sharding.startswith("zero") else 0
 
 
 def this_launch() -> Launch:
-    """That of the running process, from what accelerate leaves in the environment."""
+    """Return the launch of the running process, from the environment variables that accelerate sets."""
     sharding = "none"
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         sharding = f"zero{os.environ.get('ACCELERATE_DEEPSPEED_ZERO_STAGE', '2')}"
@@ -39,7 +39,7 @@ def this_launch() -> Launch:
 
 
 def launch_of(path: str | None) -> Launch:
-    """That of a file of accelerate's, such as those in launch/accelerate; without one, a single process."""
+    """Return the launch that a settings file of accelerate describes; without a file, a single process."""
     if not path:
         return Launch()
     settings = read_mapping(path)

@@ -260,13 +260,13 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
 
 
 def _mask(load: Load) -> float:
-    """Bytes of the attention mask, and of its copies as numbers that attention adds."""
+    """Return the bytes of the attention mask, and of its copies as numbers that attention adds."""
     copies = 1 if load.checkpointing else load.language.count
     return load.batch * load.tokens**2 * (1 + load.computes * copies) if load.padded else 0.0
 
 
 def _copies(load: Load) -> float:
-    """Bytes of the bfloat16 copies of float32 weights that autocast keeps until the forward pass is over."""
+    """Return the bytes of the bfloat16 copies of float32 weights that autocast keeps during a forward pass."""
     return load.computes * load.trainable if load.computes < load.each and load.sharding == "none" else 0.0
 
 
@@ -275,7 +275,7 @@ def _head_gradient(load: Load) -> float:
 
 
 def _step_copy(load: Load) -> float:
-    """Bytes of gradients in float32 that DeepSpeed's step makes."""
+    """Return the bytes of gradients in float32 that DeepSpeed's step makes."""
     return 4.0 * min(SUBGROUP, load.trainable / load.processes) if load.sharding.startswith("zero") else 0.0
 
 

@@ -1,4 +1,4 @@
-"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions beside this file.
+"""Run all checks of a stage before a GPU-hour is spent: plain values go to the functions beside this file.
 
 A finding is one line: a refusal stops the stage, a warning does not.
 """
@@ -68,7 +68,7 @@ from recipe.rollouts.vllm import suppress_image_tokens
 def check(
     script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch
 ) -> tuple[list[Finding], Load | None]:
-    """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
+    """Return all findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
     validated = not grpo or script_args.held_out_every  # else GRPO never reads them
@@ -163,7 +163,7 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
 def _data_findings(
     script_args: StageArguments, training_args: Any, name: str, config: Any, processor: Any, launch: Launch
 ) -> tuple[list[Finding], Sample | None]:
-    """Findings about the records, and the longest sample."""
+    """Return the findings about the records, and the longest sample."""
     family, grid = family_of(config, processor), frame_grid(config)
     facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
@@ -239,7 +239,7 @@ def _video_findings(script_args: StageArguments, clips: ClipFrames) -> tuple[lis
 
 
 def _room(output_dir: Path) -> tuple[float, str]:
-    """(GiB that a stage can use, where): what is free, and what its own earlier checkpoints and model take up.
+    """Return (GiB that a stage can use, where): the free space, and what its earlier checkpoints and model take up.
 
     Those are written over or removed as it goes on, so a run that fits the disk also fits when it is resumed.
     """
@@ -258,7 +258,7 @@ def disk_of(load: Load, training_args: Any) -> float:
 
 
 def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
-    """The checks at the start of a stage, on the main process before the others go on.
+    """Run the checks at the start of a stage, on the main process before the others go on.
 
     Raises:
         StageError: Something is refused.
