@@ -42,10 +42,10 @@ def video_key(video: str) -> str:
     name = parts[-1] if parts else ""
     while (shorter := _ENDING.sub("", name)) not in ("", name):
         name = shorter
-    if found := _YOUTUBE.fullmatch(name):
-        return found[1]
-    if found := _MOT.fullmatch(name):
-        return f"mot16-{found[1]}"
+    if match := _YOUTUBE.fullmatch(name):
+        return match[1]
+    if match := _MOT.fullmatch(name):
+        return f"mot16-{match[1]}"
     return name
 
 

@@ -41,12 +41,12 @@ def files_of(args: argparse.Namespace) -> list[Path]:
     """Return the annotation files under --annotations, only those of --split where one is named."""
     if args.annotations.is_file():
         return [args.annotations]
-    found = sorted(
+    paths = sorted(
         path for path in args.annotations.rglob("*.json") if args.split in (None, split_of(path), path.stem)
     )
-    if not found:
+    if not paths:
         raise RecordError(f"--annotations {args.annotations}: no JSON file of split {args.split or 'any'} in it")
-    return found
+    return paths
 
 
 def split_of(path: Path) -> str:

@@ -263,9 +263,9 @@ def report(folder: Path, max_missing: float) -> None:
             frames += row["num_frames"]
             if row["error"] is not None:
                 errors.append(f"{row['key']}: {row['error']}")
-    found = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": errors[:10]}
+    totals = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": errors[:10]}
     with atomic_write(folder / REPORT) as out:
-        json.dump(found, out, indent=1, ensure_ascii=False)
+        json.dump(totals, out, indent=1, ensure_ascii=False)
     print(f"{folder}: {frames} frames of {clips - len(errors)} clips; {len(errors)} clips without")
     for line in errors[:10]:
         print(f"  {line}", file=sys.stderr)

@@ -160,15 +160,15 @@ def has_key() -> bool:
 
 def describe(recipe: str, tracks: Sequence[str], variant: Variant | None) -> dict[str, Any]:
     """Return what a run's config says beside the trainer's settings: what runs are grouped and told apart by."""
-    told: dict[str, Any] = {"recipe": recipe, "git_commit": git_commit(), "data_hash": data_hash(tracks)}
+    config: dict[str, Any] = {"recipe": recipe, "git_commit": git_commit(), "data_hash": data_hash(tracks)}
     if variant:
-        told["variant"] = variant.label
-        told["reward_code"] = variant.code_digest[:12]
-        told["reward_definition"] = [
+        config["variant"] = variant.label
+        config["reward_code"] = variant.code_digest[:12]
+        config["reward_definition"] = [
             {"function": function.__name__, "weight": weight, "text": inspect.getdoc(function) or ""}
             for function, weight in zip(variant.functions, variant.weights, strict=True)
         ]
-    return told
+    return config
 
 
 def data_hash(tracks: Sequence[str]) -> str:
@@ -181,9 +181,9 @@ def git_commit() -> str:
     try:
         answers = [
             subprocess.run(
-                ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
+                ["git", *argv], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
             ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+            for argv in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         ]
     except (OSError, subprocess.SubprocessError):
         return "unknown"

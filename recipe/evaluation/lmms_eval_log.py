@@ -30,7 +30,7 @@ def is_log(path: Path) -> bool:
 
 def read_log(path: Path) -> Submission:
     """Read question_id -> raw answer; count and name lines without an answer and questions that come twice."""
-    found = Submission()
+    submission = Submission()
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -40,16 +40,16 @@ def read_log(path: Path) -> Submission:
             except (ValueError, RecursionError):
                 item = None
             if not isinstance(item, dict):
-                found.broken.append(f"line {number}: no JSON object")
+                submission.broken.append(f"line {number}: no JSON object")
                 continue
             name, text = _question_id(item), _text(item)
             if name is None or text is None:
-                found.broken.append(f"line {number}: {'no question_id' if name is None else 'no answer'}")
-            elif name in found.predictions:
-                found.duplicates.append(name)
+                submission.broken.append(f"line {number}: {'no question_id' if name is None else 'no answer'}")
+            elif name in submission.predictions:
+                submission.duplicates.append(name)
             else:
-                found.predictions[name] = text
-    return found
+                submission.predictions[name] = text
+    return submission
 
 
 def _question_id(item: dict[str, Any]) -> str | None:

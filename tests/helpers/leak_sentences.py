@@ -553,10 +553,10 @@ FINAL = [
 
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
     """Return (precision, recall, the cases that are judged wrongly) of "leak"."""
-    found = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
-    both = sum(case[1] and leak for case, leak in found)
-    wrong = [case for case, leak in found if case[1] != leak]
-    return both / sum(leak for _, leak in found), both / sum(case[1] for case in cases), wrong
+    judged = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
+    both = sum(case[1] and leak for case, leak in judged)
+    wrong = [case for case, leak in judged if case[1] != leak]
+    return both / sum(leak for _, leak in judged), both / sum(case[1] for case in cases), wrong
 
 
 def main() -> None:
