@@ -160,7 +160,7 @@ def main() -> None:
             ends = [(true, climb(rng, task, reward, true, answer)) for true, answer in starts]
             cells = []
             for measure in (
-                lambda true, answer: reward(task.text_of(answer), true),  # noqa: B023  called in this round alone
+                lambda true, answer: reward(task.text_of(answer), true),  # noqa: B023  called only in this round
                 lambda true, answer: task.iou(answer, true),  # noqa: B023
                 lambda true, answer: task.size(answer) / task.size(true),  # noqa: B023
             ):

@@ -1,7 +1,7 @@
 """The frame sampler against its peers: CPU time, and which frames they give.
 
     python -m bench.sampler            # writes its films to a temporary folder
-    python -m bench.sampler --quick    # 360p alone
+    python -m bench.sampler --quick    # only 360p
     python -m bench.sampler --videos FOLDER    # real files instead, those of 5 seconds and more
 
 Films of 60 seconds at 360p, 720p and 1080p, key frames every 15, 60 or 250 frames, with and without B-frames; one of
@@ -192,7 +192,7 @@ def cpu_seconds() -> float:
 def main() -> None:
     """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="360p alone")
+    parser.add_argument("--quick", action="store_true", help="only 360p")
     parser.add_argument("--videos", type=Path, help="folder of real files to measure instead")
     args = parser.parse_args()
     if args.videos:

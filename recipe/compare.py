@@ -75,7 +75,7 @@ def folders_of(paths: list[Path]) -> list[Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder is one of a GRPO run, whole or not, whatever it is called."""
+    """Return whether a folder holds a GRPO run, whole or not, whatever its name."""
     if not (folder / STAMP).is_file():
         return False
     return (read_stamp(folder) or {}).get("stage", folder.name.partition("-")[0]) == "grpo"

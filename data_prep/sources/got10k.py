@@ -30,7 +30,7 @@ MOST_COVER = 8  # cover.label: 0 nothing to be seen .. 8 all of it
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 

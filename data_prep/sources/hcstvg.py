@@ -33,7 +33,7 @@ EXPECTED = {"train": 4500, "test": 1160, "train_v2": 10131, "val_v2": 3482, "que
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 

@@ -23,7 +23,7 @@ NAME = "nextgqa"
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args, has_frames=False)
 
 

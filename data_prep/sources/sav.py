@@ -32,7 +32,7 @@ MASKS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 

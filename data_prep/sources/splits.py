@@ -30,7 +30,7 @@ def folder_split(path: Path, root: Path) -> str | None:
 
 
 def is_wanted(split: str | None, wanted: str | None) -> bool:
-    """Return whether --split asks for something of split `found` (None: not known)."""
+    """Return whether --split asks for something of this split (None: not known)."""
     return wanted is None or split is None or split == wanted
 
 

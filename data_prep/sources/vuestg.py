@@ -37,7 +37,7 @@ QUERY = ("query_id", "query_text", "video_id")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 

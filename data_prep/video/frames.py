@@ -119,7 +119,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def check_folder(args: argparse.Namespace) -> None:
-    """Take the output folder, or go on in one that holds shards of the same settings and track files.
+    """Take the output folder, or resume in one that holds shards of the same settings and track files.
 
     Raises:
         StageError: it holds shards of others.

@@ -1,7 +1,7 @@
 """The answers in a sample log of lmms-eval (`--log_samples`), so that its runs can be scored in both readings.
 
 Its lines have no question text: the id stands in the values of the task's metrics, and the answer in `resps`, or,
-where that is the same, in `filtered_resps` alone (lmms-eval 0.7).
+where that is the same, only in `filtered_resps` (lmms-eval 0.7).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Submission:
 
 
 def read_submission(path: Path) -> Submission:
-    """Read a predictions file; a file that is not there is an empty one."""
+    """Read a predictions file; a missing file is an empty one."""
     submission = Submission()
     if not path.is_file():
         return submission

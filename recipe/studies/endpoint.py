@@ -28,7 +28,7 @@ class Endpoint:
         family: row of the families' table whose coordinates and tags the model uses; most are told to use 0 to 1000.
         openai_only: whether it refuses sampling settings that OpenAI's own API does not know, as some hosted ones do.
         workers: requests at a time.
-        dollars_in, dollars_out: price of a million tokens asked and answered; without them tokens alone are stated.
+        dollars_in, dollars_out: price of a million tokens asked and answered; without them only tokens are stated.
     """
 
     model: str

@@ -97,7 +97,7 @@ def _checked(word: str, name: str, reward: Any) -> Callable[..., Any]:
             f"reward {word}: a functools.partial is logged under the name of the function in it; "
             "write a function, or a class with __call__"
         )
-    if not hasattr(reward, "__name__"):  # an object: known by what it is called there, not by its class alone
+    if not hasattr(reward, "__name__"):  # an object: known by what it is called there, not only by its class
         reward.__name__ = name
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", called := str(reward.__name__)):
         raise ValueError(f"reward {word}: it is called {called!r}, expected letters, digits and _: write it with def")

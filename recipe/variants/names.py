@@ -85,7 +85,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def variant_of_settings(settings: Mapping[str, Any]) -> str:
-    """Return the variant of a GRPO stage from the settings in its stamp, whatever version of this recipe wrote it.
+    """Return the variant of a GRPO stage from the settings in its stamp, of any version of this recipe.
 
     Settings that a stamp leaves out have their defaults. Nothing is imported: a run is known by name where the file
     of its reward is gone. What is no setting of a reward at all comes back as text.
