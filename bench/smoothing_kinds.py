@@ -62,7 +62,7 @@ def robust_line(values: Array, iterations: int = 3) -> Array:
 
 
 def _line_at(values: Array, trust: Array, index: int, begin: int, end: int) -> Array:
-    """Return the weighted least squares line over [begin, end), read at `place`."""
+    """Return the weighted least squares line over [begin, end), read at `index`."""
     t = np.arange(begin, end, dtype=np.float64) - index
     near = (1 - (np.abs(t) / (WINDOW // 2 + 1)) ** 3) ** 3
     weights = near * trust[begin:end]

@@ -125,7 +125,7 @@ def coordinates_in(text: str) -> list[str]:
 
 
 def _without(pattern: re.Pattern[str], text: str, coordinates: list[str]) -> Iterator[str]:
-    """Yield the pieces of a text between its coordinates, and append the coordinates to `found`."""
+    """Yield the pieces of a text between its coordinates, and append the coordinates to `coordinates`."""
     end = 0
     for match in pattern.finditer(text):
         before = text[max(0, match.start() - 40) : match.start()]

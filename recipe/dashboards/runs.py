@@ -62,7 +62,8 @@ def read_run(folder: Path) -> Run:
     if log.problem:
         problems.append(log.problem)
     columns = {
-        name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points(log.entries).items()
+        name: (np.array(list(by_step)), np.array(list(by_step.values())))
+        for name, by_step in points(log.entries).items()
     }
     completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
     return Run(folder, variant, seed, columns, len(log.entries), "; ".join(problems), completions, shared)

@@ -174,8 +174,8 @@ def check_known(key: AnswerKey, about: Mapping[str, Any] | None, path: Path) -> 
             f"be told from others; {ways}"
         )
     if about.get("key") != key.short:
-        found = key.differences(about) or ["its key"]
-        listed = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
+        differing = key.differences(about) or ["its key"]
+        listed = "; ".join(differing[:6]) + ("; ..." if len(differing) > 6 else "")
         raise StageError(f"{path}: holds answers made with another {listed}; {ways}")
 
 

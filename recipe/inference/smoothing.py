@@ -102,7 +102,7 @@ def _beyond(values: Array, count: int) -> Array:
 
 
 def _is_jump(boxes: Mapping[int, Sequence[float]], seconds: Sequence[int], index: int) -> bool:
-    """Return whether the target is elsewhere from `seconds[place]` on, and stays there: a cut, not a one-second error.
+    """Return whether the target is elsewhere from `seconds[index]` on, and stays there: a cut, not a one-second error.
 
     Elsewhere: the boxes share nothing and their centres are farther apart than the target has moved in the seconds
     around. Stays: the next box is near the new place and the one before was near the old one.

@@ -115,18 +115,18 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
         for line in failed[:10]:
             print(f"not answered: {line}", file=sys.stderr)
     spent = tokens_of(out)
-    found: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
+    totals: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
     if endpoint.dollars_in is not None and endpoint.dollars_out is not None:
         dollars = spent.prompt_tokens * endpoint.dollars_in + spent.completion_tokens * endpoint.dollars_out
-        found["dollars"] = round(dollars / 1e6, 4)
-    return found
+        totals["dollars"] = round(dollars / 1e6, 4)
+    return totals
 
 
 def cost(result: Mapping[str, Any]) -> str:
     """Return what a cell of the table cost, in words."""
     spent = result.get("cost") or {}
-    words = [f"{spent.get('seconds', 0)} s"]
+    parts = [f"{spent.get('seconds', 0)} s"]
     if "prompt_tokens" in spent:
-        words.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
-        words.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
-    return ", ".join(words)
+        parts.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
+        parts.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
+    return ", ".join(parts)

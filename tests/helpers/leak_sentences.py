@@ -566,8 +566,10 @@ def main() -> None:
         leaking = sum(case[1] for case in cases)
         print(f"{name}: {len(cases)} sentences, {leaking} leaking: precision {precision:.3f}, recall {recall:.3f}")
         for sentence, leaks, first, last, seconds in wrong:
-            found = verdict(sentence, (first, last), seconds)
-            print(f"  {'missed' if leaks else 'wrongly found'} [{first}, {last}] of {seconds}: {sentence}  -> {found}")
+            judged = verdict(sentence, (first, last), seconds)
+            print(
+                f"  {'missed' if leaks else 'wrongly found'} [{first}, {last}] of {seconds}: {sentence}  -> {judged}"
+            )
 
 
 if __name__ == "__main__":
