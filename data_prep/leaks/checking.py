@@ -58,8 +58,8 @@ def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float
     if (length := max(len(trace), len(plain))) > LONGEST:
         yield Leak("unread", trace[LONGEST:] or plain[LONGEST:], f": {length} characters, at most {LONGEST} are read")
     text = with_digits(plain[:LONGEST])
-    for words in coordinates_in(text):
-        yield Leak("coordinates", words)
+    for coordinates in coordinates_in(text):
+        yield Leak("coordinates", coordinates)
     first, end = span[0] - tolerance_s, span[1] + 1 + tolerance_s  # [first, end) on the clip's clock
     allowed = f" outside seconds {max(first, 0):g} to {min(end - 1, max(seconds - 1, 0)):g}"
     for stated in (*moments_in(text, seconds), *parts_in(text, seconds)):

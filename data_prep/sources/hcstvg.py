@@ -33,7 +33,7 @@ EXPECTED = {"train": 4500, "test": 1160, "train_v2": 10131, "val_v2": 3482, "que
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -41,12 +41,12 @@ def files_of(args: argparse.Namespace) -> list[Path]:
     """Return the annotation files under --annotations, only those of --split where one is named."""
     if args.annotations.is_file():
         return [args.annotations]
-    found = sorted(
+    paths = sorted(
         path for path in args.annotations.rglob("*.json") if args.split in (None, split_of(path), path.stem)
     )
-    if not found:
+    if not paths:
         raise RecordError(f"--annotations {args.annotations}: no JSON file of split {args.split or 'any'} in it")
-    return found
+    return paths
 
 
 def split_of(path: Path) -> str:

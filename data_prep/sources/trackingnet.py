@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -61,7 +61,7 @@ def item_of(path: Path, split: str, names: dict[str, str], args: argparse.Namesp
     """Return the item of one sequence.
 
     Raises:
-        BadFile: its file is malformed, or holds the first box alone (test split).
+        BadFile: its file is malformed, or holds only the first box (test split).
     """
     rows = read_rows(path, 4)
     if len(rows) < 2:

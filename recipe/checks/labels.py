@@ -120,15 +120,15 @@ def labels_are_the_completion(
     """
     if not row.completion:
         return []
-    found, names = decode(row.labels), sorted(decode([end]) for end in ends)
-    rest = found.removeprefix(row.completion)
+    text, names = decode(row.labels), sorted(decode([end]) for end in ends)
+    rest = text.removeprefix(row.completion)
     counted = sum(label in ends for label in row.labels)
-    if found.startswith(row.completion) and rest.rstrip() in names and counted == 1:
+    if text.startswith(row.completion) and rest.rstrip() in names and counted == 1:
         return []
     return [
         refuse(
             "labels",
-            f"record {row.record} ({row.kind}): the labels decode to {_short(found)}, expected the completion "
+            f"record {row.record} ({row.kind}): the labels decode to {_short(text)}, expected the completion "
             f"{_short(row.completion)} and one end token of the model's ({', '.join(names)}); the chat template "
             "writes it so: leave it to the family's in recipe/inputs/templates, or mend it",
         )
@@ -161,10 +161,10 @@ def prompts_are_the_same(row: Taught, image_token_id: int, decode: Callable[[Seq
 def end_ids(name: str, config: Any) -> set[int]:
     """Return the ids that a checkpoint's generation stops at, as transformers reads them."""
     try:
-        found = GenerationConfig.from_pretrained(name).eos_token_id
+        ids = GenerationConfig.from_pretrained(name).eos_token_id
     except OSError:
-        found = GenerationConfig.from_model_config(config).eos_token_id
-    return set(found if isinstance(found, list) else [] if found is None else [found])
+        ids = GenerationConfig.from_model_config(config).eos_token_id
+    return set(ids if isinstance(ids, list) else [] if ids is None else [ids])
 
 
 def folded(text: str, image_token: str) -> str:

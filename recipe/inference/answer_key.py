@@ -71,16 +71,16 @@ class AnswerKey:
             about: what another key's `describe` gave.
         """
         now = self.describe()
-        found = _differing(_mapping(about.get("settings")), now["settings"])
+        differences = _differing(_mapping(about.get("settings")), now["settings"])
         was, contents = _mapping(about.get("contents")), now["contents"]
         for name in sorted(was.keys() | contents.keys()):
             if was.get(name) == contents.get(name):
                 continue
             if name == "model" and about.get("model") != self.model:
-                found.append(str(Difference("model", about.get("model"), self.model)))
+                differences.append(str(Difference("model", about.get("model"), self.model)))
             else:
-                found.append(str(Difference(f"input {name}")))
-        return found
+                differences.append(str(Difference(f"input {name}")))
+        return differences
 
 
 def key_of(
@@ -178,8 +178,8 @@ def check_known(key: AnswerKey, about: Mapping[str, Any] | None, path: Path) -> 
             f"be told from others; {ways}"
         )
     if about.get("key") != key.short:
-        found = key.differences(about) or ["its key"]
-        listed = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
+        differing = key.differences(about) or ["its key"]
+        listed = "; ".join(differing[:6]) + ("; ..." if len(differing) > 6 else "")
         raise StageError(f"{path}: holds answers made with another {listed}; {ways}")
 
 

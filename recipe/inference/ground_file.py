@@ -62,18 +62,18 @@ def ground_file(
         failed += [f"{name}: {reason}" for name, reason in faults.items()]
         left = [record for record in left if record["id"] not in faults]
         if left:
-            asked = _asked(left, _Asker(videos, backend, policy), workers)
+            results = _asked(left, _Asker(videos, backend, policy), workers)
             refused = 0  # in a row
-            for record, found in tqdm(asked, total=len(left), unit="record", desc=out.stem):
-                if isinstance(found, Exception):
-                    failed.append(f"{record['id']}: {found}")
+            for record, result in tqdm(results, total=len(left), unit="record", desc=out.stem):
+                if isinstance(result, Exception):
+                    failed.append(f"{record['id']}: {result}")
                     # Once there are answers, requests that will never do say nothing about the server.
-                    refused += isinstance(found, Unanswered if file.known else Refused)
+                    refused += isinstance(result, Unanswered if file.known else Refused)
                     if refused == MOST_REFUSED:
-                        raise StageError(_all_refused(refused, found, bool(file.known)))
+                        raise StageError(_all_refused(refused, result, bool(file.known)))
                     continue
                 refused = 0
-                file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
+                file.add([{"id": record["id"]} | result | {"video_stamp": stamps[record["id"]]}])
             if refused and refused == len(failed) - len(faults) == len(left) and not file.known:
                 raise StageError(_all_refused(refused, failed[-1], False))
         file.finish(record["id"] for record in records)
@@ -131,13 +131,13 @@ class _Asker:
         usage, builder, answerer = self._own.parts
         before = (usage.prompt_tokens, usage.completion_tokens)
         try:
-            found = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
+            answer = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
         except (VideoError, RecordError, QueryError, Refused) as error:
             return error
         spent = (usage.prompt_tokens - before[0], usage.completion_tokens - before[1])
         if any(spent):
-            found["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
-        return found
+            answer["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
+        return answer
 
 
 def _asked(

@@ -60,7 +60,7 @@ class Family:
     """One family's conventions, as its publishers trained them.
 
     Timestamps stand as text before each frame in all of them: Qwen2.5-VL's positions in absolute time and the time
-    stamps that the others write themselves exist for video inputs alone, and frames here are images.
+    stamps that the others write themselves exist only for video inputs, and frames here are images.
 
     Attributes:
         config, processor: `model_type` of the config and name of the processor's class.

@@ -98,7 +98,7 @@ def template_in_place(name: str) -> Path | None:
 
 
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
-    """Return the checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0.
+    """Return the checkpoint's model, only from safetensors; a vision rate of 0 freezes its vision tower.
 
     Raises:
         StageError: See `check_checkpoint` and `without_its_code`.

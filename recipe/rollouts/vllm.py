@@ -79,7 +79,7 @@ class ImageGRPOTrainer(GRPOTrainer):
             profiler=profiling_context(self, "vLLM.generate"),
         )
         check_same_prompts(read, prompt_ids, image_token)
-        # A list of the likeliest tokens comes back for each position; asked for 0, it holds the sampled one alone.
+        # A list of the likeliest tokens comes back for each position; asked for 0, it holds only the sampled one.
         return completion_ids, [[ranked[0] for ranked in row] for row in logprobs]
 
     def _reset_encoder_cache(self) -> None:

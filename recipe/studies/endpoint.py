@@ -28,7 +28,7 @@ class Endpoint:
         family: row of the families' table whose coordinates and tags the model uses; most are told to use 0 to 1000.
         openai_only: whether it refuses sampling settings that OpenAI's own API does not know, as some hosted ones do.
         workers: requests at a time.
-        dollars_in, dollars_out: price of a million tokens asked and answered; without them tokens alone are stated.
+        dollars_in, dollars_out: price of a million tokens asked and answered; without them only tokens are stated.
     """
 
     model: str
@@ -116,18 +116,18 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
         for line in failed[:10]:
             print(f"not answered: {line}", file=sys.stderr)
     spent = tokens_of(out)
-    found: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
+    totals: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
     if endpoint.dollars_in is not None and endpoint.dollars_out is not None:
         dollars = spent.prompt_tokens * endpoint.dollars_in + spent.completion_tokens * endpoint.dollars_out
-        found["dollars"] = round(dollars / 1e6, 4)
-    return found
+        totals["dollars"] = round(dollars / 1e6, 4)
+    return totals
 
 
 def cost(result: Mapping[str, Any]) -> str:
     """Return what a cell of the table cost, in words."""
     spent = result.get("cost") or {}
-    words = [f"{spent.get('seconds', 0)} s"]
+    parts = [f"{spent.get('seconds', 0)} s"]
     if "prompt_tokens" in spent:
-        words.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
-        words.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
-    return ", ".join(words)
+        parts.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
+        parts.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
+    return ", ".join(parts)

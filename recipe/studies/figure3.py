@@ -79,9 +79,9 @@ def study(config: dict[str, Any], key: str, hint: str) -> Panel:
 def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> None:
     """Draw the measured scores as bars and the published ones as outlines."""
     names = list(dict.fromkeys([*panel.found, *published]))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         for offset, (colour, key) in enumerate(zip(COLOURS, SCORES, strict=False)):
-            x = place + 0.4 * offset - 0.2
+            x = index + 0.4 * offset - 0.2
             if name in panel.found:
                 axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour)
             if name in published:
@@ -145,11 +145,11 @@ def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
         "| system | non-linear | plain | n | non-linear, published | plain, published |",
         "|---|" + "---:|" * 5,
     ]
-    found = panels["head_to_head"].found
-    for name in dict.fromkeys([*found, *published]):
+    measured = panels["head_to_head"].found
+    for name in dict.fromkeys([*measured, *published]):
         ours = (
-            [f"{100 * found[name][key]:.1f}" for key in SCORES] + [str(found[name]["n"])]
-            if name in found
+            [f"{100 * measured[name][key]:.1f}" for key in SCORES] + [str(measured[name]["n"])]
+            if name in measured
             else ["–"] * 3
         )
         theirs = [f"{value:g}" for value in published[name]] if name in published else ["", ""]
@@ -185,7 +185,7 @@ def main(config: dict[str, Any]) -> dict[str, Panel]:
     return panels
 
 
-def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
+def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:
     """Return the settings of --config; an option on the command line beats the file's value."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/figure3.yaml"))
@@ -196,7 +196,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
         ("reward_study", "result of recipe.studies.rewards"),
     ):
         parser.add_argument(f"--{name}", help=text)
-    args = vars(parser.parse_args(words))
+    args = vars(parser.parse_args(argv))
     config = read_config(args.pop("config"))
     config |= {name: value for name, value in args.items() if value is not None}
     config["out"] = config.get("out") or "runs/figure3"

@@ -165,11 +165,11 @@ def main(args: argparse.Namespace) -> None:
         print(f"LaSOT, clips of 20 s:\n\n{table(dict(lasot(tracks)))}")
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     """Return the arguments of the command line."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, required=True, help="folder that holds vidstg/ and lasot_toolkit/")
-    return (parser.parse_args(words),)
+    return (parser.parse_args(argv),)
 
 
 if __name__ == "__main__":

@@ -104,14 +104,14 @@ def compare(
             prompt = prompt_inputs(processor, record, builder, rate)["input_ids"].shape[1]
             levels[level].append((prompt, answer_tokens(processor, stated, builder)))
     best = [ceiling("frame", true_track(record).boxes, truths[record["id"]]) for record in records]
-    order = sorted(range(len(records)), key=lambda place: truths[records[place]["id"]].fps)
+    order = sorted(range(len(records)), key=lambda index: truths[records[index]["id"]].fps)
     chosen = [order[(2 * step + 1) * len(order) // (2 * timed)] for step in range(timed)] if timed else []
     ratios = []
-    for place in chosen:
-        record, fps = records[place], truths[records[place]["id"]].fps
+    for index in chosen:
+        record, fps = records[index], truths[records[index]["id"]].fps
         spent = {
             level: latency(
-                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][place][1]
+                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][index][1]
             )
             for level, rate in (("second", 1.0), ("frame", fps))
         }

@@ -49,21 +49,21 @@ def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
                 ]
                 means = [sum(seeds) / len(seeds) for seeds in values]
                 axes.bar(range(len(names)), means, color=[GREY, *COLOURS][: len(names)], alpha=0.7)
-                for place, seeds in enumerate(values):
-                    axes.plot([place] * len(seeds), seeds, "o", color=GREY, markersize=3)
+                for index, seeds in enumerate(values):
+                    axes.plot([index] * len(seeds), seeds, "o", color=GREY, markersize=3)
                 axes.set_ylim(0.8 * min(map(min, values)), 1.02 * max(map(max, values)))
                 plots.label(axes, f"{metric}, {decoding}")
                 axes.set_xticks(range(len(names)), names, rotation=25, fontsize=8)
                 plots.soften(axes, lines="y")
 
 
-def verdicts(found: Sequence[Claim]) -> str:
+def verdicts(claims: Sequence[Claim]) -> str:
     """Return the claims as a Markdown table, followed by their numbers and reasons."""
     lines = ["| | claim | in the paper | verdict |", "|---:|---|---|---|"]
-    for number, claim in enumerate(found, 1):
+    for number, claim in enumerate(claims, 1):
         lines.append(f"| {number} | {claim.text} | {claim.where} | **{claim.verdict}** |")
     lines.append("")
-    for number, claim in enumerate(found, 1):
+    for number, claim in enumerate(claims, 1):
         why = f" {claim.why[0].upper()}{claim.why[1:]}." if claim.why else ""
         lines.append(f"{number}. {claim.numbers}.{why}")
     return "\n".join(lines)

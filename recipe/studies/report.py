@@ -122,7 +122,7 @@ def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
     ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
     if len(ranked) <= count:
         return ranked
-    return [ranked[round(place * (len(ranked) - 1) / (count - 1))] for place in range(count)]
+    return [ranked[round(index * (len(ranked) - 1) / (count - 1))] for index in range(count)]
 
 
 def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
@@ -179,10 +179,10 @@ def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the comparison's table, one dict a row."""
     rows = []
     for decoding in summary["sft"]:
-        for place, metric in enumerate((*METRICS, "mvIoU")):
+        for index, metric in enumerate((*METRICS, "mvIoU")):
             sft, rl = summary["sft"][decoding][metric], summary["rl"][decoding][metric]
             gain = summary["gain"][decoding].get(metric if metric.startswith(("m_", "v")) else f"m_{metric}")
-            row = {"first": place == 0, "decoding": decoding, "metric": metric, "sft": f"{sft:.3f}", "rl": f"{rl:.3f}"}
+            row = {"first": index == 0, "decoding": decoding, "metric": metric, "sft": f"{sft:.3f}", "rl": f"{rl:.3f}"}
             row["ratio"] = f"×{rl / sft:.2f}" if sft else ""
             row["gain"] = f"{gain['mean']:+.3f}" if gain else f"{rl - sft:+.3f}"
             row["interval"] = f"{gain['low95']:+.3f} … {gain['high95']:+.3f}" if gain else ""
@@ -197,17 +197,17 @@ def checks(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         return "not logged" if value is None else format(value, form)
 
     ratios = summary["wrong_image_loss_ratio"]
-    found = [
+    rows = [
         (f"wrong-image loss ratio, {name}", shown(ratios.get(name), ".2f"), "1.0 would be a model that does not look")
         for name in ("cpt", "sft")
     ]
     for name, system in (("SFT", "sft"), ("RL", "rl")):
         for decoding, result in summary[system].items():
-            found.append((f"parse failures, {name} {decoding}", f"{result['parse_failures']:.2%}", "count as 0"))
+            rows.append((f"parse failures, {name} {decoding}", f"{result['parse_failures']:.2%}", "count as 0"))
     clipped = summary.get("clip_ratio_region_mean")
-    found.append(("share of tokens clipped, mean", shown(clipped, ".4f"), "0 where each rollout is used for one step"))
-    found.append(("reward, seed", f"{summary.get('reward')}, {summary.get('seed')}", "of the GRPO stage"))
-    return found
+    rows.append(("share of tokens clipped, mean", shown(clipped, ".4f"), "0 where each rollout is used for one step"))
+    rows.append(("reward, seed", f"{summary.get('reward')}, {summary.get('seed')}", "of the GRPO stage"))
+    return rows
 
 
 def write_report(

@@ -59,15 +59,15 @@ def accuracy(records: Sequence[Mapping[str, Any]], answers: Mapping[str, str]) -
     `floor` is what a model reaches that knows the answers' distribution of each topic and never looks.
     """
     scores = right(records, answers)
-    found: dict[str, float] = {"all": sum(scores) / len(scores), "n": len(records)}
+    shares: dict[str, float] = {"all": sum(scores) / len(scores), "n": len(records)}
     best = 0
     for name in TOPICS:
-        members = [place for place, record in enumerate(records) if topic(record["query"]) == name]
+        members = [index for index, record in enumerate(records) if topic(record["query"]) == name]
         if members:
-            found[name] = sum(scores[place] for place in members) / len(members)
-            true = [plain(records[place]["answer"]) for place in members]
+            shares[name] = sum(scores[index] for index in members) / len(members)
+            true = [plain(records[index]["answer"]) for index in members]
             best += max(map(true.count, set(true)))
-    return found | {"floor": best / len(records)}
+    return shares | {"floor": best / len(records)}
 
 
 def questions_of(path: str, limit: int | None = None) -> list[Record]:
@@ -76,10 +76,10 @@ def questions_of(path: str, limit: int | None = None) -> list[Record]:
     Raises:
         StageError: There are none.
     """
-    found = [record for record in read_records(path) if record["kind"] == "qa"][:limit]
-    if not found:
+    questions = [record for record in read_records(path) if record["kind"] == "qa"][:limit]
+    if not questions:
         raise StageError(f"{path}: no question in it, expected records of kind qa")
-    return found
+    return questions
 
 
 def answer(args: EvalArguments, checkpoint: Path) -> dict[str, str]:
@@ -94,11 +94,11 @@ def main(args: EvalArguments) -> dict[str, float]:
     if not args.model:
         raise StageError("--model is missing: the checkpoint that answers")
     check_outputs({"--out": Path(args.out)}, [args.tracks, args.model])
-    found = accuracy(questions_of(args.tracks, args.limit), answer(args, Path(args.model)))
+    shares = accuracy(questions_of(args.tracks, args.limit), answer(args, Path(args.model)))
     with atomic_write(args.out) as stream:
-        json.dump(found, stream, indent=1)
-    print(json.dumps(found))
-    return found
+        json.dump(shares, stream, indent=1)
+    print(json.dumps(shares))
+    return shares
 
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:

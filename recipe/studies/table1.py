@@ -95,17 +95,17 @@ def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
     for benchmark in config["benchmarks"]:
         for system in config["systems"]:
             arguments = cell_arguments(config, benchmark, system)
-            found: dict[str, Any] = {"missing": arguments}
+            cell: dict[str, Any] = {"missing": arguments}
             if isinstance(arguments, EvalArguments):
                 begin = time.monotonic()
                 try:
                     spent = ask(arguments, Endpoint(**system["api"])) if system.get("api") else {}
                     metrics, _ = evaluate(arguments)
-                    found = metrics | {"cost": {"seconds": round(time.monotonic() - begin, 1)} | spent}
-                    print(f"{benchmark}, {system['name']}: {found['n']} samples, {cost(found)}", file=sys.stderr)
+                    cell = metrics | {"cost": {"seconds": round(time.monotonic() - begin, 1)} | spent}
+                    print(f"{benchmark}, {system['name']}: {cell['n']} samples, {cost(cell)}", file=sys.stderr)
                 except StageError as error:
-                    found = {"missing": str(error)}
-            results.setdefault(benchmark, {})[system["name"]] = found
+                    cell = {"missing": str(error)}
+            results.setdefault(benchmark, {})[system["name"]] = cell
     return results
 
 
@@ -159,7 +159,7 @@ def main(config: dict[str, Any]) -> None:
     print(page)
 
 
-def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
+def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:
     """Return the settings of --config; --out beats the file's value.
 
     Raises:
@@ -168,7 +168,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/table1.yaml"))
     parser.add_argument("--out", help="folder of the table")
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     config = read_config(args.config)
     config["out"] = args.out or config.get("out", "runs/table1")
     read = [path for data in config["benchmarks"].values() for path in (data.get("tracks"), data.get("frames"))]
