@@ -29,7 +29,7 @@ class BoxFormat:
     unit: str = "thousandths"
 
     def __post_init__(self) -> None:
-        if self.order not in CORNERS:
+        if self.order not in tuple(CORNERS):
             raise ValueError(f"box_order is {self.order!r}, expected one of {', '.join(CORNERS)}")
         if self.unit not in UNITS:
             raise ValueError(f"box_unit is {self.unit!r}, expected one of {', '.join(UNITS)}")

@@ -41,6 +41,7 @@ class RowBuilder:
         clock: a PhaseClock that the time of making rows goes to, where one is wanted.
         boxes: how boxes are asked for; None: as the family writes them. Completions are always the family's.
         timestamps: whether the time of each frame stands in the text before it.
+        files: whether a model that is asked gets a video's file instead of frames, where the file is the whole clip.
     """
 
     clips: ClipFrames
@@ -52,6 +53,7 @@ class RowBuilder:
     clock: Any = None
     boxes: BoxFormat | None = None
     timestamps: bool = True
+    files: bool = False
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         with self.clock.phase("decode") if self.clock else nullcontext():

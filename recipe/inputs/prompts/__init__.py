@@ -103,7 +103,7 @@ def load_prompts(folder: str | Path | None = None) -> dict[str, Template]:
 def _read(file: Path) -> Template:
     if not file.is_file():
         raise FileNotFoundError(
-            f"prompt template {file}: no such file; a prompt folder holds ground.txt and track.txt, and each has $query"
+            f"prompt template {file}: no such file; a prompt folder holds ground.txt and track.txt, each with $query"
         )
     try:
         text = file.read_text(encoding="utf-8-sig").strip()
