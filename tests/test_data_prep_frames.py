@@ -189,9 +189,7 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
         assert row["seconds"] == expected["seconds"]
         assert [a.size for a in row["images"]] == [a.size for a in expected["images"]]
     builder.clips.rate = 2.0
-    with pytest.raises(
-        FileNotFoundError, match="none of its 3 records is left: 3 of 3 .*: 3 missing"
-    ):
+    with pytest.raises(FileNotFoundError, match="none of its 3 records is left: 3 of 3 .*: 3 missing"):
         load_mixture([str(tracks)], builder)
 
 

@@ -13,7 +13,8 @@ from data_prep.stages import StageError
 from recipe.studies.table1 import cell_arguments, main, parse
 from tests.helpers.served_model import serving
 
-PUBLISHED = {"A": {"Perfect": [90.1, "80.0", "TBD"], "Elsewhere": [1, 2, 3]}}
+API = {"model": "y", "base_url": "z"}
+PUBLISHED = {"A": {"Perfect": [90.1, "80.0", "TBD"], "Elsewhere": [1, 2, 3, "a journal"]}}
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def config(tiny_data, tmp_path):
             {"name": "Lost", "predictions": {"A": str(tmp_path / "lost.jsonl")}},
         ],
         "published": PUBLISHED,
+        "published_in": "the paper's Table 1",
     }
 
 
@@ -49,8 +51,9 @@ def test_the_table(tmp_path, config, capsys):
     }
     hundred = "100.0 [100.0, 100.0]"
     assert f"| 5 | {hundred} | {hundred} | {hundred} | 90.1 | 80.0 | TBD | 100.0 |" in rows["| A", "Perfect"]
-    assert rows["| A", "Not made"].endswith("|  | – | – | – |  |  |  |  |")
-    assert "| – | – | – | 1 | 2 | 3 |" in rows["| A", "Elsewhere"], "published and not measured"
+    assert rows["| A", "Not made"].endswith("|  | – | – | – |  |  |  |  |  |")
+    assert "| – | – | – | 1 | 2 | 3 |  | a journal |" in rows["| A", "Elsewhere"], "published and not measured"
+    assert rows["| A", "Perfect"].endswith("| the paper's Table 1 |"), "the source of what was not measured here"
     assert "| – |" in rows["| B", "Perfect"]
     page = (tmp_path / "out/table1.md").read_text()
     for reason in (
@@ -89,6 +92,28 @@ def test_settings_reach_the_evaluation(tmp_path, config):
             {"systems": [{"name": "x", "api": {"model": "y", "base_url": "z", "workers": 0}}]},
             "workers is 0, expected a whole number above 0",
         ),
+        (
+            {"systems": [{"name": "x", "api": API | {"box_order": "yxxy"}}]},
+            "api: box_order is 'yxxy', expected one of xyxy, yxyx, xywh",
+        ),
+        (
+            {"systems": [{"name": "x", "api": API | {"box_unit": "percent"}}]},
+            "api: box_unit is 'percent', expected one of thousandths, pixels, unit",
+        ),
+        (
+            {"systems": [{"name": "x", "api": API | {"media": "gif"}}]},
+            "api: media is 'gif', expected one of png, jpeg,",
+        ),
+        (
+            {"systems": [{"name": "x", "api": API | {"timestamps": "no"}}]},
+            "timestamps is 'no', expected true or false",
+        ),
+        ({"systems": [{"name": "x", "api": API | {"family": "gpt"}}]}, "api: family is 'gpt', expected one of glm4v,"),
+        ({"systems": [{"name": "x", "api": API | {"box_order": ["x"]}}]}, "expected one of xyxy"),
+        ({"development": {"track": "y"}}, "development: unknown key 'track'; did you mean 'tracks'"),
+        ({"development": {"tracks": "y", "records": 0}}, "development: records is 0, expected a whole number above 0"),
+        ({"development": "y.jsonl"}, "development is 'y.jsonl', expected settings by name"),
+        ({"published": {"A": {"x": [1, 2]}}}, "published A, x: .* expected .m_tIoU, m_vIoU, vIoU@0.5., and a fourth"),
         ({"benchmarks": {"A": {"track": "y"}}}, "benchmark A: unknown key 'track'"),
         ({"evaluation": {"batchsize": 1}}, "evaluation: unknown key 'batchsize'"),
     ],
@@ -315,8 +340,21 @@ def test_without_a_key_nothing_is_asked(tmp_path, served, server, monkeypatch):
 
 
 def test_the_papers_baselines_are_named_with_their_endpoints(monkeypatch):
-    monkeypatch.setenv("RUN", "scratch/glm")  # as make exports it
+    monkeypatch.setenv("RUN", "runs/x")
     (config,) = parse(["--config", "recipe/configs/studies/table1.yaml"])
     served = {system["name"]: system["api"] for system in config["systems"] if "api" in system}
-    assert served.keys() == {"Qwen3.5", "Seed2.0-pro", "Kimi-k2.5", "Gemini3-Flash", "Gemini3-Pro"}
-    assert all(api["base_url"].startswith("https://") and api["key"] for api in served.values())
+    bases = {name: api for name, api in served.items() if name.endswith(", zero-shot")}
+    baselines = {name: api for name, api in served.items() if name not in bases}
+    assert baselines.keys() == {"Qwen3.5", "Seed2.0-pro", "Kimi-k2.5", "Gemini3-Flash", "Gemini3-Pro"}
+    assert all(api["base_url"].startswith("https://") and api["key"] for api in baselines.values())
+    assert all({"box_order", "box_unit", "media"} <= api.keys() for api in baselines.values())
+    assert {name: api["box_order"] for name, api in baselines.items() if api["box_order"] != "xyxy"} == {
+        "Gemini3-Flash": "yxyx",
+        "Gemini3-Pro": "yxyx",
+    }
+    assert {api["family"] for api in bases.values()} == {"glm4v", "glm46v", "qwen2_5_vl", "qwen3_vl"}
+    assert all(api["media"] == "video_url" for api in bases.values()), "their own video format"
+    assert config["published_in"] == "the paper's Table 1"
+    tested = {benchmark["tracks"] for benchmark in config["benchmarks"].values()}
+    assert config["development"]["tracks"] not in tested
+    assert config["development"]["records"] == 50

@@ -15,10 +15,11 @@ from recipe.checks.data import Sample
 from recipe.checks.labels import kind_of
 from recipe.checks.weights import count_weights, linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
+from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import completion_text
 from recipe.inputs.families import Family, fit_frame
 from recipe.inputs.loading import control_tokens
-from recipe.inputs.prompts import load_prompts, question, user_message
+from recipe.inputs.prompts import Shown, load_prompts, question, user_message
 
 OF_A_KIND = 16  # records of a kind that its shortest is chosen from, for the labels gate
 SAMPLED = 256  # answers that are tokenised, besides the longest
@@ -116,7 +117,9 @@ class Texts:
     def messages(self, record: Record) -> list[dict[str, Any]]:
         """Return the messages of a record's prompt: the user's turn."""
         starts = starts_of(record, self.settings)
-        return [user_message(starts, question(record, self.prompts, self.control))]
+        size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
+        shown = Shown(BoxFormat(unit=self.family.coordinates), size)
+        return [user_message(starts, question(record, self.prompts, self.control, shown))]
 
     def rendered(self, record: Record, *, completion: bool) -> str:
         """Return the prompt, with the completion if asked for, as the chat template writes them."""

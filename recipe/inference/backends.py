@@ -5,10 +5,8 @@ Each backend is a function from rows (`RowBuilder`) to raw answer texts, in orde
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +149,8 @@ def openai_server(
         grid, context = frame_grid(config), config.get_text_config().max_position_embeddings
         tags += control_tokens(load_processor(ModelConfig(model_name_or_path=model)).tokenizer)
     builder = builder_for(script_args, family, grid=grid, completions=False, control_tokens=tags, context=context)
+    form = server.form
+    builder = replace(builder, boxes=form.boxes, timestamps=form.timestamps, files=form.files)
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
         return [_ask(row) for row in rows]
@@ -162,7 +162,7 @@ def openai_server(
             body["extra_body"] = body.get("extra_body", {}) | {"structured_outputs": {"regex": pattern}}
         body |= {
             "model": model,
-            "messages": [{"role": "user", "content": _content(row)}],
+            "messages": [{"role": "user", "content": form.content(row)}],
             "max_tokens": decoding.longest(row),
         }
         reply = ask(server, body)
@@ -171,18 +171,3 @@ def openai_server(
         return reply.content or ""
 
     return builder, answer
-
-
-def _content(row: dict[str, Any]) -> list[Any]:
-    """Return the user's turn with its pictures as data URIs, in the order of the prompt."""
-    images = iter(row["images"])
-    content: list[Any] = []
-    for part in row["prompt"][0]["content"]:
-        if part["type"] != "image":
-            content.append(part)
-            continue
-        out = io.BytesIO()
-        next(images).save(out, format="PNG")
-        uri = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-        content.append({"type": "image_url", "image_url": {"url": uri}})
-    return content

@@ -11,11 +11,12 @@ from data_prep.records import Record
 from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError, VideoInfo, probe
 from recipe.inference.backends import Answerer
+from recipe.inference.reading import read_answer
 from recipe.inference.smoothing import MOST_FILLED, smooth
 from recipe.inference.windows import Window, join, window_that_fits, windows_of
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import fit_frame
-from stvg_rewards import Answer, Box, Span, parse_answer
+from stvg_rewards import Answer, Box, Span
 
 LONGEST_QUERY = 2000  # characters
 SHORTEST_SIDE = 8  # pixels
@@ -176,9 +177,11 @@ def ground(
     windows, texts, answers = [], [], []
     parts = parts_of(seconds, builder, info, policy)
     for first, end in parts:
-        row = builder.row(record_of(real, info, query, start_s + first, end - first), video=real)
+        whole = start_s == 0 and (first, end) == (0, info.seconds)
+        record = record_of(real, info, query, start_s + first, end - first)
+        row = builder.row(record, video=real, file=real if builder.files and whole else None)
         (text,) = answerer([row])
-        answer = parse_answer(text, seconds=end - first, scale=row["box_scale"])
+        answer = read_answer(text, seconds=end - first, order=builder.box_format.order, scale=row["box_scale"])
         windows.append(on_the_videos_clock(answer, first, end))
         texts.append(text)
         answers.append(answer)

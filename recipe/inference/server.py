@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from data_prep.errors import StageError
+from recipe.inference.request import RequestForm
 
 
 class Refused(StageError):
@@ -25,6 +26,7 @@ class Server:
         family: row of the families' table that the served model belongs to, for its coordinates and tags.
         openai_only: whether it refuses settings that OpenAI's own API does not know (`top_k`, `min_p`,
             `repetition_penalty`), so that they are not stated.
+        form: what it is shown, and how boxes are asked for.
         timeout_s: longest wait for one answer, all of it, seconds.
     """
 
@@ -33,3 +35,4 @@ class Server:
     family: str = "glm4v"
     timeout_s: float = 600.0
     openai_only: bool = False
+    form: RequestForm = RequestForm()

@@ -30,7 +30,8 @@ class StageArguments(ScriptArguments):
     )
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
     prompts: str | None = field(
-        default=None, metadata={"help": "folder of prompt templates; default: the paper's wording"}
+        default=None,
+        metadata={"help": "folder of prompt templates (tiny, short, paper-contract or your own); default: one target"},
     )
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
     frame_rate: str = field(

@@ -19,10 +19,11 @@ from datasets import Dataset
 from data_prep.records import Record, State
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
+from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
 from recipe.inputs.media import sift_file
-from recipe.inputs.prompts import plain_text, question, user_message
+from recipe.inputs.prompts import Shown, plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ class RowBuilder:
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
         context: tokens that the model's positions reach, or None where that is not known.
         clock: a PhaseClock that the time of making rows goes to, where one is wanted.
+        boxes: how boxes are asked for; None: as the family writes them. Completions are always the family's.
+        timestamps: whether the time of each frame stands in the text before it.
+        files: whether a model that is asked gets a video's file instead of frames, where the file is the whole clip.
     """
 
     clips: ClipFrames
@@ -48,6 +52,9 @@ class RowBuilder:
     control_tokens: tuple[str, ...] = ()
     context: int | None = None
     clock: Any = None
+    boxes: BoxFormat | None = None
+    timestamps: bool = True
+    files: bool = False
 
     def __call__(self, batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         with self.clock.phase("decode") if self.clock else nullcontext():
@@ -58,26 +65,48 @@ class RowBuilder:
         """Return (width, height) in pixels of the frames that the model gets."""
         return self.clips.frame_size(record)
 
-    def row(self, record: Record, *, video: Path | None = None) -> dict[str, Any]:
+    @property
+    def box_format(self) -> BoxFormat:
+        """Return order and unit of boxes in prompts and answers."""
+        return self.boxes or BoxFormat(unit=self.family.coordinates)
+
+    def shown(self, frame_size: tuple[int, int], *, file: bool = False) -> Shown:
+        """Return what the words of a question must fit.
+
+        Args:
+            frame_size: (width, height) of the frames, pixels.
+            file: whether the model gets the video's file instead of frames.
+        """
+        media = "video" if file else "timed" if self.timestamps else "frames"
+        return Shown(self.box_format, frame_size, media)
+
+    def row(self, record: Record, *, video: Path | None = None, file: Path | None = None) -> dict[str, Any]:
         """Return one record as a trainer row.
 
         Args:
             video: the file that the record is about; None: the one that it names below the clips' `video_root`.
+            file: a file with the record's clip and nothing else, which the model gets instead of frames. The row then
+                has no images and names it as `file`.
 
         Raises:
             VideoError: There is no such file, or nothing in it can be read.
         """
         record = self.clips.with_clip(record)
-        frames = self.clips.frames(record, video=video)
+        frames = [] if file else self.clips.frames(record, video=video)
+        size = frames[0].size if frames else self.frame_size(record)
         rate = self.clips.rate_for(record)
         starts = [index / rate for index in range(len(frames))]
-        scale = self.family.box_scale(frames[0].size)
+        shown = self.shown(size, file=file is not None)
+        scale = shown.boxes.scale(size)
+        text = question(record, self.prompts, self.control_tokens, shown)
         row: dict[str, Any] = {
             "id": record["id"],
             "kind": record["kind"],
             "images": frames,
-            "prompt": [user_message(starts, question(record, self.prompts, self.control_tokens))],
+            "prompt": [user_message(starts, text, shown.media)],
         }
+        if file:
+            row["file"] = str(file)
         if self.completions:
             text = completion_text(record, self.family, scale, self.control_tokens)
             row["completion"] = [{"role": "assistant", "content": text}]

@@ -48,7 +48,7 @@ class RowsArguments:
         default=None, metadata={"help": "pixels that frame sides are multiples of; none: the family's"}
     )
     prompts: str | None = field(
-        default=None, metadata={"help": "folder of prompt templates; none: the paper's wording"}
+        default=None, metadata={"help": "folder of prompt templates; none: our one-target wording"}
     )
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
     frame_rate: float = field(default=1.0, metadata={"help": "frames a second"})

@@ -28,8 +28,10 @@ def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: flo
     The frames are blank, because only their number counts.
     """
     starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
-    message = user_message(starts, question(record, builder.prompts, builder.control_tokens))
-    frames = [Image.new("RGB", builder.frame_size(record))] * len(starts)
+    size = builder.frame_size(record)
+    text = question(record, builder.prompts, builder.control_tokens, builder.shown(size))
+    message = user_message(starts, text)
+    frames = [Image.new("RGB", size)] * len(starts)
     return processor.apply_chat_template(
         [prepare_multimodal_messages([message], images=frames)],
         add_generation_prompt=True,

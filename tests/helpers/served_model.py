@@ -33,7 +33,8 @@ class Model(BaseHTTPRequestHandler):
     """Answers ANSWER; `server.behaviours` says otherwise, first to last.
 
     answer, die, fail (500), busy (429, Retry-After 1), refuse (400), echo (401 with the key in it), bomb (64 MB in
-    64 kB of gzip), trickle (a byte every 0.1 s), bytes (a body as it is), or (status, headers).
+    64 kB of gzip), trickle (a byte every 0.1 s), bytes (a body as it is), or (status, headers). `server.answer_to`,
+    where it is set, makes the answer of a request's body.
     """
 
     def do_POST(self):  # noqa: N802
@@ -47,7 +48,8 @@ class Model(BaseHTTPRequestHandler):
             self.connection.close()
             return
         reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "usage": USAGE}
-        message = {"role": "assistant", "content": ANSWER}
+        content = self.server.answer_to(body) if self.server.answer_to else ANSWER
+        message = {"role": "assistant", "content": content}
         reply["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
         text = json.dumps(reply).encode()
         status, headers = {"fail": 500, "refuse": 400, "busy": 429, "echo": 401}.get(str(behaviour), 200), {}
@@ -80,7 +82,7 @@ def serving():
     """Yield the running server: its `requests` are the received bodies, its `url` is the base address."""
     served = _Quiet(("127.0.0.1", 0), Model)
     served.requests, served.behaviours, served.lock = [], [], threading.Lock()
-    served.moments, served.keys = [], []
+    served.moments, served.keys, served.answer_to = [], [], None
     served.url = f"http://127.0.0.1:{served.server_port}/v1"
     threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
     try:
