@@ -33,8 +33,8 @@ class Model(BaseHTTPRequestHandler):
     """Answers ANSWER; `server.behaviours` says otherwise, first to last.
 
     answer, die, fail (500), busy (429, Retry-After 1), refuse (400), echo (401 with the key in it), bomb (64 MB in
-    64 kB of gzip), trickle (a byte every 0.1 s), bytes (a body as it is), or (status, headers). `server.answer_to`,
-    where it is set, makes the answer of a request's body.
+    64 kB of gzip), trickle (a byte every 0.1 s), bytes (a body as it is), or (status, headers).
+    `server.answer_to`, where it is set, makes the answer of a request's body.
     """
 
     def do_POST(self):  # noqa: N802
