@@ -36,7 +36,7 @@ TINY = "recipe/configs/tiny/{}.yaml"
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """Read the stage's settings, the launch file to check, and whether rows are to be shown.
+    """Read the stage's settings, the launch file to check, whether rows are to be shown, and the stage's name.
 
     --stage says which stage the settings are of; without it, their keys do.
     """
@@ -49,7 +49,7 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
         argv = ["--config", TINY.format(chosen.stage), *argv]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
-    return (*settings, launch_of(chosen.launch), chosen.show_rows)
+    return (*settings, launch_of(chosen.launch), chosen.show_rows, "grpo" if of_grpo else chosen.stage)
 
 
 def _keys(argv: list[str]) -> set[str]:
@@ -69,13 +69,18 @@ def _grpo_keys() -> set[str]:
 
 
 def main(
-    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
+    script_args: StageArguments,
+    training_args: Any,
+    model_args: ModelConfig,
+    launch: Launch,
+    shown: bool = False,
+    name: str | None = None,
 ) -> None:
     """Run the command: print findings, and estimates where the checkpoint is at hand; or the rows."""
     if shown:
         show_rows(script_args, training_args, model_args)
         return
-    findings, load = check(script_args, training_args, model_args, launch)
+    findings, load = check(script_args, training_args, model_args, launch, name)
     if load:
         parts = memory_parts(load)
         listed = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())

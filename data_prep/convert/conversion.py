@@ -24,7 +24,7 @@ from data_prep.convert.reasons import Reason
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
-from data_prep.records import RecordError, RecordWriter
+from data_prep.records import Record, RecordError, RecordWriter
 from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
     parser.add_argument("--video_root", "--videos", type=Path, help="check that each video is there")
+    parser.add_argument(
+        "--video_prefix",
+        help="folder to write before each record's video: that of --video_root below the root that training reads",
+    )
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
     parser.add_argument("--size", type=_size, help="WxH where the source does not state the picture's size")
@@ -90,12 +94,12 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
                 continue
             try:
                 if isinstance(item, Text):
-                    records.write(text_record(name, item, args))
+                    records.write(placed(text_record(name, item, args), args.video_prefix))
                 elif isinstance(item, Scene):
-                    records.write(scene_record(name, item, args))
+                    records.write(placed(scene_record(name, item, args), args.video_prefix))
                 else:
                     record, boxes = target_record(name, item, args)
-                    records.write(record)
+                    records.write(placed(record, args.video_prefix))
                     if frames is not None:
                         frames.write(frame_line(item, record["fps"], boxes))
             except Drop as drop:
@@ -116,13 +120,25 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
     return audit
 
 
+def placed(record: Record, prefix: str | None) -> Record:
+    """Return a record whose video lies in a folder of the root, where `prefix` names one.
+
+    Data sets of one mixture have one video root, and each names its videos below a folder of its own.
+    """
+    if prefix:
+        record["video"] = f"{prefix.rstrip('/')}/{record['video']}"
+    return record
+
+
 def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:
     """Look at every path that a source was given, before any is opened.
 
     Raises:
-        RecordError: an input is not there.
+        RecordError: an input is not there, or the prefix is no folder's path below a root.
         StageError: an output is an input, or is a file of an input folder that no conversion wrote.
     """
+    if args.video_prefix:
+        check_video_path(args.video_prefix.rstrip("/"))
     inputs = {name: path for name, path in vars(args).items() if isinstance(path, Path) and name != "out"}
     check_outputs(outputs, inputs.values())
     for name, path in inputs.items():
