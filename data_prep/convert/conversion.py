@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video_root", "--videos", type=Path, help="check that each video is there")
     parser.add_argument(
         "--video_prefix",
+        type=_folder,
         help="folder to write before each record's video: that of --video_root below the root that training reads",
     )
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
@@ -54,6 +55,13 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"{text!r}, expected WxH such as 1280x720")
     return int(width), int(height)
+
+
+def _folder(text: str) -> str:
+    try:
+        return check_video_path(text.rstrip("/"))
+    except RecordError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a folder's path below the video root") from None
 
 
 def _rate(text: str) -> float:
@@ -126,7 +134,7 @@ def placed(record: Record, prefix: str | None) -> Record:
     Data sets of one mixture have one video root, and each names its videos below a folder of its own.
     """
     if prefix:
-        record["video"] = f"{prefix.rstrip('/')}/{record['video']}"
+        record["video"] = f"{prefix}/{record['video']}"
     return record
 
 
@@ -134,11 +142,9 @@ def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:
     """Look at every path that a source was given, before any is opened.
 
     Raises:
-        RecordError: an input is not there, or the prefix is no folder's path below a root.
+        RecordError: an input is not there.
         StageError: an output is an input, or is a file of an input folder that no conversion wrote.
     """
-    if args.video_prefix:
-        check_video_path(args.video_prefix.rstrip("/"))
     inputs = {name: path for name, path in vars(args).items() if isinstance(path, Path) and name != "out"}
     check_outputs(outputs, inputs.values())
     for name, path in inputs.items():

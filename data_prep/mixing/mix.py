@@ -80,7 +80,7 @@ def write_mixture(recipe: MixRecipe, where: str) -> dict[str, Any]:
 
 
 def current_manifest(recipe: MixRecipe) -> dict[str, Any] | None:
-    """Return the manifest beside a mixture that is what `recipe` draws from the inputs of today; None for any other."""
+    """Return the manifest of a mixture that is what `recipe` draws from the inputs as they are; None for any other."""
     try:
         manifest: dict[str, Any] = json.loads(Path(f"{recipe.out}.manifest.json").read_text(encoding="utf-8"))
         read = [*manifest["inputs"], *({"tracks": one["path"], **one} for one in manifest["evaluation"])]

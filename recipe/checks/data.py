@@ -107,8 +107,8 @@ def reasoning_is_there(reasoned: int, grounding: int, least: float) -> list[Find
     return [
         refuse(
             "reasoning",
-            f"{reasoned} of {grounding} grounding records have reasoning, {least:.0%} expected: train on the traces that "
-            "`python -m data_prep traces` makes of these tracks, or choose plain answers with --reasoning_share 0",
+            f"{reasoned} of {grounding} grounding records have reasoning, {least:.0%} expected: train on the traces "
+            "that `python -m data_prep traces` makes of these tracks, or choose plain answers with --reasoning_share 0",
         )
     ]
 

@@ -58,7 +58,6 @@ from recipe.inputs.families import family_of, frame_grid
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
-
 REASONING = {"sft": 0.5}  # least share of grounding records with reasoning where `reasoning_share` says none
 
 
