@@ -46,8 +46,8 @@ STAGES = {
 SMALL = {"max_frame_pixels": 2304}
 TRAINING = SMALL | {
     "use_cpu": "true", "bf16": "false", "dtype": "float32", "dataloader_num_workers": 0,
-    "dataloader_pin_memory": "false", "max_steps": 2, "save_steps": 2, "logging_steps": 1, "warmup_steps": 0, "gradient_accumulation_steps": 1,
-    "per_device_train_batch_size": 4, "disable_tqdm": "true",
+    "dataloader_pin_memory": "false", "max_steps": 2, "save_steps": 2, "logging_steps": 1, "warmup_steps": 0,
+    "gradient_accumulation_steps": 1, "per_device_train_batch_size": 4, "disable_tqdm": "true",
 }  # fmt: skip
 # As in the file a rollout is used in two optimiser steps. Random weights answer nothing that earns a reward, so the
 # punishment of long answers makes them differ.

@@ -108,7 +108,7 @@ def reasoning_is_there(reasoned: int, grounding: int, least: float) -> list[Find
         refuse(
             "reasoning",
             f"{reasoned} of {grounding} grounding records have reasoning, {least:.0%} expected: train on the traces "
-            "that `python -m data_prep traces` makes of these tracks, or choose plain answers with --reasoning_share 0",
+            "that `python -m data_prep traces` makes of them, or choose plain answers with --reasoning_share 0",
         )
     ]
 
