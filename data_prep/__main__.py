@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from data_prep.build import command as build
+from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
 from data_prep.mixing import mix

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from data_prep.__main__ import main
-from data_prep.build.plan import read_plan
+from data_prep.chain.plan import read_plan
 from data_prep.records import read_records, resolve_video
 from data_prep.stages import StageError
 from recipe.inputs.config_files import read_file
 from tests.helpers.datasets import PLAN, ROOT, lines_of, make_folder
+from tests.helpers.teacher_server import Teacher
 
 TEMPLATE = ("--teacher", "template")
 
@@ -123,6 +124,26 @@ def test_without_a_teacher_all_else_is_made_and_one_line_says_the_ways_on(here, 
     assert build("--teacher", "openai", "--model", "m") == 2
     assert one_line(capsys) == "error: traces: --teacher openai needs --base_url (or OPENAI_BASE_URL, OPENAI_MODEL)"
     assert not Path("data/traces").exists()
+
+
+def test_a_served_teacher_is_asked_once_and_shown_the_videos(here, capsys):
+    teacher = Teacher()
+    served = ("--teacher", "openai", "--base_url", teacher.url, "--model", "m")
+    try:
+        assert build(*served) == 2
+        assert "--overwrite_output_dir" in one_line(capsys), "the template's traces are there"
+        assert build(*served, "--overwrite_output_dir") == 0
+        assert (here / "data/traces.old-1/traces.jsonl").is_file()
+        asked = [content for _, _, _, body in teacher.asked for content in body["messages"][0]["content"]]
+        assert len(teacher.asked) == 17
+        assert any(part["type"] == "image_url" for part in asked)
+        assert build(*served) == 0, "the same command goes on from the journal"
+        assert build() == 0
+        assert len(teacher.asked) == 17
+    finally:
+        teacher.close()
+    said = {record["reasoning"].split(":")[0] for record in read_records("data/traces/traces.jsonl")}
+    assert said == {"First when"}
 
 
 def test_traces_of_other_records_are_none_of_these(here, capsys):

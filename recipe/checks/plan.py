@@ -126,7 +126,7 @@ def read(command: list[str]) -> Step:
 def read_data_prep(words: list[str]) -> tuple[Any]:
     """Return the namespace of a command of data_prep, after the files that it names as settings were read too."""
     from data_prep import __main__ as data_prep
-    from data_prep.build.plan import read_plan
+    from data_prep.chain.plan import read_plan
     from data_prep.sources.synthetic_config import read_config
     from data_prep.traces import command as traces
     from data_prep.traces.prompts import Prompts
