@@ -1,8 +1,8 @@
 """What a track file was made of, so that the same conversion is not made twice.
 
 Beside a track file lies `<out>.build.json`: its command, and a mark of what that read. To hash a data set would take
-as long as to convert it, so a file's mark is its size and time of change, and a folder's that of its direct entries. What
-changes deeper down is not seen: `--again NAME` converts anew.
+as long as to convert it, so a file's mark is its size and time of change, and a folder's that of its direct entries.
+What changes deeper down is not seen: `--again NAME` converts anew.
 """
 
 from __future__ import annotations
@@ -34,12 +34,7 @@ def mark_of(path: Path) -> Any:
     if not path.is_dir():
         return own
     inside = [(entry.name, entry.stat()) for entry in sorted(path.iterdir()) if entry.exists()]
-    return [[name, 0 if entry_is_folder(found) else found.st_size, found.st_mtime_ns] for name, found in inside]
-
-
-def entry_is_folder(status: Any) -> bool:
-    """Return whether a status is a folder's, whose size in bytes says nothing."""
-    return bool(status.st_mode & 0o170000 == 0o040000)
+    return [[name, found.st_size, found.st_mtime_ns] for name, found in inside]
 
 
 def note_of(argv: list[str], reads: Iterable[Path]) -> dict[str, Any]:
