@@ -38,7 +38,7 @@ PY_VLLM := .venv-vllm/bin/python
 args = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
 
 # --- steps: a module and its options, said once; the plan reads them all before the first begins, then they run ---
-S_data = $(if $(call has,data),data_prep synthetic --config $(FOLDER)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(call args,data))
+S_data = $(if $(call has,data),data_prep synthetic --config $(FOLDER)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(call args,data),$(if $(wildcard $(FOLDER)/.),,data_prep build recipe/configs/full/data.yaml $(DATA_ARGS) $(call args,data)))
 S_base = $(if $(call has,model),recipe.tiny --config $(FOLDER)/model.yaml)
 S_traces = $(if $(call has,traces),data_prep traces --tracks $(RUN)/data/sft.jsonl --video_root $(RUN)/data/videos --out $(RUN)/traces --prompts traces-tiny $(TRACES_ARGS) $(call args,traces))
 S_rows = recipe.inputs.export --config $(FOLDER)/traces.yaml
@@ -64,7 +64,7 @@ S_figure3 = recipe.studies.figure3 $(call shared,figure3) --fps_study $(RUN)/fps
 S_figure4 = recipe.studies.figure4 $(call shared,figure4) $(call args,figure4)
 
 # --- targets that are made of steps; each step looks itself whether its folder holds the same settings already ---
-data: steps  ## make the recipe's data (tiny: synthetic clips)
+data: steps  ## make the recipe's data (tiny: synthetic clips; full size: everything from the data sets' folders)
 base: steps
 traces: steps  ## reasoning for SFT from the template teacher, a review page, and the rows as files
 cpt: steps  ## continued pre-training on tracking and questions
@@ -78,8 +78,9 @@ paper-mini: steps  ## the paper's studies and claims in miniature, written to do
 table1: steps  ## the recipe's systems of table 1, beside the published numbers; what is missing stays empty
 figure3: steps  ## Video-MME-v2 head-to-head, frame rates and rewards in one picture, from what was measured
 figure4: steps  ## chosen cases as contact sheets and overlay videos, model by model, on one page
-STEPS_base := data base
-STEPS_traces := data traces rows
+# Full-size data takes hours and asks a teacher that may cost money: only `make data` makes it.
+STEPS_base := $(if $(call has,data),data) base
+STEPS_traces := $(if $(call has,data),data) traces rows
 STEPS_cpt := $(STEPS_base) cpt
 STEPS_sft := $(STEPS_cpt) traces sft
 STEPS_eval := $(STEPS_sft) greedy sampled

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
 from data_prep.mixing import mix
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Any] = {
     "activitynet": activitynet,
     "nextgqa": nextgqa,
     "qa": qa,
+    "build": build,
     "mix": mix,
     "frames": frames,
     "traces": traces,

@@ -40,7 +40,7 @@ TINY = "recipe/configs/tiny/{}.yaml"
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """Read the stage's settings, the launch file and card to check, and whether rows are to be shown.
+    """Read the stage's settings, the launch file and card, whether rows are to be shown, and the stage's name.
 
     --stage says which stage the settings are of; without it, their keys do.
     """
@@ -54,7 +54,8 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
         argv = ["--config", TINY.format(chosen.stage), *argv]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
-    return (*settings, replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib), chosen.show_rows)
+    launch = replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib)
+    return (*settings, launch, chosen.show_rows, "grpo" if of_grpo else chosen.stage)
 
 
 def _keys(argv: list[str]) -> set[str]:
@@ -89,13 +90,18 @@ def memory_report(load: Load, gpu_gib: float) -> str:
 
 
 def main(
-    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
+    script_args: StageArguments,
+    training_args: Any,
+    model_args: ModelConfig,
+    launch: Launch,
+    shown: bool = False,
+    name: str | None = None,
 ) -> None:
     """Run the command: print findings, and estimates where the checkpoint is at hand; or the rows."""
     if shown:
         show_rows(script_args, training_args, model_args)
         return
-    findings, load = check(script_args, training_args, model_args, launch)
+    findings, load = check(script_args, training_args, model_args, launch, name)
     if load:
         print(
             f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; "

@@ -165,7 +165,8 @@ def test_the_readmes_commands_train_on_other_data(tiny_data, tiny_base, tmp_path
         words = [
             str(places.get(word, word)).replace("runs/mine", str(tmp_path / "mine")) for word in shlex.split(line)
         ]
-        words += ["--max_new_tokens", "8"] if "recipe.evaluate" in words else ["--max_steps", "1"]
+        words += ["--max_new_tokens", "8"] if "recipe.evaluate" in words else []
+        words += ["--max_steps", "1"] if {"recipe.sft", "recipe.grpo"} & {*words} else []
         words += ["--per_device_train_batch_size", "16"] if "recipe.grpo" in words else []
         done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]

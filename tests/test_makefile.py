@@ -94,6 +94,15 @@ def test_arguments_reach_the_named_stage_alone():
     assert "--learning_rate" not in stages["recipe.cpt"] + stages["data_prep"] + stages["recipe.tiny"]
 
 
+def test_full_size_data_is_made_by_make_data_alone():
+    """It takes hours and may ask a teacher that costs money, so no stage begins with it."""
+    made = make("-n", "data", "RECIPE=glm-4.1v-9b", "ARGS=--teacher template").stdout
+    assert "-m data_prep build recipe/configs/full/data.yaml  --teacher template" in made
+    assert "then data_prep build recipe/configs/full/data.yaml  --teacher template" in made, "the plan reads it first"
+    assert "data_prep" not in make("-n", "grpo", "RECIPE=glm-4.1v-9b").stdout
+    assert "data_prep synthetic" in make("-n", "cpt").stdout
+
+
 @INSTALLED
 def test_make_says_which_run_it_is(tmp_path):
     for words, folder in (((), "runs/tiny"), (("PEFT=1",), "runs/tiny-lora"), (("RUN=/tmp/there",), "/tmp/there")):

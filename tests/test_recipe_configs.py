@@ -65,7 +65,7 @@ READ_BY = {
 }
 READ_BY["tiny/eval.yaml"].append((before_after.parse, ()))
 READ_BY["full/eval.yaml"].append((before_after.parse, ()))
-OF_DATA_PREP = {"tiny/data.yaml", "tiny/scenes.yaml", "tiny/questions.yaml"}
+OF_DATA_PREP = {"full/data.yaml", "tiny/data.yaml", "tiny/scenes.yaml", "tiny/questions.yaml"}
 
 
 def config(*names):

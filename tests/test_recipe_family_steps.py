@@ -23,6 +23,7 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILY_NAMES if n
 SETTINGS = """
 dtype: float32
 video_root: {data}/videos
+reasoning_share: 0
 prompts: tiny
 max_frame_pixels: 2304
 max_steps: 1

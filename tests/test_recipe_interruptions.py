@@ -17,7 +17,7 @@ from recipe.training.checkpoints import spent_on
 pytestmark = pytest.mark.slow
 
 SHORT = {
-    "sft": "--max_steps 7 --save_steps 2 --per_device_train_batch_size 2 --logging_steps 1",
+    "sft": "--reasoning_share 0 --max_steps 7 --save_steps 2 --per_device_train_batch_size 2 --logging_steps 1",
     "grpo": "--max_steps 8 --save_steps 2 --per_device_train_batch_size 4 --num_generations 4"
     " --max_completion_length 12 --logging_steps 1 --temperature 1.0",
 }

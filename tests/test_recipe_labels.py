@@ -52,7 +52,7 @@ def words(tiny_data, family_checkpoints, tracks, tmp_path):
 
 
 def refusals(arguments):
-    *settings, launch, _ = preflight.parse(arguments)
+    *settings, launch, _, _ = preflight.parse(arguments)
     return [str(found) for found in checks_stage.check(*settings, launch)[0] if found.refused]
 
 

@@ -50,6 +50,8 @@ def test_no_steps_is_a_plan_too():
         ),
         ([f"{TRACES} --prompts no-such"], "data_prep traces: .*no-such"),
         ([f"{TRACES} --teacher openai"], "data_prep traces: --teacher openai needs --base_url"),
+        (["data_prep build no-such.yaml"], "data_prep build: .*No such file.*no-such.yaml"),
+        (["data_prep build recipe/configs/full/data.yaml --teach x"], "data_prep build: unknown option '--teach'"),
         ([CPT, f"{SFT} --max_stps 3"], "sft: unknown option '--max_stps'; did you mean '--max_steps'?"),
         ([CPT, f"{SFT} --max_steps many"], "sft: argument --max_steps.*invalid int value: 'many'"),
         ([f"{SFT} --prompts no-such"], "sft: prompt template .*no-such/ground.txt: no such file"),

@@ -54,8 +54,55 @@ def words(tiny_data, family_checkpoints, tmp_path):
 
 
 def findings(arguments, launch=None):
-    *settings, own, _ = preflight.parse(arguments)
-    return checks_stage.check(*settings, launch or own)
+    *settings, own, _, name = preflight.parse(arguments)
+    return checks_stage.check(*settings, launch or own, name)
+
+
+def without_reasoning(tiny_data, tmp_path, reasoned, others):
+    """A track file of grounding records, so many with reasoning and so many without, and one question."""
+    record = next(read_records(tiny_data / "ground.jsonl"))
+    rows = [record | {"id": f"r{n}", "reasoning": "He is on the left."} for n in range(reasoned)]
+    rows += [record | {"id": f"o{n}", "reasoning": " "} for n in range(others)]
+    question = {name: record[name] for name in ("schema", "source", "split", "video", "clip", "seconds")}
+    rows.append(question | {"id": "q", "kind": "qa", "query": "Who?", "answer": "He."})
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(tmp_path / "mine.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("stage", "reasoned", "others", "more", "refused"),
+    [
+        ("sft", 0, 4, (), True),
+        ("sft", 1, 3, (), True),
+        ("sft", 2, 2, (), False),
+        ("sft", 0, 0, (), False),  # questions only
+        ("sft", 0, 4, ("--reasoning_share", "0"), False),
+        ("sft", 3, 1, ("--reasoning_share", "1"), True),
+        ("cpt", 0, 4, (), False),
+        ("cpt", 0, 4, ("--reasoning_share", "0.1"), True),
+    ],
+)
+def test_sft_without_reasoning_is_refused_and_counted(
+    words, tiny_data, tmp_path, capsys, stage, reasoned, others, more, refused
+):
+    """Think tags are left out of rows without reasoning, and section 3.5 would be lost without a word."""
+    tracks = without_reasoning(tiny_data, tmp_path, reasoned, others)
+    found = [line for line in lines(words("tiny", stage, "--tracks", tracks, *more)) if ": reasoning: " in line]
+    assert bool(found) == refused
+    said = f"{reasoned} of {reasoned + others} grounding records have reasoning"
+    assert (said in capsys.readouterr().err) == (reasoned + others > 0)
+    assert all(line.startswith(f"refused: reasoning: {said}, ") and "--reasoning_share 0" in line for line in found)
+
+
+def test_the_stage_itself_refuses_it_too(words, tiny_data, tmp_path):
+    arguments = words("tiny", "sft", "--tracks", without_reasoning(tiny_data, tmp_path, 0, 2))
+    with pytest.raises(StageError, match="^reasoning: 0 of 2 grounding records have reasoning, 50% expected"):
+        supervised.main("sft", *supervised.parse(arguments[2:], section="sft"))
+
+
+def test_a_share_of_reasoning_is_a_share():
+    with pytest.raises(ValueError, match="reasoning_share 50.0, expected a share from 0 to 1"):
+        preflight.parse(["--stage", "sft", "--output_dir", "x", "--reasoning_share", "50"])
 
 
 def lines(arguments, launch=None):
@@ -201,7 +248,7 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
     (out / "model.safetensors").touch()
     stage = "grpo" if main is grpo.main else "sft"
     limit = ["--max_completion_length", "5000"] if stage == "grpo" else ["--max_length", "16"]
-    *settings, _, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
+    *settings, _, _, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
     with pytest.raises(StageError, match="context: record"):
         main(*settings) if stage == "grpo" else main("sft", *settings)
     assert json.loads((out / "stamp.json").read_text()) == stamp

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 pytestmark = pytest.mark.slow
 
 SHORT = {
-    "sft": "--max_steps 4 --save_steps 2 --logging_steps 1 --warmup_steps 0",
+    "sft": "--reasoning_share 0 --max_steps 4 --save_steps 2 --logging_steps 1 --warmup_steps 0",
     # A group of 8 in batches of 4: it lies on both processes. In the second pass the ratio is not 1, nor the loss 0.
     "grpo": "--max_steps 4 --save_steps 2 --num_generations 8 --num_iterations 2 --steps_per_generation 1"
     " --max_completion_length 12 --logging_steps 1 --temperature 1.0 --held_out_every 0 --log_completions true"

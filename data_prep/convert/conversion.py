@@ -32,7 +32,7 @@ from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
-from data_prep.records import RecordError, RecordWriter
+from data_prep.records import Record, RecordError, RecordWriter
 from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
     parser.add_argument("--video_root", "--videos", type=Path, help="look at each video, and take its size and rate")
+    parser.add_argument(
+        "--video_prefix",
+        type=_folder,
+        help="folder to write before each record's video: that of --video_root below the root that training reads",
+    )
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
     parser.add_argument("--size", type=_size, help="WxH where neither source nor pictures state a size")
@@ -58,6 +63,13 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"{text!r}, expected WxH such as 1280x720")
     return int(width), int(height)
+
+
+def _folder(text: str) -> str:
+    try:
+        return check_video_path(text.rstrip("/"))
+    except RecordError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a folder's path below the video root") from None
 
 
 def _rate(text: str) -> float:
@@ -137,12 +149,12 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
                 continue
             try:
                 if isinstance(item, Text):
-                    records.write(text_record(name, item, args, audit))
+                    records.write(placed(text_record(name, item, args, audit), args.video_prefix))
                 elif isinstance(item, Scene):
-                    records.write(scene_record(name, item, args, audit))
+                    records.write(placed(scene_record(name, item, args, audit), args.video_prefix))
                 else:
                     record, boxes = target_record(name, item, args, audit)
-                    records.write(record)
+                    records.write(placed(record, args.video_prefix))
                     if frames is not None:
                         frames.write(frame_line(item, record["fps"], boxes))
             except Drop as drop:
@@ -155,6 +167,16 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
             raise RecordError(f"--annotations {args.annotations}: no record of {name} found there")
         if not audit.written:
             raise _NothingWritten(_why_nothing(audit))
+
+
+def placed(record: Record, prefix: str | None) -> Record:
+    """Return a record whose video lies in a folder of the root, where `prefix` names one.
+
+    Data sets of one mixture have one video root, and each names its videos below a folder of its own.
+    """
+    if prefix:
+        record["video"] = f"{prefix}/{record['video']}"
+    return record
 
 
 def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:

@@ -51,7 +51,18 @@ def run(args: argparse.Namespace) -> None:
         StageError: the recipe is at fault, nothing is drawn, or another process writes there. What was there stays.
         RecordError, OSError: a track file cannot be read.
     """
-    recipe = read_recipe(args.recipe, out=args.out, seed=args.seed)
+    write_mixture(read_recipe(args.recipe, out=args.out, seed=args.seed), str(args.recipe))
+
+
+def write_mixture(recipe: MixRecipe, where: str) -> dict[str, Any]:
+    """Draw a mixture, write it with its manifest, print and return the manifest.
+
+    Args:
+        where: what messages call the mixture, such as its YAML file.
+
+    Raises:
+        StageError, RecordError, OSError: see `run`.
+    """
     manifest_path = Path(f"{recipe.out}.manifest.json")
     mixture = Mixture(recipe)
     with locked(Path(recipe.out)):
@@ -59,12 +70,26 @@ def run(args: argparse.Namespace) -> None:
         mixture.look()
         chosen = mixture.draw()
         if not chosen:
-            raise StageError(f"{args.recipe}: nothing to write: {dict(mixture.left_out) or 'the inputs are empty'}")
+            raise StageError(f"{where}: nothing to write: {dict(mixture.left_out) or 'the inputs are empty'}")
         written = mixture.write(chosen)
         manifest = mixture.manifest(written, file_digest(Path(recipe.out)))
         with atomic_write(manifest_path) as out:
             json.dump(manifest, out, indent=1, ensure_ascii=False, sort_keys=True)
     print(table(manifest))
+    return manifest
+
+
+def current_manifest(recipe: MixRecipe) -> dict[str, Any] | None:
+    """Return the manifest of a mixture that is what `recipe` draws from the inputs as they are; None for any other."""
+    try:
+        manifest: dict[str, Any] = json.loads(Path(f"{recipe.out}.manifest.json").read_text(encoding="utf-8"))
+        read = [*manifest["inputs"], *({"tracks": one["path"], **one} for one in manifest["evaluation"])]
+        same = manifest["recipe"] == json.loads(json.dumps(asdict(recipe)))
+        same = same and manifest["versions"]["schema"] == SCHEMA_VERSION
+        same = same and manifest["sha256"] == file_digest(Path(recipe.out))
+        return manifest if same and all(one["sha256"] == file_digest(Path(one["tracks"])) for one in read) else None
+    except (OSError, StageError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Mixture:

@@ -98,6 +98,24 @@ def frames_are_on_the_grid(
     return []
 
 
+def reasoning_is_there(reasoned: int, grounding: int, least: float) -> list[Finding]:
+    """Refuse data with too little reasoning: think tags are left out of a row without it, and a model unlearns them.
+
+    Args:
+        reasoned: records with reasoning, of the `grounding` ones that ask for one track.
+        least: share from 0 to 1 that must have it.
+    """
+    if not grounding or reasoned >= least * grounding:
+        return []
+    return [
+        refuse(
+            "reasoning",
+            f"{reasoned} of {grounding} grounding records have reasoning, {least:.0%} expected: train on the traces "
+            "that `python -m data_prep traces` makes of them, or choose plain answers with --reasoning_share 0",
+        )
+    ]
+
+
 def every_row_has_an_image(images: Mapping[str, int], zero_stage: int) -> list[Finding]:
     """Check for rows without images under ZeRO-3, which would hang: all processes must meet in the vision tower.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from data_prep.records import Record, read_records
 from data_prep.seconds import frame_times
+from data_prep.validation import GROUNDING_KINDS
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample
 from recipe.checks.labels import kind_of
@@ -30,6 +31,8 @@ class Facts:
     """What the records say, collected in one pass."""
 
     count: int = 0
+    grounding: int = 0  # records that ask for one track
+    reasoned: int = 0  # of these, records with reasoning
     frames: dict[str, int] = field(default_factory=dict)  # of records without any
     sizes: set[tuple[int, int]] = field(default_factory=set)
     longest: list[tuple[int, int, Record]] = field(default_factory=list)  # by tokens, estimated
@@ -46,6 +49,9 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
     facts, chance = Facts(), random.Random(0)
     for record in _records(script_args):
         facts.count += 1
+        if record["kind"] in GROUNDING_KINDS:
+            facts.grounding += 1
+            facts.reasoned += bool((record.get("reasoning") or "").strip())
         of_kind = facts.kinds.setdefault(kind_of(record), [])
         if len(of_kind) < OF_A_KIND:
             of_kind.append(record)

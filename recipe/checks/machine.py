@@ -18,7 +18,11 @@ def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | N
     findings = []
     if missing:
         findings.append(
-            refuse("data", f"no such track file: {', '.join(missing)}; data_prep/README.md says how to make it")
+            refuse(
+                "data",
+                f"no such track file: {', '.join(missing)}; make data RECIPE=... makes those of the "
+                "full-size recipes, data_prep/README.md says how others are made",
+            )
         )
     if not Path(video_root).is_dir():
         findings.append(refuse("videos", f"no such folder of videos or frames: {video_root}"))

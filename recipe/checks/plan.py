@@ -126,6 +126,7 @@ def read(command: list[str]) -> Step:
 def read_data_prep(words: list[str]) -> tuple[Any]:
     """Return the namespace of a command of data_prep, after the files that it names as settings were read too."""
     from data_prep import __main__ as data_prep
+    from data_prep.chain.plan import read_plan
     from data_prep.sources.synthetic_config import read_config
     from data_prep.traces import command as traces
     from data_prep.traces.prompts import Prompts
@@ -134,6 +135,8 @@ def read_data_prep(words: list[str]) -> tuple[Any]:
     args = data_prep.parser().parse_args(words)
     if args.command == "synthetic":
         read_config(args.config)
+    elif args.command == "build":
+        read_plan(args.plan, args.datasets)
     elif args.command == "traces":
         traces.check(args)
         if args.teacher == "template":

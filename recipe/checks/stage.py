@@ -26,10 +26,11 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    reasoning_is_there,
     videos_are_usable,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
-from recipe.checks.facts import Texts, read_facts, starts_of
+from recipe.checks.facts import Facts, Texts, read_facts, starts_of
 from recipe.checks.findings import Finding, refuse
 from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are_the_same, rows_taught
 from recipe.checks.launches import Launch, this_launch
@@ -64,11 +65,17 @@ from recipe.inputs.media import VALIDATED, sift_file
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
+REASONING = {"sft": 0.5}  # least share of grounding records with reasoning where `reasoning_share` says none
+
 
 def check(
-    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch
+    script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, name: str | None = None
 ) -> tuple[list[Finding], Load | None]:
-    """Return all findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
+    """Return all findings about a stage, and what memory and disk were estimated from (None without a checkpoint).
+
+    Args:
+        name: "cpt", "sft" or "grpo"; None: not known.
+    """
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
     validated = not grpo or script_args.held_out_every  # else GRPO never reads them
@@ -110,8 +117,10 @@ def check(
         findings += lora_covers_the_language_model(list(linear_layers(model)), targets)
     longest = None
     if data:
-        name = str(model_args.model_name_or_path)
-        found, longest = _data_findings(script_args, training_args, name, config, processor, launch)
+        checkpoint = str(model_args.model_name_or_path)
+        facts = read_facts(script_args, frame_grid(config))
+        findings += _reasoning_findings(facts, script_args, name)
+        found, longest = _data_findings(script_args, training_args, checkpoint, config, processor, launch, facts)
         findings += found
     load = load_of(
         config,
@@ -160,12 +169,29 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
     ]
 
 
+def _reasoning_findings(facts: Facts, script_args: StageArguments, name: str | None) -> list[Finding]:
+    """Count the rows with reasoning, say so where the model is taught them, and refuse too few."""
+    if facts.grounding and not isinstance(script_args, GRPOArguments):
+        share = facts.reasoned / facts.grounding
+        said = f"{facts.reasoned} of {facts.grounding} grounding records have reasoning ({share:.0%})"
+        print(f"preflight: {said}", file=sys.stderr)
+    stated = script_args.reasoning_share
+    return reasoning_is_there(
+        facts.reasoned, facts.grounding, REASONING.get(name or "", 0.0) if stated is None else stated
+    )
+
+
 def _data_findings(
-    script_args: StageArguments, training_args: Any, name: str, config: Any, processor: Any, launch: Launch
+    script_args: StageArguments,
+    training_args: Any,
+    name: str,
+    config: Any,
+    processor: Any,
+    launch: Launch,
+    facts: Facts,
 ) -> tuple[list[Finding], Sample | None]:
     """Return the findings about the records, and the longest sample."""
     family, grid = family_of(config, processor), frame_grid(config)
-    facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
     grpo = isinstance(script_args, GRPOArguments)
     answer = training_args.max_completion_length if grpo else None
@@ -257,7 +283,7 @@ def disk_of(load: Load, training_args: Any) -> float:
     return disk_gib(load, training_args.save_total_limit or 10, training_args.save_only_model)
 
 
-def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
+def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig, name: str | None = None) -> None:
     """Run the checks at the start of a stage, on the main process before the others go on.
 
     Raises:
@@ -266,7 +292,7 @@ def begin(script_args: StageArguments, training_args: Any, model_args: ModelConf
     state = PartialState()
     with state.main_process_first():
         if state.is_main_process:
-            findings, _ = check(script_args, training_args, model_args, this_launch())
+            findings, _ = check(script_args, training_args, model_args, this_launch(), name)
             report(findings)
 
 

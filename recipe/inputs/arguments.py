@@ -52,6 +52,13 @@ class StageArguments(ScriptArguments):
         default=None,
         metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
     )
+    reasoning_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "least share, 0 to 1, of the grounding records that have reasoning, below which the stage is "
+            "refused; none: 0.5 in SFT and 0 in the others"
+        },
+    )
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
     )
@@ -67,6 +74,8 @@ class StageArguments(ScriptArguments):
                     f"{name} is {value!r}, but only TRL's own scripts read it, no stage of this recipe; leave it out "
                     "and name track files (JSONL) with --tracks"
                 )
+        if self.reasoning_share is not None and not 0 <= self.reasoning_share <= 1:
+            raise ValueError(f"reasoning_share {self.reasoning_share}, expected a share from 0 to 1")
 
 
 @dataclass

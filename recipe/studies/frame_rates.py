@@ -155,6 +155,7 @@ def main(args: FpsStudyArguments, evaluation: EvalArguments) -> dict[str, dict[s
     def train(rate: str) -> Path:
         out = folder / f"fps-{rate.replace('.', '_')}"
         argv = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
+        argv += ["--reasoning_share", "0"]  # scenes have none
         argv += ["--video_root", evaluation.video_root, "--frame_rate", rate]
         argv += ["--frame_budget", str(evaluation.frame_budget), *args.sft_words]
         run_stage(args, "sft", out, evaluation.seed, *argv)

@@ -77,7 +77,7 @@ def begin(
             stage.check(overwrite=overwrite, goes_on=wanted.goes_on)
         elif (stamp := read_stamp(folder)) and stamp["complete"] and not overwrite:
             return None
-    preflight(script_args, training_args, model_args)
+    preflight(script_args, training_args, model_args, name)
     with state.main_process_first():
         if stage is not None:
             stage.begin(overwrite=overwrite, goes_on=wanted.goes_on, note=wanted.note)
