@@ -98,7 +98,7 @@ def test_lora_over_each_recipe(recipe, words):
         ("sft", ["--max_frame_pixels", "100"], "refused: frames: frames of 24 x 24 are not kept"),
         ("grpo", ["--use_vllm", "true"], "refused: vLLM: use_vllm is on"),
         ("cpt", ["--use_cpu", "false"], "refused: GPU: none found"),
-        ("cpt", ["--load_in_4bit", "true"], "refused: dtype: load_in_8bit"),
+        ("cpt", ["--load_in_4bit", "true"], "refused: dtype: load_in_4bit needs LoRA"),
         ("cpt", ["--model_name_or_path", "runs/none"], "refused: weights: runs/none: no checkpoint there"),
         ("cpt", ["--tracks", "no.jsonl"], "refused: data: no such track file: no.jsonl"),
         ("grpo", ["--per_device_train_batch_size", "128"], "refused: batch: "),

@@ -48,7 +48,7 @@ from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
     image_tokens_are_suppressed,
-    is_implemented,
+    packing_fits,
     rewards_fit,
     rollouts_are_whole,
 )
@@ -77,7 +77,7 @@ def check(
         training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
-    findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    findings += packing_fits(model_args, launch.sharding, use_vllm, installed)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
