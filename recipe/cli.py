@@ -186,7 +186,7 @@ def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoRet
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an exception: safetensors and torch raise their own kinds, not OSError.
+    """Return whether a full disk caused an exception: safetensors and torch raise their own kinds, not OSError.
 
     >>> is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
     True
@@ -203,7 +203,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def fail(error: Exception) -> NoReturn:
-    """One line for the user, exit code 2."""
+    """Print one line for the user, and exit with code 2."""
     text = str(error).strip()
     if text.startswith("Caught ") and " in DataLoader worker" in text:
         # What torch says of an error in a worker ends with its traceback's last line, `module.Error: message`.

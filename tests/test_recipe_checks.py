@@ -1,10 +1,13 @@
 """Each check of the preflight: one case that trips it, and one that does not."""
 
+import json
+
 import pytest
 import torch
 from transformers import Glm4vConfig, Qwen2_5_VLConfig
 from trl import ModelConfig
 
+from data_prep.records import read_records
 from recipe.checks.data import (
     Sample,
     answers_fit,
@@ -12,6 +15,7 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    videos_are_usable,
 )
 from recipe.checks.facts import skeleton
 from recipe.checks.machine import (
@@ -30,8 +34,12 @@ from recipe.checks.settings import (
     image_tokens_are_suppressed,
     packing_fits,
     rewards_fit,
+    runs_no_foreign_code,
 )
+from recipe.checks.stage import _video_findings
+from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import FAMILIES
+from recipe.inputs.frames import ClipFrames
 from tests.helpers.loads import NINE
 
 USUAL_NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -119,7 +127,13 @@ QLORA = {"dtype": "bfloat16", "use_peft": True, "load_in_4bit": True}
         ({}, "zero3", True, False, None),  # nothing is packed
         (QLORA, "none", False, True, None),
         (QLORA, "zero2", False, True, None),
-        (QLORA | {"load_in_4bit": False, "load_in_8bit": True}, "none", False, True, "load_in_8bit is not implemented"),
+        (
+            QLORA | {"load_in_4bit": False, "load_in_8bit": True},
+            "none",
+            False,
+            True,
+            "load_in_8bit is not implemented",
+        ),
         (QLORA | {"use_peft": False}, "none", False, True, "needs LoRA"),
         (QLORA, "none", False, False, "needs the package bitsandbytes"),
         (QLORA | {"dtype": "auto"}, "none", False, True, "dtype is auto: set dtype: bfloat16"),
@@ -134,6 +148,11 @@ def test_weights_packed_in_4_bits(settings, sharding, vllm, there, words):
         assert findings == []
     else:
         one(findings, "dtype", True, words)
+
+
+def test_code_of_a_checkpoint():
+    assert runs_no_foreign_code(False) == []
+    one(runs_no_foreign_code(True), "model", True, "never run here")
 
 
 def test_the_context():
@@ -258,3 +277,27 @@ def test_no_memory_is_taken_to_look_at_a_model():
     assert 5e8 < vision < 3e9
     assert layers["model.language_model.layers.0.mlp.gate_up_proj"] == (4096, 2 * 13696)
     assert not torch.cuda.is_initialized()
+
+
+def test_few_videos_may_be_of_no_use():
+    assert videos_are_usable("a.jsonl", 0, 5, "", 0.05) == []
+    one(videos_are_usable("a.jsonl", 1, 100, "1 of 100 records", 0.05), "videos", False, "they are left out")
+    one(videos_are_usable("a.jsonl", 6, 100, "6 of 100 records", 0.05), "videos", True, "at most 5% (max_missing)")
+    one(videos_are_usable("a.jsonl", 5, 5, "5 of 5 records", 1.0), "videos", True, "5 of 5 records")
+
+
+def test_preflight_looks_at_validation_clips_too(tiny_data, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    record = next(read_records(tiny_data / "test.jsonl")) | {"video": "empty.mp4"}
+    (tmp_path / "val.jsonl").write_text(json.dumps(record))
+    clips = ClipFrames(tmp_path, 24, 48 * 48)
+    for made, more, refused in (
+        (StageArguments, {}, True),
+        (GRPOArguments, {"held_out_every": 5}, True),
+        (GRPOArguments, {"held_out_every": 0}, False),
+    ):
+        settings = made(dataset_name=None, validation_tracks=str(tmp_path / "val.jsonl"), **more)
+        findings, lost = _video_findings(settings, clips)
+        assert lost == 0, "they are not trained on"
+        assert [finding.refused for finding in findings] == [True] * refused
+        assert not findings or "1 unreadable" in findings[0].text

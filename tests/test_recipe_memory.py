@@ -91,10 +91,17 @@ def test_layers_keep_what_checkpointing_leaves_them():
     )
 
 
+def test_autocast_copies_float32_weights():
+    whole = replace(NINE, sharding="none", each=4, rest=4, computes=2)
+    assert phases(whole)["head"]["autocast copies"] * GIB == pytest.approx(2 * 10 * B)
+    assert "autocast copies" not in phases(replace(whole, computes=4))["head"]
+
+
 def test_the_pixels_of_a_step_and_of_a_rollout():
     clip = 4 * 61_440 * 1176 / GIB  # 0.27 GiB
-    # Trainer collects the eight batches of a step, and the loader holds the next one
-    assert phases(NINE)["head"]["pixels"] == pytest.approx(9 * clip)
+    # Trainer collects the eight batches of a step; where there is no GPU, the next one lies in the same memory
+    assert phases(NINE)["head"]["pixels"] == pytest.approx(8 * clip)
+    assert phases(replace(NINE, triton=False))["head"]["pixels"] == pytest.approx(9 * clip)
     grpo = phases(replace(NINE, rollout=ROLLOUT))
     assert grpo["head"]["pixels"] == pytest.approx(16 * clip)
     assert grpo["scoring"]["pixels"] == pytest.approx(32 * clip)  # the last rollout's and this one's

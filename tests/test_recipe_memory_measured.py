@@ -1,5 +1,7 @@
 """The estimate of memory against trainings on a CPU whose every tensor is counted: within 15 %."""
 
+from pathlib import Path
+
 import pytest
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
@@ -7,6 +9,7 @@ from recipe.checks.launches import Launch
 from recipe.checks.loads import load_of
 from recipe.checks.memory import GIB, peak_phase
 from tests.helpers.memory_runs import FRAMES, RANK, SHORT, SIDE, larger_model, measured, rows, trainer_of
+from tests.helpers.memory_table import table
 
 CASES = [
     ("glm4v", "sft", {}),
@@ -16,6 +19,7 @@ CASES = [
     ("glm4v", "sft", {"lora": True}),
     ("glm4v", "sft", {"frozen": True}),
     ("glm4v", "sft", {"bf16": True}),
+    ("glm4v", "sft", {"autocast": True}),
     ("glm4v", "grpo", {"batch": 2}),
     ("qwen3_vl", "sft", {}),
     ("qwen3_vl", "sft", {"checkpointing": False, "frozen": True}),
@@ -60,3 +64,10 @@ def test_the_estimate_is_within_15_percent_of_what_is_counted(family, stage, set
         f"{family} {stage} {settings}: counted {counted / 2**20:.0f} MiB, estimated {estimate / counted:.3f} ({phase})"
     )
     assert estimate == pytest.approx(counted, rel=0.15), phase
+
+
+@pytest.mark.slow
+def test_the_table_of_cards_is_the_documented_one():
+    page = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
+    block = page.split("<!-- memory -->")[1].split("<!-- /memory -->")[0]
+    assert block.strip().splitlines() == table(), "python -m tests.helpers.memory_table writes it"

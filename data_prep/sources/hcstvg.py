@@ -4,7 +4,7 @@
 
 `st_frame` counts from 1 and the length of `bbox` is the tube's, whatever `ed_time` says. The rate is nominal,
 img_num / 20. Both the published keys of v2 (`English`, `img_size`) and the redistributed ones (`caption`, `width`,
-`height`) are read.
+`height`) are read. The test split of v2 has sentences only: they go to `<out>.questions.jsonl`, for `recipe.ground`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from data_prep.boxes import FrameBoxes
 from data_prep.convert.audit import Audit
-from data_prep.convert.conversion import Dropped, Item, Target, add_arguments, convert
+from data_prep.convert.conversion import Dropped, Item, Question, Target, add_arguments, convert
 from data_prep.convert.json_stream import read_object
 from data_prep.convert.reasons import Reason
 from data_prep.records import RecordError
@@ -65,7 +65,7 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         for video, record in read_object(path):
             audit.count("clips")
             item = item_of(video, record, split)
-            if args.video_root is not None and isinstance(item, Target):
+            if args.video_root is not None and isinstance(item, (Target, Question)):
                 item.video = folders(args.video_root).get(video, video)
             yield item
 
@@ -78,8 +78,8 @@ def folders_of_videos(root: Path) -> dict[str, str]:
 def item_of(video: str, record: Any, split: str) -> Item:
     """Return one clip's tube, or why there is none."""
     record_id = f"{NAME}/{split}/{video}"
-    if isinstance(record, str):
-        return Dropped(record_id, Reason.NO_TRUTH, "a sentence without annotation (test split of v2)")
+    if isinstance(record, str):  # test split of v2
+        return Question(record_id, split, video, record)
     try:
         query = record["caption"] if "caption" in record else record["English"]
         if "img_size" in record:

@@ -28,6 +28,7 @@ from data_prep.sources.splits import folder_split, is_wanted, names_in
 
 NAME = "mot"
 PEDESTRIAN = 1
+FLAT = "rows whose width or height is not above 0, left out"
 IGNORED = "rows that are flagged to be ignored or show no person"
 # Data set by the names of its sequences: what a target is called, and how many sequences each split has.
 DATA_SETS = {
@@ -128,6 +129,7 @@ def sequence_items(
         if not solid.any():
             yield Dropped(item, Reason.NO_BOX, f"{path}: no row has a width and height above 0")
             continue
+        audit.note(FLAT, item, int((~solid).sum()))
         tracks[identity] = FrameBoxes(track.frames[solid], track.boxes[solid])
     if not found:
         yield Dropped(clip_id, Reason.NO_BOX, f"{path}: no row of a target")

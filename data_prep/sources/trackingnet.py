@@ -1,6 +1,6 @@
 """TrackingNet: one line a frame, no flags; class names from a tab-separated file where it is given.
 
-    python -m data_prep trackingnet --annotations TRAIN_0 --size 1280x720 --fps 30 --out trackingnet.jsonl
+    python -m data_prep trackingnet --annotations TRAIN_0 --video_root VIDEOS --fps 30 --out trackingnet.jsonl
 
 A line whose width or height is not above 0 is no box. No file states size or rate; most videos have about 30 frames a
 second.

@@ -101,7 +101,7 @@ def item_of(
     try:  # a video that is missing is counted by `convert`
         size = args.size or (size_of(args.video_root / names[video]) if video in names else NOMINAL_SIZE)
     except VideoError as error:
-        return Dropped(place, Reason.BAD_VIDEO, str(error))
+        return Dropped(place, Reason.UNREADABLE, str(error))
     found = frame_boxes(boxes)
     return Target(
         id=place,

@@ -36,7 +36,7 @@ def listed(parts: dict[str, float]) -> str:
 
 
 def memory_suffices(load: Load, gpu_gib: float | None) -> list[Finding]:
-    """Does a step fit on the GPU? By the estimate; refused where it is over, a warning where it is close.
+    """Check by the estimate that a step fits on the GPU: refuse what is over it, and warn where it is close.
 
     Args:
         gpu_gib: memory of one GPU, GiB; None where there is none.
@@ -59,7 +59,7 @@ def memory_suffices(load: Load, gpu_gib: float | None) -> list[Finding]:
 
 
 def vllm_holds_the_model(load: Load, gpu_gib: float) -> list[Finding]:
-    """Does the share of a colocated vLLM hold the weights, in 16 bits at least, and the cache of one answer?"""
+    """Check that a colocated vLLM's share holds the weights, in 16 bits at least, and one answer's cache."""
     if not load.rollout or not load.rollout.vllm_share:
         return []
     share = load.rollout.vllm_share * gpu_gib

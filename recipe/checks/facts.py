@@ -1,4 +1,4 @@
-"""What the checks need to know of a stage's records and of its model, without loading weights or decoding a frame."""
+"""Collect what the checks need to know of a stage's records and model, without loading weights or decoding a frame."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Facts:
 
 
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
-    """One pass over the track files. Records that state no length or size (captions, questions) are not measured."""
+    """Read the track files in one pass and return what they say.
+
+    Records that state no length or size (captions, questions) are not measured.
+    """
     facts, chance = Facts(), random.Random(0)
     for record in _records(script_args):
         facts.count += 1
@@ -75,7 +78,8 @@ def _records(script_args: StageArguments) -> Iterator[Record]:
         for number, record in enumerate(read_records(path)):
             if number == script_args.max_records:
                 break
-            yield record
+            if script_args.max_seconds is None or (record["seconds"] or 0) <= script_args.max_seconds:
+                yield record
 
 
 def _keep(heap: list[tuple[int, int, Record]], size: int, number: int, record: Any, *, most: int) -> None:
@@ -93,7 +97,7 @@ class Texts:
         self.control = control_tokens(processor.tokenizer)
 
     def count(self, text: str) -> int:
-        """Tokens of a text."""
+        """Return the number of tokens of a text."""
         return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer(self, record: Record) -> tuple[str, tuple[int, int]]:
@@ -107,16 +111,16 @@ class Texts:
         return self.answer(record)[0]
 
     def answer_tokens(self, record: Record) -> int:
-        """Tokens of the true answer without reasoning."""
+        """Return the number of tokens of a record's true answer without reasoning."""
         return self.count(self.completion(record | {"reasoning": ""}))
 
     def messages(self, record: Record) -> list[dict[str, Any]]:
-        """The user's turn."""
+        """Return the messages of a record's prompt: the user's turn."""
         starts = starts_of(record, self.settings)
         return [user_message(starts, question(record, self.prompts, self.control))]
 
     def rendered(self, record: Record, *, completion: bool) -> str:
-        """The prompt, and the completion if wanted, as the chat template writes them."""
+        """Return the prompt, with the completion if asked for, as the chat template writes them."""
         messages = self.messages(record)
         if completion:
             messages.append({"role": "assistant", "content": [{"type": "text", "text": self.completion(record)}]})
@@ -124,7 +128,11 @@ class Texts:
         return text
 
     def measure(self, record: Record, answer: int | None) -> Sample:
-        """Tokens of a record; `answer` are those that are set aside for it, None those of the true one."""
+        """Return the number of tokens of a record's parts.
+
+        Args:
+            answer: tokens that are set aside for the answer; None takes the length of the true one.
+        """
         frames = len(starts_of(record, self.settings))
         width, height = fit_frame(
             record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
@@ -136,7 +144,7 @@ class Texts:
 
 
 def skeleton(config: Any) -> tuple[dict[str, tuple[int, int]], int, int]:
-    """(linear layer -> its two sizes, number of weights, of the vision tower's), taking no memory for weights."""
+    """Return (linear layer -> its two sizes, number of weights, of the vision tower's) without memory for weights."""
     model = model_without_memory(config)
     parts = count_weights(model).all
     return linear_layers(model), sum(parts.values()), parts["vision"] + parts["projector"]

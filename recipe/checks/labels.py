@@ -1,4 +1,4 @@
-"""The labels gate: what rows of the stage's data really teach, and whether prompts are the ones that generation sends.
+"""Check what rows of the stage's data really teach, and whether prompts are the ones that generation sends.
 
 Everything is taken through the stage's own processor and, for CPT and SFT, TRL's collator: a chat template that writes
 an answer otherwise than it was meant trains without an error.
@@ -58,10 +58,10 @@ def kind_of(record: Record) -> str:
 
 
 def rows_of_kinds(kinds: Mapping[str, Sequence[Record]], builder: RowBuilder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each kind and the row of its shortest record whose frames can be had; a kind without one is left out."""
+    """Yield each kind and the row of its shortest record whose frames can be decoded, if it has one."""
     for kind, records in sorted(kinds.items()):
         for record in sorted(records, key=lambda one: one["seconds"] or float("inf")):
-            if not builder.clips.has_frames(record):
+            if builder.clips.fault(record) is not None:
                 continue
             try:
                 row = builder.row(record)
@@ -112,7 +112,7 @@ def rows_taught(
 def labels_are_the_completion(
     row: Taught, ends: Collection[int], decode: Callable[[Sequence[int]], str]
 ) -> list[Finding]:
-    """Are the labels exactly the completion and one end token? White space after that token is never generated.
+    """Check that the labels are exactly the completion and one end token; text after that token is never generated.
 
     Args:
         ends: ids that generation stops at.
@@ -136,7 +136,7 @@ def labels_are_the_completion(
 
 
 def prompts_are_the_same(row: Taught, image_token_id: int, decode: Callable[[Sequence[int]], str]) -> list[Finding]:
-    """Is the prompt that is trained on the one that evaluation sends, and the one that vLLM gets?"""
+    """Check that the prompt of training is the one that evaluation sends, and the one that vLLM gets."""
     findings = []
     for name, ours, theirs in (
         ("generation sends", row.prompt, row.sent),

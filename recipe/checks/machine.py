@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | None = None) -> list[Finding]:
-    """Are the track files there, and the folder of the videos or of the shards of frames?"""
+    """Check that the track files exist, and the folder of the videos or of the shards of frames."""
     if not tracks:
         return [refuse("data", "tracks is empty: name the track files to train on (docs/data.md)")]
     missing = [name for name in (*tracks, validation_tracks) if name and not Path(name).is_file()]
@@ -26,14 +26,14 @@ def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | N
 
 
 def gpu_is_there(use_cpu: bool, gpus: int) -> list[Finding]:
-    """Is there the GPU that the settings ask for?"""
+    """Check that the GPU exists that the settings ask for."""
     if use_cpu or gpus:
         return []
     return [refuse("GPU", "none found, and the settings are for one; on a CPU the tiny recipe runs (make grpo)")]
 
 
 def weights_are_there(name: str | None, problem: str | None) -> list[Finding]:
-    """Can the checkpoint be loaded?
+    """Check that the checkpoint can be loaded.
 
     Args:
         problem: what loading its config said, None if it went well.
@@ -57,7 +57,7 @@ def weights_are_there(name: str | None, problem: str | None) -> list[Finding]:
 
 
 def vllm_is_there(use_vllm: bool, installed: bool) -> list[Finding]:
-    """Is vLLM in this environment where rollouts need it?"""
+    """Check that vLLM is installed where rollouts need it."""
     if not use_vllm or installed:
         return []
     return [
@@ -69,8 +69,26 @@ def vllm_is_there(use_vllm: bool, installed: bool) -> list[Finding]:
     ]
 
 
+def deepspeed_is_there(zero_stage: int, installed: bool) -> list[Finding]:
+    """Check that DeepSpeed is in this environment where the launch shares the model with it.
+
+    Args:
+        zero_stage: DeepSpeed's, 0 without.
+        installed: whether it can be imported.
+    """
+    if not zero_stage or installed:
+        return []
+    return [
+        refuse(
+            "DeepSpeed",
+            "the launch file asks for it and it is not installed in this environment: pip install -c constraints.txt "
+            "-e '.[deepspeed]', or LAUNCH=launch/accelerate/fsdp2.yaml, or CARD=80 for one GPU",
+        )
+    ]
+
+
 def updates_are_kept(bytes_each: float, sharding: str, use_peft: bool) -> list[Finding]:
-    """Do small updates reach the weights? Added to a 16-bit weight, one of 1e-6 of its size is rounded away.
+    """Check that small updates reach the weights: added to a 16-bit weight, one of 1e-6 of its size is rounded away.
 
     DeepSpeed keeps a float32 copy, FSDP2 float32 weights, PEFT float32 adapters.
     """
@@ -86,7 +104,7 @@ def updates_are_kept(bytes_each: float, sharding: str, use_peft: bool) -> list[F
 
 
 def disk_gib(load: Load, checkpoints: int, only_model: bool) -> float:
-    """GiB that a stage writes at most: its checkpoints, one more while the oldest is not yet gone, and the model."""
+    """Return the GiB that a stage writes at most: model and checkpoints, one more while the oldest is not yet gone."""
     model = max(2.0, load.rest) * load.parameters  # saved whole, even where 4 bits were trained on
     saved = load.each * load.trainable
     states = 0 if only_model else (12 if load.sharding.startswith("zero") else 8) * load.trainable
@@ -94,7 +112,7 @@ def disk_gib(load: Load, checkpoints: int, only_model: bool) -> float:
 
 
 def disk_suffices(need_gib: float, free_gib: float, folder: str) -> list[Finding]:
-    """Is there room for what the stage writes?"""
+    """Check that the disk has room for what the stage writes."""
     if need_gib <= 0.8 * free_gib:
         return []
     text = (

@@ -178,6 +178,7 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
             "vision activations": seen,
             "language activations": kept,
             "mask": mask,
+            "autocast copies": _copies(load),
             "head": head_bytes(load, learns=True),
         },
         "language backward": {
@@ -214,8 +215,9 @@ def phases(load: Load, gpu_gib: float = 80.0) -> dict[str, dict[str, float]]:
     clip = 4.0 * load.patches * load.patch_values
     vllm = load.rollout.vllm_share * gpu_gib * GIB if load.rollout else 0.0
     awake = 0.0 if load.rollout and load.rollout.sleeps else vllm
-    # Trainer collects the batches of a step of the optimiser, and the loader holds one more.
-    pixels = clip * (load.rollout.rows if load.rollout else load.batch * (load.accumulation + 1))
+    # Trainer collects the batches of a step of the optimiser; the loader has one more, which waits beside the GPU.
+    batches = load.accumulation if load.triton else load.accumulation + 1
+    pixels = clip * (load.rollout.rows if load.rollout else load.batch * batches)
     result = {
         name: _sum(base, {"pixels": pixels, "vLLM": awake}, parts) for name, parts in update_phases(load).items()
     }
@@ -258,9 +260,14 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
 
 
 def _mask(load: Load) -> float:
-    """Bytes of the attention mask, and of its copies as numbers that attention adds."""
+    """Return the bytes of the attention mask, and of its copies as numbers that attention adds."""
     copies = 1 if load.checkpointing else load.language.count
     return load.batch * load.tokens**2 * (1 + load.computes * copies) if load.padded else 0.0
+
+
+def _copies(load: Load) -> float:
+    """Return the bytes of the bfloat16 copies of float32 weights that autocast keeps during a forward pass."""
+    return load.computes * load.trainable if load.computes < load.each and load.sharding == "none" else 0.0
 
 
 def _head_gradient(load: Load) -> float:
@@ -268,7 +275,7 @@ def _head_gradient(load: Load) -> float:
 
 
 def _step_copy(load: Load) -> float:
-    """Bytes of gradients in float32 that DeepSpeed's step makes."""
+    """Return the bytes of gradients in float32 that DeepSpeed's step makes."""
     return 4.0 * min(SUBGROUP, load.trainable / load.processes) if load.sharding.startswith("zero") else 0.0
 
 

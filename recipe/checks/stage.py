@@ -1,4 +1,4 @@
-"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions beside this file.
+"""Run all checks of a stage before a GPU-hour is spent: plain values go to the functions beside this file.
 
 A finding is one line: a refusal stops the stage, a warning does not.
 """
@@ -26,6 +26,7 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    videos_are_usable,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
 from recipe.checks.facts import Texts, read_facts, starts_of
@@ -35,6 +36,7 @@ from recipe.checks.launches import Launch, this_launch
 from recipe.checks.loads import load_of
 from recipe.checks.machine import (
     data_is_there,
+    deepspeed_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
@@ -51,11 +53,15 @@ from recipe.checks.settings import (
     packing_fits,
     rewards_fit,
     rollouts_are_whole,
+    runs_no_foreign_code,
 )
 from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
 from recipe.checks.weights import linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.frames import ClipFrames
+from recipe.inputs.loading import clips_of
+from recipe.inputs.media import VALIDATED, sift_file
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
@@ -63,7 +69,7 @@ from recipe.rollouts.vllm import suppress_image_tokens
 def check(
     script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch
 ) -> tuple[list[Finding], Load | None]:
-    """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
+    """Return all findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
     validated = not grpo or script_args.held_out_every  # else GRPO never reads them
@@ -77,7 +83,9 @@ def check(
         training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
+    findings += deepspeed_is_there(launch.zero_stage, installed("deepspeed"))
     findings += packing_fits(model_args, launch.sharding, use_vllm, installed)
+    findings += runs_no_foreign_code(training_args.trust_remote_code)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
@@ -121,7 +129,7 @@ def check(
         family_targets=family.lora_targets,
     )
     findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
-    findings += memory_suffices(load, None if training_args.use_cpu else card_gib())
+    findings += memory_suffices(load, launch.gpu_gib or (None if training_args.use_cpu else card_gib()))
     findings += disk_suffices(disk_of(load, training_args), *_room(Path(training_args.output_dir)))
     return findings, load
 
@@ -157,7 +165,7 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
 def _data_findings(
     script_args: StageArguments, training_args: Any, name: str, config: Any, processor: Any, launch: Launch
 ) -> tuple[list[Finding], Sample | None]:
-    """Findings about the records, and the longest sample."""
+    """Return the findings about the records, and the longest sample."""
     family, grid = family_of(config, processor), frame_grid(config)
     facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
@@ -170,7 +178,8 @@ def _data_findings(
         limits["vllm_max_model_length"] = training_args.vllm_max_model_length if training_args.use_vllm else None
     else:
         limits["max_length"] = training_args.max_length
-    findings = fits_the_context(longest, limits)
+    found, lost = _video_findings(script_args, clips_of(script_args, grid, training=not grpo))
+    findings = found + fits_the_context(longest, limits)
     processor_merge = processor.image_processor.merge_size**2
     findings += frames_are_on_the_grid(
         sorted(facts.sizes),
@@ -185,7 +194,7 @@ def _data_findings(
         lengths = {name: texts.answer_tokens(record) for name, record in answers.items()}
         findings += answers_fit(lengths, training_args.max_completion_length)
         samples = training_args.per_device_train_batch_size * training_args.steps_per_generation * launch.processes
-        findings += batches_are_even(samples, training_args.num_generations, facts.count)
+        findings += batches_are_even(samples, training_args.num_generations, facts.count - lost)
         variant = variant_of(script_args, training_args)
         findings += rewards_can_be_earned(variant, facts.sample, facts.count, texts.answer)
         findings += events_leave_room(facts.sample, [function.__name__ for function in variant.functions])
@@ -215,8 +224,24 @@ def card_gib() -> float | None:
     return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
 
 
+def _video_findings(script_args: StageArguments, clips: ClipFrames) -> tuple[list[Finding], int]:
+    """Return findings about the videos that the stage will need, and how many training records have none."""
+    wanted: list[tuple[str, int | None]] = [(path, script_args.max_records) for path in script_args.tracks]
+    if script_args.validation_tracks:
+        if not isinstance(script_args, GRPOArguments):
+            wanted.append((script_args.validation_tracks, VALIDATED))
+        elif script_args.held_out_every:
+            wanted.append((script_args.validation_tracks, script_args.held_out_clips))
+    findings, lost = [], 0
+    for number, (path, limit) in enumerate(wanted):
+        found = sift_file(path, clips, limit=limit)
+        lost += found.lost_count if number < len(script_args.tracks) else 0
+        findings += videos_are_usable(path, found.lost_count, found.count, found.text, script_args.max_missing)
+    return findings, lost
+
+
 def _room(output_dir: Path) -> tuple[float, str]:
-    """(GiB that a stage can use, where): what is free, and what its own earlier checkpoints and model take up.
+    """Return (GiB that a stage can use, where): the free space, and what its earlier checkpoints and model take up.
 
     Those are written over or removed as it goes on, so a run that fits the disk also fits when it is resumed.
     """
@@ -235,7 +260,7 @@ def disk_of(load: Load, training_args: Any) -> float:
 
 
 def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
-    """The checks at the start of a stage, on the main process before the others go on.
+    """Run the checks at the start of a stage, on the main process before the others go on.
 
     Raises:
         StageError: Something is refused.

@@ -8,6 +8,7 @@ from typing import ClassVar
 from trl import ScriptArguments
 
 from data_prep.video.rates import FRAME_BUDGET
+from recipe.inputs.media import MAX_MISSING
 from recipe.rewards import reward_functions
 from recipe.variants.names import DEFAULT
 
@@ -41,16 +42,42 @@ class StageArguments(ScriptArguments):
         default=None, metadata={"help": "folder of shards of `data_prep frames`; none: the videos are decoded"}
     )
     cache_clips: int = field(default=64, metadata={"help": "decoded clips kept for the next fetch"})
+    max_missing: float = field(
+        default=MAX_MISSING,
+        metadata={"help": "share of a track file's records that may be left out for want of a usable video, 0 to 1"},
+    )
     max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
+    max_seconds: int | None = field(
+        default=None, metadata={"help": "leave out records whose clips are longer than so many seconds"}
+    )
     vision_learning_rate: float | None = field(
         default=None,
         metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
+    )
+    held_out_every: int = field(
+        default=0,
+        metadata={
+            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
+        },
+    )
+    held_out_clips: int = field(
+        default=32,
+        metadata={"help": "how many of its first records are answered, and give the validation loss (eval_strategy)"},
+    )
+    media_clips: int = field(
+        default=4,
+        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
+    )
+    held_out_tokens: int = field(
+        default=2048, metadata={"help": "most tokens of such an answer in CPT and SFT; GRPO has max_completion_length"}
     )
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
     )
 
     def __post_init__(self) -> None:
+        if not 0 <= self.max_missing <= 1:
+            raise ValueError(f"max_missing {self.max_missing!r}: expected a share from 0 to 1, such as 0.05")
         usual = ScriptArguments()
         for name in self.IGNORED:
             value = getattr(self, name)
@@ -80,18 +107,6 @@ class GRPOArguments(StageArguments):
         metadata={
             "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
         },
-    )
-
-    held_out_every: int = field(
-        default=0,
-        metadata={
-            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
-        },
-    )
-    held_out_clips: int = field(default=32, metadata={"help": "how many of its first records are answered"})
-    media_clips: int = field(
-        default=4,
-        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
     )
 
     def __post_init__(self) -> None:

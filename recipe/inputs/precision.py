@@ -1,4 +1,4 @@
-"""How a checkpoint's weights are loaded: which attention they are computed with, and whether they are packed in 4 bits."""
+"""How a checkpoint's weights are loaded: with which attention they are computed, and whether 4 bits pack them."""
 
 from __future__ import annotations
 

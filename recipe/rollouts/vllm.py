@@ -187,10 +187,10 @@ def check_same_prompts(read: Sequence[Sequence[int]], scored: Sequence[Sequence[
         if list(ours) == list(theirs):
             continue
         pairs = zip(ours, theirs, strict=False)
-        place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
+        index = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
         raise RuntimeError(
             f"prompt {number}: vLLM read {len(theirs)} tokens ({list(theirs).count(image_token)} of pictures), the "
             f"trainer scores {len(ours)} ({list(ours).count(image_token)} of pictures); first difference at token "
-            f"{place}. Resize frames to multiples of patch x merge size before the trainer gets them, and let both "
+            f"{index}. Resize frames to multiples of patch x merge size before the trainer gets them, and let both "
             "load the same processor files"
         )

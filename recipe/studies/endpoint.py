@@ -1,4 +1,4 @@
-"""Systems of table 1 that live behind an OpenAI-compatible endpoint: asked once a record, their tokens counted."""
+"""Ask the systems of table 1 that live behind an OpenAI-compatible endpoint, once a record, and count their tokens."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Endpoint:
     dollars_out: float | None = None
 
     def unusable(self) -> str:
-        """Why it cannot be asked, or an empty string."""
+        """Return why the endpoint cannot be asked, or an empty string."""
         if self.key and not os.environ.get(self.key):
             return f"no key in ${self.key}"
         return ""
 
 
 def read_endpoint(where: str, settings: Any) -> Endpoint:
-    """The endpoint of a system's `api` settings.
+    """Return the endpoint that a system's `api` settings describe.
 
     Raises:
         ValueError: No mapping, an unknown or missing key, or no worker.
@@ -124,7 +124,7 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def cost(result: Mapping[str, Any]) -> str:
-    """What a cell cost, in words."""
+    """Return what a cell of the table cost, in words."""
     spent = result.get("cost") or {}
     words = [f"{spent.get('seconds', 0)} s"]
     if "prompt_tokens" in spent:

@@ -1,4 +1,4 @@
-"""Figure 4: chosen cases as contact sheets and overlay videos, several models side by side on one page.
+"""Make figure 4: chosen cases as contact sheets and overlay videos, several models side by side on one page.
 
     RUN=runs/glm-4.1v-9b python -m recipe.studies.figure4 --config recipe/configs/studies/figure4.yaml
 
@@ -30,7 +30,7 @@ CASE_KEYS = {"name", "video", "query", "true_span", "note"}
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The figure's settings.
+    """Return the figure's settings.
 
     Raises:
         ValueError: A key that is unknown, or a part that is missing.
@@ -79,7 +79,7 @@ def _beside(stem: Path, ending: str) -> Path:
 
 
 def part(name: str, found: dict[str, Any] | str, stem: Path | None) -> str:
-    """A model's answer as HTML; every text of a model or a user is escaped."""
+    """Return a model's answer as HTML, with every text of a model or a user escaped."""
     if isinstance(found, str) or stem is None:
         return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(str(found))}</p>"
     span = found["span"]
@@ -93,7 +93,7 @@ def part(name: str, found: dict[str, Any] | str, stem: Path | None) -> str:
 
 
 def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Answer every case with every model, write the page; what cannot be answered is said there.
+    """Answer every case with every model and write the page, which also says what could not be answered.
 
     Raises:
         InUse: Another process makes the same figure.
@@ -114,7 +114,7 @@ def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return case -> model -> its answer, or why there is none; and the page's parts."""
+    """Return each model's answer to each case (or why there is none), and the parts of the page."""
     results: dict[str, dict[str, Any]] = {}
     body = []
     for case in config["cases"]:
@@ -137,7 +137,7 @@ def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[st
 
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """Return the settings of --config; --out and --again come on top.
+    """Return the settings of --config, with --out and --again on top.
 
     Raises:
         StageError: The page would take the place of a file that it is made from.

@@ -1,4 +1,4 @@
-"""What second-level tracks cost and lose against frame-level ones on the same clips (figure 1, section 3.7).
+"""Measure what second-level tracks save and lose against frame-level ones on the same clips (figure 1, section 3.7).
 
 Frame level means every frame in the prompt and a box for every frame of the event in the answer. What is lost is the
 ceiling: the best that a second-level answer can score on frames.
@@ -23,7 +23,10 @@ LATENCY_ROUNDS = 2  # the faster one counts
 
 
 def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: float, device: Any = "cpu") -> Any:
-    """The model's inputs for a record at `rate` frames a second; blank frames, since only their number counts."""
+    """Return the model's inputs for a record at `rate` frames a second.
+
+    The frames are blank, because only their number counts.
+    """
     starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
     message = user_message(starts, question(record, builder.prompts, builder.control_tokens))
     frames = [Image.new("RGB", builder.frame_size(record))] * len(starts)
@@ -37,14 +40,14 @@ def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: flo
 
 
 def answer_tokens(processor: Any, record: Record, builder: RowBuilder) -> int:
-    """Tokens of the true answer to a record, reasoning left out."""
+    """Return the number of tokens of a record's true answer without reasoning."""
     scale = builder.family.box_scale(builder.frame_size(record))
     text = completion_text({**record, "reasoning": None}, builder.family, scale)
     return len(processor.tokenizer(text)["input_ids"])
 
 
 def latency(model: Any, inputs: Any, tokens: int) -> float:
-    """Seconds of one greedy answer of exactly `tokens` tokens."""
+    """Measure the seconds that one greedy answer of exactly `tokens` tokens takes."""
     never = [model.config.image_token_id, model.config.video_token_id]
     best = float("inf")
     for _ in range(LATENCY_ROUNDS):
@@ -55,13 +58,16 @@ def latency(model: Any, inputs: Any, tokens: int) -> float:
 
 
 def frame_record(record: Record, truth: FrameTruth) -> Record:
-    """The record as a frame-level method would state it: a state for every frame of the event."""
+    """Return the record as a frame-level method would state it: a state for every frame of the event."""
     states: list[State] = [{"second": frame, "box": list(box)} for frame, box in sorted(truth.boxes.items())]
     return {**record, "track": states, "span": [truth.begin, truth.end - 1]}
 
 
 def synthetic_truth(record: Record, annotation: Mapping[str, Any]) -> FrameTruth:
-    """A synthetic record's frame annotation; the last part of its id is the object's place in the clip."""
+    """Return a synthetic record's frame annotation.
+
+    The last part of the record's id is the object's index in the clip.
+    """
     target = annotation["objects"][int(record["id"].rpartition("/")[2])]
     width, height = annotation["width"], annotation["height"]
     boxes = {
@@ -80,7 +86,7 @@ def compare(
     *,
     timed: int = 3,
 ) -> dict[str, Any]:
-    """Means a clip at both levels.
+    """Return the mean cost of a clip at both levels, and the best score that second-level answers can reach on frames.
 
     Args:
         truths: id -> frame annotation, one for each record.

@@ -1,4 +1,4 @@
-"""The page of `recipe.studies.paper_mini`: verdicts, then tables and figures, then what cannot be tested in small."""
+"""Write the page of `recipe.studies.paper_mini`: verdicts, tables and figures, and what cannot be tested in small."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNTESTABLE = (
 
 
 def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
-    """SFT and each reward, a panel a metric: a bar for the mean over seeds, a dot a seed."""
+    """Write a figure of SFT and each reward, one panel a metric: bars are means over seeds, dots are seeds."""
     names = ["SFT", *rewards["rewards"]]
     with atomic_write(path, "wb") as out, plots.drawn(out, 8.4, 4.6, "paper-mini") as page:
         rows = page.subplots(len(DECODING), len(METRICS), squeeze=False)
@@ -58,7 +58,7 @@ def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
 
 
 def verdicts(found: Sequence[Claim]) -> str:
-    """The claims as a Markdown table, and below it the numbers and reasons."""
+    """Return the claims as a Markdown table, followed by their numbers and reasons."""
     lines = ["| | claim | in the paper | verdict |", "|---:|---|---|---|"]
     for number, claim in enumerate(found, 1):
         lines.append(f"| {number} | {claim.text} | {claim.where} | **{claim.verdict}** |")
@@ -70,7 +70,7 @@ def verdicts(found: Sequence[Claim]) -> str:
 
 
 def costs(cost: Mapping[str, Any]) -> str:
-    """Tokens at both levels, as Markdown."""
+    """Return the tokens at both levels as Markdown."""
     lines = ["| a clip | second level | frame level | ratio |", "|---|---:|---:|---:|"]
     for key, name in (("prompt_tokens", "prompt, tokens"), ("answer_tokens", "answer, tokens")):
         second, frame = cost["second"][key], cost["frame"][key]
@@ -79,7 +79,7 @@ def costs(cost: Mapping[str, Any]) -> str:
 
 
 def untestable() -> str:
-    """What this page cannot say, as Markdown."""
+    """Return, as Markdown, the claims that this page cannot test."""
     lines = ["| claim | in the paper | not testable here, because |", "|---|---|---|"]
     return "\n".join(lines + [f"| {claim} | {where} | {why} |" for claim, where, why in UNTESTABLE])
 

@@ -1,4 +1,4 @@
-"""The README's picture: a few clips as strips of frames with the boxes and spans of SFT and RL."""
+"""Draw the README's picture: a few clips as strips of frames with the boxes and spans of SFT and RL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report.html`: SFT against RL in one self-contained page, from the stages' logs and answers.
+"""Write `report.html`: SFT against RL in one self-contained page, from the stages' logs and answers.
 
     python -m recipe.studies.report --config recipe/configs/tiny/eval.yaml --run runs/tiny --grpo grpo-tiou_mviou-s0
 
@@ -63,7 +63,7 @@ class ReportArguments(ComparedArguments):
 
 @dataclass(frozen=True)
 class Clip:
-    """One held-out clip with the answers of both systems read.
+    """One held-out clip with the parsed answers of both systems.
 
     Attributes:
         texts: raw answers of SFT and RL.
@@ -83,7 +83,7 @@ class Clip:
 
 
 def box_scale(checkpoint: Path, record: Record) -> tuple[float, float]:
-    """What a checkpoint's coordinates are divided by, for one record."""
+    """Return what a checkpoint's coordinates are divided by, for one record."""
     config, family = _known(str(checkpoint))
     settings = (read_stamp(checkpoint) or {}).get("settings", {})
     size = record["width"], record["height"]
@@ -99,7 +99,7 @@ def _known(checkpoint: str) -> tuple[Any, Family]:
 
 
 def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list[Clip]:
-    """Every record with a true track and both systems' answers to it; a missing answer is an empty one."""
+    """Return every record that has a true track, with both systems' answers; a missing answer is an empty text."""
     texts = [read_answers(answers[name]) for name in ("sft", "rl")]
     clips = []
     scale: tuple[float, float] = (0, 0)
@@ -118,7 +118,7 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
 
 
 def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
-    """Clips at even steps of rank by the change in vIoU, the worst and the best included (`RULE`)."""
+    """Choose clips at even steps of rank by the change in vIoU, the worst and the best included (`RULE`)."""
     ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
     if len(ranked) <= count:
         return ranked
@@ -126,7 +126,7 @@ def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
 
 
 def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
-    """The clip's frames, one a second, with the true box and both systems' boxes."""
+    """Draw the clip's frames, one a second, with the true box and both systems' boxes."""
     record = clip.record
     start, _ = record["clip"]
     video = resolve_video(video_root, record["video"])
@@ -140,20 +140,20 @@ def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.
 
 
 def clip_spans(clip: Clip) -> list[tuple[Look, tuple[int, int] | None]]:
-    """The true span and both systems'."""
+    """Return the true span and both systems' spans, each with its look."""
     true = (clip.record["span"][0], clip.record["span"][1])
     return [(TRUE, true), (SFT, clip.answers[0].span), (RL, clip.answers[1].span)]
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as text, so that the page is one file."""
+    """Return a picture as a data URI, so that the page is one file."""
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
 def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
-    """What the template shows of one clip."""
+    """Return the values that the template shows of one clip."""
     seconds = clip.record["seconds"]
     bars = []
     for look, span in clip_spans(clip):
@@ -176,7 +176,7 @@ def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
 
 
 def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The comparison's table, a dict a row."""
+    """Return the comparison's table, one dict a row."""
     rows = []
     for decoding in summary["sft"]:
         for place, metric in enumerate((*METRICS, "mvIoU")):
@@ -191,7 +191,7 @@ def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def checks(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(name, value, what it means) of what must hold for the numbers to mean something."""
+    """Return (name, value, meaning) of each condition that must hold before the numbers mean anything."""
 
     def shown(value: float | None, form: str) -> str:
         return "not logged" if value is None else format(value, form)

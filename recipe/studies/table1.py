@@ -1,4 +1,4 @@
-"""Table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
+"""Make table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
 
     RUN=runs/glm-4.1v-9b python -m recipe.studies.table1 --config recipe/configs/studies/table1.yaml
 
@@ -35,7 +35,7 @@ SYSTEM_KEYS = {"name", "model", "predictions", "api", "repeats", "temperature", 
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The table's settings.
+    """Return the table's settings.
 
     Raises:
         ValueError: A key that is unknown, a part that is missing, or two systems of one name.
@@ -55,7 +55,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
-    """Return how one cell is evaluated, or why it cannot be."""
+    """Return how one cell is evaluated, or the reason why it cannot be."""
     data = config["benchmarks"][benchmark]
     predictions: str | None = (system.get("predictions") or {}).get(benchmark)
     if not Path(data["tracks"]).is_file():
@@ -86,7 +86,11 @@ def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any
 
 
 def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """benchmark -> system -> its metrics and seconds, or {"missing": reason}; says what each cell cost."""
+    """Evaluate every system on every benchmark, and print what each cell cost.
+
+    Returns:
+        benchmark -> system -> its metrics and seconds, or {"missing": reason}.
+    """
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for benchmark in config["benchmarks"]:
         for system in config["systems"]:
@@ -106,7 +110,7 @@ def evaluate_all(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """Markdown, in percent: measured here, and the published numbers in columns of their own."""
+    """Return a Markdown table in percent; the published numbers have columns of their own."""
     protocol, smooth = config.get("protocol", "second"), config.get("smooth", "off")
     heads = [f"{name} (95 %)" for name in SHOWN] + [f"{name}, published" for name in SHOWN]
     lines = [
@@ -139,7 +143,7 @@ def table(config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]])
 
 
 def main(config: dict[str, Any]) -> None:
-    """Evaluate, write, print.
+    """Evaluate every cell, write the table and print it.
 
     Raises:
         InUse: Another process makes the same table.
@@ -156,7 +160,7 @@ def main(config: dict[str, Any]) -> None:
 
 
 def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """Return the settings of --config; --out beats the file's.
+    """Return the settings of --config; --out beats the file's value.
 
     Raises:
         StageError: A file of the table would take the place of one that it is made from.

@@ -76,11 +76,12 @@ def reward(completions, **kwargs):
 def trainer_of(stage, config, processor, folder, *, batch=1, checkpointing=True, lora=False, frozen=False, **more):
     """A trainer of a stage, with float32 weights."""
     accumulation = more.pop("accumulation", 1)
+    autocast = more.pop("autocast", False)
     bf16 = more.pop("bf16", False)
     model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16 if bf16 else torch.float32)
     if frozen:
         freeze_vision(model)
-    settings = common(folder, batch, checkpointing, accumulation) | {"bf16": bf16}
+    settings = common(folder, batch, checkpointing, accumulation) | {"bf16": bf16 or autocast}
     peft = LoraConfig(r=RANK, target_modules=LANGUAGE_LAYERS) if lora else None
     if stage == "sft":
         args = SFTConfig(max_steps=2, max_length=None, completion_only_loss=True, **settings)
