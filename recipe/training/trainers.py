@@ -14,8 +14,8 @@ from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.phases import PhaseTimes
-from recipe.training.prompt_order import PromptsByLength
 from recipe.training.response_ratio import ResponseRatio
+from recipe.training.row_order import PromptsByLength, RowsByLength
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 from stvg_rewards.batch import score_completions
 from stvg_rewards.rewards import log_scores
@@ -49,7 +49,7 @@ class TwoRates:
         return optimizer
 
 
-class GroundingSFTTrainer(WholeCheckpoints, TwoRates, SFTTrainer):
+class GroundingSFTTrainer(WholeCheckpoints, RowsByLength, TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`, in which every token weighs the same, however a batch is divided.
 
     transformers declares that the loss of the supported models takes no count of tokens. So Trainer counts none and
