@@ -186,6 +186,11 @@ def test_a_file_that_moved_is_named_with_the_new_ones(old, new):
         assert (CONFIGS / path).is_file()
 
 
+def test_a_card_that_has_no_file_is_told_those_that_have():
+    with pytest.raises(ValueError, match=r"no such file \(CARD=24, 48 or 80\); there are 24gb.yaml, 48gb.yaml, 80gb"):
+        sft.parse([*full("qwen3-vl-2b", "sft"), *config("cards/32gb.yaml")])
+
+
 def test_every_file_that_moved_leads_to_one_that_is_there():
     assert MOVED
     for old in MOVED:

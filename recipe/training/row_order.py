@@ -80,8 +80,8 @@ class LengthRepeatSampler(RepeatSampler):
 class RowsByLength:
     """Mixin for SFTTrainer: `group_by_length` without decoding a video, in one order for all processes.
 
-    Mends: see the module. Overrides `_get_train_sampler` and `_get_eval_sampler`; it can go when transformers reads the
-    column without its transform and seeds its sampler.
+    Mends: see the module. Overrides `_get_train_sampler` and `_get_eval_sampler`; it can go when transformers reads
+    the column without its transform and seeds its sampler.
     """
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
