@@ -8,17 +8,19 @@ MAKEFLAGS += --no-print-directory
 RECIPE ?= tiny
 REWARD ?= tiou_mviou
 SEED ?= 0
-# VLLM=1: GRPO rolls out with vLLM, from an environment of its own. PEFT=1: LoRA, in a run folder of its own. GPU=1:
-# paper-mini's studies with 8 times the samples and more seeds, on a page of its own.
+# VLLM=1: GRPO rolls out with vLLM, from an environment of its own. PEFT=1 (LoRA) or PEFT=qlora, and CARD=24, 48 or 80 (one
+# GPU of so many GB, LoRA unless PEFT says otherwise): in a run folder of its own. GPU=1: paper-mini's studies with 8 times
+# the samples and more seeds, on a page of its own.
 VLLM ?=
-PEFT ?=
+CARD ?=
+PEFT ?= $(if $(CARD),1)
 GPU ?=
 # ARGS goes to the targets named on the command line: make sft ARGS="--learning_rate 5e-6". Options of a step whichever
 # target runs it: DATA_ARGS TRACES_ARGS CPT_ARGS SFT_ARGS GRPO_ARGS EVAL_ARGS FPS_ARGS REWARDS_ARGS QUESTIONS_ARGS.
 ARGS ?=
 PYTHON ?= python3
 # The YAML files name no run folder: $RUN in them is this one.
-export RUN ?= runs/$(RECIPE)$(if $(PEFT),-lora)
+export RUN ?= runs/$(RECIPE)$(if $(PEFT),-$(if $(filter qlora,$(PEFT)),qlora,lora))$(if $(CARD),-$(CARD)gb)
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 # A tiny model gains little from more threads, and threads that wait for each other crawl on a shared machine.
@@ -27,12 +29,12 @@ export OMP_NUM_THREADS ?= 1
 # The settings of a stage: the recipe's own folder, or the full recipe with the model's overlay on it.
 FOLDER := recipe/configs/$(RECIPE)
 has = $(wildcard $(FOLDER)/$(1).yaml)
-conf = --config $(if $(wildcard $(FOLDER)/.),$(FOLDER)/$(1).yaml,recipe/configs/full/$(1).yaml --config recipe/configs/models/$(RECIPE).yaml)
+conf = --config $(if $(wildcard $(FOLDER)/.),$(FOLDER)/$(1).yaml,recipe/configs/full/$(1).yaml --config recipe/configs/models/$(RECIPE).yaml) $(if $(CARD),--config recipe/configs/cards/$(CARD)gb.yaml)
 shared = --config $(or $(call has,$(1)),recipe/configs/studies/$(1).yaml)
 study = $(call conf,eval) $(call shared,$(1))
-LORA := $(if $(PEFT),--config recipe/configs/peft/lora.yaml)
+LORA := $(if $(PEFT),--config recipe/configs/peft/lora.yaml $(if $(filter qlora,$(PEFT)),--config recipe/configs/peft/qlora.yaml))
 # Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
-LAUNCH ?= $(if $(call has,data),,launch/accelerate/zero3.yaml)
+LAUNCH ?= $(if $(CARD)$(call has,data),,launch/accelerate/zero3.yaml)
 PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
 args = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
@@ -144,7 +146,7 @@ install-studies: install  ## add TrackEval for the frame-rate study
 # --- tests and packaging ---
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  settings: RECIPE=$(RECIPE) RUN=$(RUN) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= LAUNCH= ARGS="
+	@echo "  settings: RECIPE=$(RECIPE) RUN=$(RUN) REWARD=$(REWARD) (tiou_mviou mviou viou tiou tiou_viou) SEED=$(SEED) VLLM= PEFT= CARD= LAUNCH= ARGS="
 test: install  ## the fast tests
 	@# What make hands down (RUN, ARGS) is not meant for the makes that tests start.
 	env -u RUN -u ARGS -u MAKEFLAGS -u MAKEOVERRIDES HF_HUB_OFFLINE=1 WANDB_MODE=offline $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal -m "not slow and not vllm" $(ARGS)

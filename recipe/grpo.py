@@ -5,8 +5,6 @@ python -m recipe.grpo --config recipe/configs/tiny/grpo.yaml --reward tiou_mviou
 
 from __future__ import annotations
 
-from typing import Any
-
 from trl import GRPOConfig, ModelConfig
 
 from data_prep.errors import StageError
@@ -15,13 +13,13 @@ from recipe.checks.settings import check_whole_rollouts
 from recipe.cli import Parser, run
 from recipe.dashboards.wandb_run import begin_run, keep_training
 from recipe.inputs.arguments import GRPOArguments
-from recipe.inputs.dataset import RowBuilder, load_mixture
+from recipe.inputs.dataset import training_rows
 from recipe.inputs.loading import load_model, load_processor, row_builder
 from recipe.inputs.run_folder import fill
 from recipe.rewards import Variant, variant_of
 from recipe.training.checkpoints import MarkComplete
 from recipe.training.ending import end
-from recipe.training.held_out import HeldOut
+from recipe.training.held_out import held_out
 from recipe.training.lora import peft_config
 from recipe.training.starting import begin
 from recipe.training.trainers import GroundingGRPOTrainer
@@ -67,20 +65,6 @@ def chosen_variant(script_args: GRPOArguments, training_args: GRPOConfig) -> Var
         raise StageError(str(error)) from None
 
 
-def held_out(trainer: GroundingGRPOTrainer, builder: RowBuilder, processor: Any, args: GRPOArguments) -> HeldOut:
-    """Return the callback that answers held-out clips during training.
-
-    Raises:
-        StageError: No validation tracks to answer.
-    """
-    if not args.validation_tracks:
-        raise StageError("held_out_every is set and validation_tracks is not: name a track file, or set it to 0")
-    longest = trainer.args.max_completion_length
-    options = {"every": args.held_out_every, "clips": args.held_out_clips, "longest": longest}
-    options["media_clips"] = args.media_clips
-    return HeldOut(trainer, args.validation_tracks, builder, processor, **options)
-
-
 def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: ModelConfig) -> None:
     """Run the stage; does nothing if its folder holds the same stage already."""
     # Data
@@ -94,9 +78,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
-    train_dataset = load_mixture(
-        script_args.tracks, builder, limit=script_args.max_records, max_missing=script_args.max_missing
-    )
+    train_dataset = training_rows(script_args, training_args, builder)
     check_enough(len(train_dataset), training_args)
 
     # Trainer
@@ -115,7 +97,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.dynamic_sampling = script_args.dynamic_sampling
     builder.clock = trainer.clock
     if script_args.held_out_every:
-        trainer.add_callback(held_out(trainer, builder, processor, script_args))
+        trainer.add_callback(held_out(trainer, builder, processor, script_args, training_args.max_completion_length))
 
     # Train
     trainer.train(resume_from_checkpoint=start.checkpoint)

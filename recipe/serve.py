@@ -9,6 +9,10 @@ With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM
 It listens on 127.0.0.1 only, unless --host says otherwise: it asks nobody for a key, and with --rollouts whoever
 reaches it may replace the weights.
 
+It uses all GPUs that are visible: a copy of the model on each, or with --rollouts, whose weights are exchanged, the
+language model split among them and the vision tower copied. --tensor-parallel-size and --data-parallel-size say
+otherwise.
+
 It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
 `recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by
 itself.
@@ -21,9 +25,11 @@ import os
 import sys
 from typing import NoReturn
 
+import torch
+
 from data_prep.stages import StageError
 from recipe.cli import OneLineParser, run
-from recipe.inputs.loading import check_checkpoint, template_in_place
+from recipe.inputs.loading import check_checkpoint, load_config, template_in_place
 from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
@@ -75,6 +81,9 @@ def main(checkpoint: str, others: list[str]) -> None:
     from vllm.platforms import current_platform
 
     options = [*template_words(checkpoint), *words_of(others)]
+    if not current_platform.is_cpu():
+        heads = load_config(checkpoint).get_text_config().num_attention_heads
+        options += parallel_words(others, gpus=torch.cuda.device_count(), heads=heads)
     if ROLLOUTS in others:
         options = [*rollout_words(on_cpu=current_platform.is_cpu()), *options]
         os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
@@ -105,6 +114,51 @@ def template_words(checkpoint: str) -> list[str]:
     """
     path = template_in_place(checkpoint)
     return ["--chat-template", str(path)] if path else []
+
+
+def parallel_words(others: list[str], *, gpus: int, heads: int) -> list[str]:
+    """Return what spreads the model over the GPUs, where the user's own words leave it open.
+
+    Args:
+        others: the words of the command, --rollouts among them.
+        gpus: that are visible.
+        heads: of the language model's attention, which tensor parallelism splits.
+
+    Raises:
+        StageError: More GPUs are asked for than there are, or the heads cannot be split so.
+
+    >>> parallel_words([], gpus=8, heads=32)
+    ['--data-parallel-size', '8']
+    >>> parallel_words(["-tp", "2"], gpus=8, heads=32)
+    ['--mm-encoder-tp-mode', 'data', '--data-parallel-size', '4']
+    >>> parallel_words(["--rollouts"], gpus=6, heads=32)
+    ['--tensor-parallel-size', '4', '--mm-encoder-tp-mode', 'data']
+    """
+    own = OneLineParser(add_help=False, allow_abbrev=False)
+    for name, short in (("tensor", "-tp"), ("data", "-dp"), ("pipeline", "-pp")):
+        own.add_argument(f"--{name}-parallel-size", f"--{name}_parallel_size", short, type=int)
+    try:
+        asked, rest = own.parse_known_args(others)
+    except ValueError as error:
+        raise StageError(str(error)) from None
+    words: list[str] = []
+    tensor, pipeline = asked.tensor_parallel_size, asked.pipeline_parallel_size or 1
+    if tensor is None and ROLLOUTS in others:
+        tensor = max(size for size in range(1, max(gpus, 1) + 1) if heads % size == 0)
+        words += ["--tensor-parallel-size", str(tensor)] if tensor > 1 else []
+    each = (tensor or 1) * pipeline
+    copies = 1 if asked.data_parallel_size is None else asked.data_parallel_size
+    if min(each, copies) < 1 or each * copies > max(gpus, 1) or heads % (tensor or 1):
+        raise StageError(
+            f"tensor x pipeline x data parallel size is {tensor or 1} x {pipeline} x {copies}: expected at most the "
+            f"{gpus} GPUs that are visible, and a tensor parallel size that divides the model's {heads} heads; leave "
+            "them out to use all GPUs"
+        )
+    if each > pipeline and not any(word.startswith("--mm-encoder-tp-mode") for word in rest):
+        words += ["--mm-encoder-tp-mode", "data"]  # a vision tower's heads, 12 or 16, need not divide
+    if asked.data_parallel_size is None and ROLLOUTS not in others and gpus // each > 1:
+        words += ["--data-parallel-size", str(gpus // each)]
+    return words
 
 
 def words_of(others: list[str]) -> list[str]:

@@ -154,7 +154,8 @@ def test_many_nodes_grpo_serves_on_the_first(tmp_path):
     calls, done = dry_run(tmp_path / "bin", "many_nodes.sh", "grpo", SETTINGS["grpo"], **variables)
     assert done.returncode == 0, done.stderr
     (served,) = [arguments for name, _, arguments in calls if name == "trl"]
-    assert served == ["vllm-serve", "--model", "runs/my/sft", "--tensor_parallel_size", "4"]
+    words = ["--tensor_parallel_size", "8", "--mm-encoder-tp-mode", "data"]
+    assert served == ["vllm-serve", "--model", "runs/my/sft", *words], "all GPUs of the node"
     runs = [launched(call) for call in calls if call[0] == "accelerate"]
     assert {(s.num_machines, s.num_processes, s.main_process_ip) for s, _ in runs} == {(2, 16, "b")}
     for _, (_, training, model) in runs:

@@ -303,6 +303,30 @@ def test_lora_is_laid_over_and_lies_beside(monkeypatch):
     assert grpo.parse(words_of(lines[2]))[2].model_name_or_path == "runs/qwen3-vl-8b-lora/sft"
 
 
+def test_one_card_takes_lora_and_one_process(monkeypatch):
+    monkeypatch.setenv("RUN", "runs/x")
+    lines = commands("grpo", "RECIPE=qwen3-vl-2b", "CARD=24", "VLLM=1")
+    stages = [re.search(r"-m recipe\.([.\w]+)", line).group(1) for line in lines]
+    assert stages == ["cpt", "sft", "grpo", "studies.before_after"], "no launcher"
+    for line in lines[:3]:
+        assert "--config recipe/configs/peft/lora.yaml" in line
+        assert "qlora" not in line
+    for line in lines:
+        assert "--config recipe/configs/cards/24gb.yaml" in line, "evaluation sees what was trained on"
+    script, training, model = grpo.parse(words_of(lines[2]))
+    assert (script.max_seconds, training.num_generations, model.use_peft) == (60, 8, True)
+    packed = commands("sft", "RECIPE=qwen3-vl-8b", "CARD=48", "PEFT=qlora")[-1]
+    assert recipe_sft.parse(words_of(packed))[2].load_in_4bit
+    monkeypatch.delenv("RUN")
+    for words, run in (
+        (("CARD=24",), "runs/qwen3-vl-8b-lora-24gb"),
+        (("CARD=24", "PEFT=qlora"), "runs/qwen3-vl-8b-qlora-24gb"),
+        (("PEFT=qlora",), "runs/qwen3-vl-8b-qlora"),
+        ((), "runs/qwen3-vl-8b"),
+    ):
+        assert f"RUN={run} " in make("help", "RECIPE=qwen3-vl-8b", *words).stdout
+
+
 def test_the_documented_page_is_the_recipes_own():
     """Another run's page, or another recipe's, lies in its run's folder."""
     assert "--page docs/paper-mini.md" in commands("paper-mini")[-1]

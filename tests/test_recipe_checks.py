@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from transformers import Glm4vConfig, Qwen2_5_VLConfig
+from trl import ModelConfig
 
 from data_prep.records import read_records
 from recipe.checks.data import (
@@ -31,7 +32,7 @@ from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
     image_tokens_are_suppressed,
-    is_implemented,
+    packing_fits,
     rewards_fit,
     runs_no_foreign_code,
 )
@@ -117,9 +118,39 @@ def test_groups_for_dynamic_sampling(samples, scale, aggregation, rounds, refuse
         assert findings == []
 
 
-def test_what_is_not_implemented():
-    assert is_implemented(False, False) == []
-    one(is_implemented(False, True), "dtype", True, "not supported")
+QLORA = {"dtype": "bfloat16", "use_peft": True, "load_in_4bit": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sharding", "vllm", "there", "words"),
+    [
+        ({}, "zero3", True, False, None),  # nothing is packed
+        (QLORA, "none", False, True, None),
+        (QLORA, "zero2", False, True, None),
+        (
+            QLORA | {"load_in_4bit": False, "load_in_8bit": True},
+            "none",
+            False,
+            True,
+            "load_in_8bit is not implemented",
+        ),
+        (QLORA | {"use_peft": False}, "none", False, True, "needs LoRA"),
+        (QLORA, "none", False, False, "needs the package bitsandbytes"),
+        (QLORA | {"dtype": "auto"}, "none", False, True, "dtype is auto: set dtype: bfloat16"),
+        (QLORA, "zero3", False, True, "cannot be shared by zero3"),
+        (QLORA, "fsdp", False, True, "cannot be shared by fsdp"),
+        (QLORA, "none", True, True, "does not go with vLLM"),
+    ],
+)
+def test_weights_packed_in_4_bits(settings, sharding, vllm, there, words):
+    findings = packing_fits(ModelConfig(**settings), sharding, vllm, lambda name: there)
+    if words is None:
+        assert findings == []
+    else:
+        one(findings, "dtype", True, words)
+
+
+def test_code_of_a_checkpoint():
     assert runs_no_foreign_code(False) == []
     one(runs_no_foreign_code(True), "model", True, "never run here")
 

@@ -28,10 +28,14 @@ from recipe.studies import (
 CONFIGS = Path("recipe/configs")
 FAMILIES = {
     "glm-4.1v-9b": "zai-org/GLM-4.1V-9B-Thinking",
+    "glm-4.1v-9b-base": "zai-org/GLM-4.1V-9B-Base",
     "glm-4.6v-flash": "zai-org/GLM-4.6V-Flash",
     "qwen2.5-vl-7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3-vl-2b": "Qwen/Qwen3-VL-2B-Instruct",
+    "qwen3-vl-4b": "Qwen/Qwen3-VL-4B-Instruct",
     "qwen3-vl-8b": "Qwen/Qwen3-VL-8B-Instruct",
 }
+CARDS = (24, 48, 80)
 STAGES = {"cpt": cpt.parse, "sft": sft.parse, "grpo": grpo.parse, "eval": evaluate.parse}
 
 # What each file is read with: its parser, and the files that it is laid over.
@@ -41,6 +45,8 @@ READ_BY = {
     **{f"full/{stage}.yaml": [(parse, ())] for stage, parse in STAGES.items()},
     **{f"models/{name}.yaml": [(STAGES[s], (f"full/{s}.yaml",)) for s in STAGES] for name in FAMILIES},
     "peft/lora.yaml": [(STAGES[s], (f"{of}/{s}.yaml",)) for of in ("full", "tiny") for s in ("cpt", "sft", "grpo")],
+    "peft/qlora.yaml": [(STAGES[s], (f"full/{s}.yaml", "peft/lora.yaml")) for s in ("cpt", "sft", "grpo")],
+    **{f"cards/{card}gb.yaml": [(STAGES[s], (f"full/{s}.yaml",)) for s in STAGES] for card in CARDS},
     "studies/frame-rates.yaml": [(frame_rates.parse, (FULL_EVAL,))],
     "studies/rewards.yaml": [(rewards.parse, (FULL_EVAL,))],
     "studies/table1.yaml": [(table1.parse, ())],
@@ -180,6 +186,11 @@ def test_a_file_that_moved_is_named_with_the_new_ones(old, new):
         assert (CONFIGS / path).is_file()
 
 
+def test_a_card_that_has_no_file_is_told_those_that_have():
+    with pytest.raises(ValueError, match=r"no such file \(CARD=24, 48 or 80\); there are 24gb.yaml, 48gb.yaml, 80gb"):
+        sft.parse([*full("qwen3-vl-2b", "sft"), *config("cards/32gb.yaml")])
+
+
 def test_every_file_that_moved_leads_to_one_that_is_there():
     assert MOVED
     for old in MOVED:
@@ -307,6 +318,40 @@ def test_the_lora_overlay_changes_what_it_states(recipe, stage):
     assert parse([*own, "--config", overlay, "--lora_r", "8"])[2].lora_r == 8
 
 
+# Keys that make or the machine fill, and what follows from others.
+FOLLOWS = {"logging_dir", "distributed_state", "deepspeed_plugin", "generation_batch_size"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("card", CARDS)
+def test_a_cards_overlay_changes_what_it_states(card, stage):
+    parse, own, overlay = STAGES[stage], full("qwen3-vl-2b", stage), f"cards/{card}gb.yaml"
+    plain, over = parse(own), parse([*own, *config(overlay)])
+    before = {key: value for part in plain for key, value in vars(part).items()}
+    after = {key: value for part in over for key, value in vars(part).items()}
+    changed = {key for key in before if str(before[key]) != str(after[key])}
+    assert changed - FOLLOWS == merge([CONFIGS / overlay], stage).keys()
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_on_one_card_answers_of_the_longest_clip_fit_vllm(card):
+    """40 tokens a second of an event and 400 of reasoning; a frame of a grid of 28 pixels, and its time in words."""
+    script, training, _ = grpo.parse([*full("qwen3-vl-2b", "grpo"), *config(f"cards/{card}gb.yaml")])
+    assert training.max_completion_length >= 40 * script.max_seconds + 400
+    prompt = script.max_seconds * (script.max_frame_pixels // 28**2 + 8) + 300
+    assert prompt + training.max_completion_length <= training.vllm_max_model_length
+    assert training.steps_per_generation == 2 * training.gradient_accumulation_steps, "the clip acts"
+    assert training.steps_per_generation % training.num_generations == 0, "whole groups"
+
+
+def test_clips_of_the_full_recipe_fit_vllm():
+    _, training, _ = grpo.parse(full("glm-4.1v-9b", "grpo"))
+    assert 120 * (256 + 8) + 300 + training.max_completion_length <= training.vllm_max_model_length
+    assert training.max_completion_length >= 40 * 90 + 400, "events of 90 seconds"
+    assert training.vllm_enable_sleep_mode
+    assert training.num_generations == 16
+
+
 def test_reward_weights_and_extras():
     words = [*full("glm-4.1v-9b", "grpo"), "--reward_weights", "1.0", "0.5"]
     script, training, _ = grpo.parse([*words, "--format_weight", "0.1", "--length_weight", "0.2"])
@@ -315,8 +360,8 @@ def test_reward_weights_and_extras():
     assert variant.name == "tiou_mviou-1-0.5+format-0.1+length-0.2"
     names = [function.__name__ for function in variant.functions]
     assert names == ["tiou_reward", "mviou_reward", "format_reward", "soft_overlong_punishment_reward"]
-    # 2048 tokens at most: no punishment up to 4/5 of them (1639), then down to -1
-    lengths = [[0] * tokens for tokens in (100, 1639, 2048)]
+    # 4096 tokens at most: no punishment up to 4/5 of them (3277), then down to -1
+    lengths = [[0] * tokens for tokens in (100, 3277, 4096)]
     assert variant.functions[-1](completion_ids=lengths) == [0.0, 0.0, -1.0]
     with pytest.raises(ValueError, match="reward viou has 1 functions"):
         grpo.parse([*words, "--reward", "viou"])

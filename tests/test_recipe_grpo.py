@@ -59,7 +59,7 @@ def test_the_weights_of_the_rewards_reach_the_trainer(words, functions, weights,
         "load_processor": lambda settings: None,
         "load_model": lambda *settings: model,
         "row_builder": lambda *parts, **others: None,
-        "load_mixture": lambda *parts, **others: [{}] * 64,
+        "training_rows": lambda *parts, **others: [{}] * 64,
         "peft_config": lambda *settings: None,
         "GroundingGRPOTrainer": trainer,
     }.items():

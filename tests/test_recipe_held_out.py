@@ -7,10 +7,10 @@ import pytest
 
 from data_prep.records import read_records
 from data_prep.stages import StageError
-from recipe import grpo
 from recipe.inputs.arguments import GRPOArguments
 from recipe.inputs.frames import ClipFrames
 from recipe.training.held_out import NAMES
+from recipe.training.held_out import held_out as held_out_of
 from recipe.training.phases import PHASES, PhaseClock
 from stvg_rewards import METRIC_NAMES
 
@@ -58,7 +58,7 @@ def test_held_out_scores_stand_at_the_step_of_the_weights_that_answered(log):
 def test_held_out_needs_tracks():
     args = GRPOArguments(dataset_name=None, held_out_every=5)
     with pytest.raises(StageError, match="validation_tracks is not"):
-        grpo.held_out(None, None, None, args)
+        held_out_of(None, None, None, args, 9)
 
 
 @pytest.mark.parametrize("broken", [None, "gone", "empty"])

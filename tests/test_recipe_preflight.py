@@ -28,8 +28,11 @@ from recipe.training import supervised
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
+    "glm-4.1v-9b-base": "glm4v",
     "glm-4.6v-flash": "glm46v",
     "qwen2.5-vl-7b": "qwen2_5_vl",
+    "qwen3-vl-2b": "qwen3_vl",
+    "qwen3-vl-4b": "qwen3_vl",
     "qwen3-vl-8b": "qwen3_vl",
 }
 
@@ -111,14 +114,44 @@ def lines(arguments, launch=None):
 
 @pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_passes(recipe, stage, words):
+def test_every_recipe_passes(recipe, stage, words, monkeypatch):
     """With its own batch sizes, limits and optimiser; weights and data are small ones of its family."""
+    monkeypatch.setattr(checks_stage, "installed", lambda package: True)  # DeepSpeed is not, here
     found, load = findings(words(recipe, stage), Launch(1, "zero3"))
     assert [str(finding) for finding in found if finding.refused] == []
     assert load.sharding == "zero3"
     assert load.tokens > 0
     topics = {finding.topic for finding in found}
     assert topics <= {"tags"}, "tokenizers of the small models spell some tags; nothing else is to be said"
+
+
+CARDS = [(24, "lora"), (48, "lora"), (80, "lora"), (24, "qlora")]
+
+
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
+@pytest.mark.parametrize(("card", "peft"), CARDS)
+@pytest.mark.parametrize("recipe", ["qwen3-vl-2b", "glm-4.1v-9b"])
+def test_every_recipe_passes_on_one_card(recipe, card, peft, stage, words, monkeypatch):
+    monkeypatch.setattr(checks_stage, "installed", lambda package: True)
+    files = [f"cards/{card}gb.yaml", "peft/lora.yaml", *(["peft/qlora.yaml"] if peft == "qlora" else [])]
+    overlays = [word for file in files for word in ("--config", f"recipe/configs/{file}")]
+    found, load = findings(words(recipe, stage, *overlays), Launch(1, "none"))
+    assert [str(finding) for finding in found if finding.refused] == []
+    assert {finding.topic for finding in found} <= {"tags"}
+    assert 0 < load.trainable < load.parameters
+
+
+def test_deepspeed_is_asked_for_where_the_launch_file_needs_it(words):
+    refused = "refused: DeepSpeed: the launch file asks for it and it is not installed in this environment"
+    for sharding, asked in (("zero2", True), ("zero3", True), ("fsdp", False), ("none", False)):
+        found = lines(words("glm-4.1v-9b", "sft"), Launch(1, sharding))
+        assert any(line.startswith(refused) for line in found) == asked, sharding
+
+
+def test_clips_that_are_left_out_are_not_looked_at(words):
+    arguments = words("tiny", "sft", "--max_length", "16")
+    assert any("context: record" in line for line in lines(arguments))
+    assert not any("context: record" in line for line in lines([*arguments, "--max_seconds", "2"]))
 
 
 @pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
@@ -146,7 +179,7 @@ def test_lora_over_each_recipe(recipe, words):
         ("sft", ["--max_frame_pixels", "100"], "refused: frames: frames of 24 x 24 are not kept"),
         ("grpo", ["--use_vllm", "true"], "refused: vLLM: use_vllm is on"),
         ("cpt", ["--use_cpu", "false"], "refused: GPU: none found"),
-        ("cpt", ["--load_in_4bit", "true"], "refused: dtype: load_in_8bit"),
+        ("cpt", ["--load_in_4bit", "true"], "refused: dtype: load_in_4bit needs LoRA"),
         ("cpt", ["--model_name_or_path", "runs/none"], "refused: weights: runs/none: no checkpoint there"),
         ("cpt", ["--tracks", "no.jsonl"], "refused: data: no such track file: no.jsonl"),
         ("grpo", ["--per_device_train_batch_size", "128"], "refused: batch: "),
@@ -287,7 +320,8 @@ def test_bad_words_of_its_own_are_one_line():
 
 
 @pytest.mark.parametrize("reward", ["tiou_mviou", "mviou", "viou", "tiou", "tiou_viou"])
-def test_every_reward_goes_with_a_large_recipe(reward, words):
+def test_every_reward_goes_with_a_large_recipe(reward, words, monkeypatch):
+    monkeypatch.setattr(checks_stage, "installed", lambda package: True)
     found, _ = findings(words("glm-4.1v-9b", "grpo", "--reward", reward), Launch(1, "zero3"))
     assert not any(finding.refused for finding in found)
 
@@ -311,10 +345,10 @@ def test_the_command_ends_in_one_line_and_lists_the_rest():
     assert "Traceback" not in done.stderr
     *listed, last = [line for line in done.stderr.splitlines() if line.startswith(("preflight: ", "error: "))]
     assert last == (
-        "error: not begun, preflight refused 4 points: data, videos, GPU, weights; each has its line above"
+        "error: not begun, preflight refused 5 points: data, videos, GPU, DeepSpeed, weights; each has its line above"
     )
-    assert [line.split(": ")[2] for line in listed] == ["data", "videos", "GPU", "weights"]
-    assert "zai-org/GLM-4.1V-9B-Thinking is not in the local cache" in listed[3]
+    assert [line.split(": ")[2] for line in listed] == ["data", "videos", "GPU", "DeepSpeed", "weights"]
+    assert "zai-org/GLM-4.1V-9B-Thinking is not in the local cache" in listed[4]
 
 
 @pytest.mark.parametrize("rate", ["1", "2", "0.5"])

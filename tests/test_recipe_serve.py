@@ -32,6 +32,33 @@ def test_only_this_machine_is_served_unless_told(rollouts):
     assert "--rollouts" not in words + told
 
 
+@pytest.mark.parametrize(
+    ("words", "gpus", "expected"),
+    [
+        ([], 0, []),
+        ([], 1, []),
+        ([], 8, ["--data-parallel-size", "8"]),
+        (["--data-parallel-size", "2"], 8, []),
+        (["--tensor_parallel_size=4"], 8, ["--mm-encoder-tp-mode", "data", "--data-parallel-size", "2"]),
+        (["-tp", "8", "--mm-encoder-tp-mode", "weights"], 8, []),
+        (["--rollouts"], 1, []),
+        (["--rollouts"], 8, ["--tensor-parallel-size", "8", "--mm-encoder-tp-mode", "data"]),
+        (["--rollouts", "-tp", "2"], 8, ["--mm-encoder-tp-mode", "data"]),
+    ],
+)
+def test_all_gpus_serve_unless_told(words, gpus, expected):
+    assert serve.parallel_words(words, gpus=gpus, heads=32) == expected
+
+
+@pytest.mark.parametrize(
+    "words", [["-tp", "16"], ["-tp", "3"], ["-tp", "4", "-dp", "4"], ["-dp", "0"], ["-tp", "two"]]
+)
+def test_gpus_that_are_not_there_are_refused(words):
+    with pytest.raises(StageError) as error:
+        serve.parallel_words(words, gpus=8, heads=32)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["runs/x", "--port", "1", "--help"]])
 def test_help_says_what_it_takes(words, capsys):
     with pytest.raises(SystemExit) as end:

@@ -11,7 +11,8 @@
 #   VENV=.venv-vllm MODEL=runs/my/sft sbatch launch/slurm/many_nodes.sh grpo my/grpo.yaml
 #
 # For grpo the first node serves rollouts with vLLM, of the checkpoint in MODEL, and the others train; else all train.
-# TENSOR_PARALLEL (4) is how many GPUs serve; it must divide the model's heads, of which GLM-4.1V's vision tower has 12.
+# TENSOR_PARALLEL is how many GPUs serve, all of the node by default; it must divide the language model's heads. The vision
+# tower is copied and not split: GLM-4.1V's has 12 heads.
 # ACCELERATE_CONFIG chooses another file of launch/accelerate than zero3.yaml.
 set -euo pipefail
 stage=${1:?stage: cpt, sft or grpo} config=${2:?YAML of the stage}
@@ -25,7 +26,7 @@ if [ "$stage" = grpo ]; then
   server=${nodes[0]}
   nodes=("${nodes[@]:1}")
   srun --nodes=1 --ntasks=1 --cpu-bind=none --nodelist="$server" \
-    trl vllm-serve --model "$MODEL" --tensor_parallel_size "${TENSOR_PARALLEL:-4}" &
+    trl vllm-serve --model "$MODEL" --tensor_parallel_size "${TENSOR_PARALLEL:-$GPUS}" --mm-encoder-tp-mode data &
   trap 'kill %1 2>/dev/null || true' EXIT
   # A large model takes longer to load than the four minutes that TRL waits by default.
   extra=(--use_vllm true --vllm_mode server --vllm_server_host "$server" --vllm_server_timeout 1800

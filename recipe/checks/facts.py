@@ -85,7 +85,8 @@ def _records(script_args: StageArguments) -> Iterator[Record]:
         for number, record in enumerate(read_records(path)):
             if number == script_args.max_records:
                 break
-            yield record
+            if script_args.max_seconds is None or (record["seconds"] or 0) <= script_args.max_seconds:
+                yield record
 
 
 def _keep(heap: list[tuple[int, int, Record]], size: int, number: int, record: Any, *, most: int) -> None:

@@ -73,6 +73,24 @@ def vllm_is_there(use_vllm: bool, installed: bool) -> list[Finding]:
     ]
 
 
+def deepspeed_is_there(zero_stage: int, installed: bool) -> list[Finding]:
+    """Check that DeepSpeed is in this environment where the launch shares the model with it.
+
+    Args:
+        zero_stage: DeepSpeed's, 0 without.
+        installed: whether it can be imported.
+    """
+    if not zero_stage or installed:
+        return []
+    return [
+        refuse(
+            "DeepSpeed",
+            "the launch file asks for it and it is not installed in this environment: pip install -c constraints.txt "
+            "-e '.[deepspeed]', or LAUNCH=launch/accelerate/fsdp2.yaml, or CARD=80 for one GPU",
+        )
+    ]
+
+
 def updates_are_kept(bytes_each: float, sharding: str, use_peft: bool) -> list[Finding]:
     """Check that small updates reach the weights: added to a 16-bit weight, one of 1e-6 of its size is rounded away.
 

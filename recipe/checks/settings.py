@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from data_prep.errors import StageError
@@ -78,16 +78,44 @@ def groups_can_be_replaced(
     ]
 
 
-def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
-    """Refuse settings of ModelConfig that the recipe does not read."""
-    if not (load_in_8bit or load_in_4bit):
+def packing_fits(model_args: Any, sharding: str, use_vllm: bool, installed: Callable[[str], bool]) -> list[Finding]:
+    """Check that weights packed in 4 bits (QLoRA) can be trained on as the settings ask.
+
+    Args:
+        model_args: ModelConfig.
+        sharding: how processes share the model: "none", "zero2", "zero3" or "fsdp".
+        use_vllm: whether vLLM generates rollouts.
+        installed: tells whether a package can be imported.
+    """
+    if model_args.load_in_8bit:
+        return [refuse("dtype", "load_in_8bit is not implemented: set load_in_4bit true (QLoRA), or neither")]
+    if not model_args.load_in_4bit:
         return []
-    return [
-        refuse(
-            "dtype",
-            "load_in_8bit and load_in_4bit are not supported: LoRA adapts the checkpoint in its own dtype",
+    faults = [
+        text
+        for text, present in (
+            ("needs LoRA, as packed weights cannot learn: set use_peft true (PEFT=qlora)", not model_args.use_peft),
+            (
+                "needs the package bitsandbytes in this environment: pip install -c constraints.txt -e '.[qlora]'",
+                not installed("bitsandbytes"),
+            ),
+            (
+                f"computes in the weights' dtype, and dtype is {model_args.dtype}: set dtype: bfloat16",
+                model_args.dtype not in ("bfloat16", "float16", "float32"),
+            ),
+            (
+                f"cannot be shared by {sharding}: use one GPU (LAUNCH=) or launch/accelerate/ddp.yaml",
+                sharding in ("zero3", "fsdp"),
+            ),
+            (
+                "does not go with vLLM, which would be sent packed weights with the adapter rounded into them: set "
+                "use_vllm false, or use LoRA without packing (PEFT=1)",
+                use_vllm,
+            ),
         )
+        if present
     ]
+    return [refuse("dtype", f"load_in_4bit {text}") for text in faults]
 
 
 def runs_no_foreign_code(trust_remote_code: bool) -> list[Finding]:

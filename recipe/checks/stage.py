@@ -37,6 +37,7 @@ from recipe.checks.launches import Launch, this_launch
 from recipe.checks.loads import load_of
 from recipe.checks.machine import (
     data_is_there,
+    deepspeed_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
@@ -50,7 +51,7 @@ from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
     image_tokens_are_suppressed,
-    is_implemented,
+    packing_fits,
     rewards_fit,
     rollouts_are_whole,
     runs_no_foreign_code,
@@ -89,7 +90,8 @@ def check(
         training_args.use_cpu, torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
-    findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    findings += deepspeed_is_there(launch.zero_stage, installed("deepspeed"))
+    findings += packing_fits(model_args, launch.sharding, use_vllm, installed)
     findings += runs_no_foreign_code(training_args.trust_remote_code)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)

@@ -48,6 +48,9 @@ class StageArguments(ScriptArguments):
         metadata={"help": "share of a track file's records that may be left out for want of a usable video, 0 to 1"},
     )
     max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
+    max_seconds: int | None = field(
+        default=None, metadata={"help": "leave out records whose clips are longer than so many seconds"}
+    )
     vision_learning_rate: float | None = field(
         default=None,
         metadata={"help": "peak rate of the vision tower; none: the same as learning_rate; 0: the tower is frozen"},
@@ -58,6 +61,23 @@ class StageArguments(ScriptArguments):
             "help": "least share, 0 to 1, of the grounding records that have reasoning, below which the stage is "
             "refused; none: 0.5 in SFT and 0 in the others"
         },
+    )
+    held_out_every: int = field(
+        default=0,
+        metadata={
+            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
+        },
+    )
+    held_out_clips: int = field(
+        default=32,
+        metadata={"help": "how many of its first records are answered, and give the validation loss (eval_strategy)"},
+    )
+    media_clips: int = field(
+        default=4,
+        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
+    )
+    held_out_tokens: int = field(
+        default=2048, metadata={"help": "most tokens of such an answer in CPT and SFT; GRPO has max_completion_length"}
     )
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "begin anew; what output_dir holds is moved aside, to output_dir.old-N"}
@@ -97,18 +117,6 @@ class GRPOArguments(StageArguments):
         metadata={
             "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
         },
-    )
-
-    held_out_every: int = field(
-        default=0,
-        metadata={
-            "help": "answer clips of validation_tracks greedily every so many steps and log the scores; 0: never"
-        },
-    )
-    held_out_clips: int = field(default=32, metadata={"help": "how many of its first records are answered"})
-    media_clips: int = field(
-        default=4,
-        metadata={"help": "of how many of these the answers are drawn into pictures and kept in a table; 0: none"},
     )
 
     def __post_init__(self) -> None:

@@ -47,9 +47,13 @@ def check_there(path: str | Path) -> None:
     Raises:
         ValueError: The message names the files that hold its settings now.
     """
-    if Path(path).exists() or not (files := moved_to(path)):
+    if Path(path).exists():
         return
-    raise ValueError(f"{path}: no such file; its settings are in {' '.join(f'--config {file}' for file in files)}")
+    if files := moved_to(path):
+        raise ValueError(f"{path}: no such file; its settings are in {' '.join(f'--config {file}' for file in files)}")
+    beside = sorted(other.name for other in Path(path).parent.glob("*.yaml"))
+    if Path(path).parent.resolve() == (CONFIGS / "cards").resolve():
+        raise ValueError(f"{path}: no such file (CARD=24, 48 or 80); there are {', '.join(beside)}")
 
 
 def moved_to(path: str | Path) -> list[Path]:

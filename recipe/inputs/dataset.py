@@ -16,9 +16,12 @@ from typing import Any
 
 from datasets import Dataset
 
+from data_prep.errors import StageError
 from data_prep.records import Record, State
+from data_prep.seconds import frame_times
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
+from recipe.inputs.arguments import StageArguments
 from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
@@ -27,6 +30,10 @@ from recipe.inputs.prompts import Shown, plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
+
+GROUPED = "group_by_length"
+LENGTH = "length"  # the column that `train_sampling_strategy: group_by_length` reads by default
+STATE_TOKENS, FRAME_TEXT_TOKENS, LETTERS = 40, 8, 4  # of a second's box, of a frame's time stamp; letters of a token
 
 
 @dataclass
@@ -79,6 +86,18 @@ class RowBuilder:
         """
         media = "video" if file else "timed" if self.timestamps else "frames"
         return Shown(self.box_format, frame_size, media)
+
+    def length(self, record: Record) -> int:
+        """Estimate the tokens of a record's row, prompt and completion, without decoding a frame."""
+        record = self.clips.with_clip(record)
+        width, height = self.frame_size(record)
+        frame = (width // self.clips.grid) * (height // self.clips.grid) + FRAME_TEXT_TOKENS
+        tokens = frame * len(frame_times(record["seconds"], self.clips.rate_for(record)))
+        if not self.completions:
+            return tokens
+        tracks = record.get("tracks") or [{"track": record.get("track") or ()}]
+        words = (record.get("reasoning") or "") + (record.get("answer") or "")
+        return int(tokens + STATE_TOKENS * sum(len(item["track"]) for item in tracks) + len(words) // LETTERS)
 
     def row(self, record: Record, *, video: Path | None = None, file: Path | None = None) -> dict[str, Any]:
         """Return one record as a trainer row.
@@ -186,7 +205,13 @@ def _track(label: str, states: list[State]) -> Track:
 
 
 def load_mixture(
-    tracks: list[str], builder: RowBuilder, *, limit: int | None = None, max_missing: float = 1.0
+    tracks: list[str],
+    builder: RowBuilder,
+    *,
+    limit: int | None = None,
+    max_missing: float = 1.0,
+    max_seconds: int | None = None,
+    lengths: bool = False,
 ) -> Dataset:
     """Load rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
 
@@ -194,14 +219,16 @@ def load_mixture(
 
     Args:
         limit: at most this many records of each file.
-        max_missing: share of a file's records that may be left out, 0 to 1.
+        max_missing: share of a file's records that may be left out for want of a video, 0 to 1.
+        max_seconds: records with longer clips are left out too; None: none are.
+        lengths: whether the data set gets a column `length`, by which a sampler groups rows (`RowBuilder.length`).
 
     Raises:
         RecordError: A record is malformed (names file, line and field).
-        FileNotFoundError: A file's records have no usable video at all.
+        FileNotFoundError: A file's records have no usable video at all, or only clips that are too long.
         StageError: More than `max_missing` of a file's records have none.
     """
-    kept: list[str] = []
+    kept: list[Record] = []
     for path in tracks:
         found = sift_file(path, builder.clips, limit=limit)
         if found.lost:
@@ -209,5 +236,57 @@ def load_mixture(
         if not found.kept:
             raise FileNotFoundError(f"{path}: none of its {found.count} records is left: {found.text}")
         found.check(path, max_missing)
-        kept += map(json.dumps, found.kept)
-    return Dataset.from_dict({"record": kept}).with_transform(builder)
+        kept += short_enough(path, found.kept, builder.clips, max_seconds)
+    columns: dict[str, list[Any]] = {"record": list(map(json.dumps, kept))}
+    if lengths:
+        columns[LENGTH] = list(map(builder.length, kept))
+    return Dataset.from_dict(columns).with_transform(builder)
+
+
+def short_enough(path: str, records: list[Record], clips: ClipFrames, most: int | None) -> list[Record]:
+    """Return the records of a file whose clips are not longer than `most` seconds; how many are is logged.
+
+    Raises:
+        FileNotFoundError: All are longer.
+    """
+    if most is None:
+        return records
+    kept = [record for record in records if clips.with_clip(record)["seconds"] <= most]
+    if not kept:
+        raise FileNotFoundError(f"{path}: all {len(records)} clips are longer than max_seconds {most}: raise it")
+    if len(kept) < len(records):
+        logger.warning(
+            "%s: %d of %d clips left out, longer than %d s", path, len(records) - len(kept), len(records), most
+        )
+    return kept
+
+
+def training_rows(script_args: StageArguments, training_args: Any, builder: RowBuilder) -> Dataset:
+    """Return the rows that a stage trains on, with a column of lengths where its sampler groups by them.
+
+    Raises:
+        RecordError, FileNotFoundError, StageError: See `load_mixture`.
+    """
+    return load_mixture(
+        script_args.tracks,
+        builder,
+        limit=script_args.max_records,
+        max_missing=script_args.max_missing,
+        max_seconds=script_args.max_seconds,
+        lengths=str(training_args.train_sampling_strategy) == GROUPED,
+    )
+
+
+def validation_rows(script_args: StageArguments, training_args: Any, builder: RowBuilder) -> Dataset | None:
+    """Return the first `held_out_clips` rows of the validation tracks, or None where no loss on them is asked for.
+
+    Raises:
+        StageError: `eval_strategy` asks for one and `validation_tracks` is missing.
+        RecordError, FileNotFoundError: See `load_mixture`.
+    """
+    if training_args.eval_strategy == "no":
+        return None
+    if not script_args.validation_tracks:
+        raise StageError("eval_strategy is set and validation_tracks is not: name a track file, or set it to no")
+    most = script_args.max_seconds
+    return load_mixture([script_args.validation_tracks], builder, limit=script_args.held_out_clips, max_seconds=most)

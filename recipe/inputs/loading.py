@@ -19,6 +19,7 @@ from recipe.inputs.chat_templates import ensure_template
 from recipe.inputs.dataset import RowBuilder, make_builder
 from recipe.inputs.families import Family, family_of, find_family, frame_grid, is_vision
 from recipe.inputs.frames import ClipFrames
+from recipe.inputs.precision import attention_of, packing_of
 from recipe.inputs.prompts import load_prompts
 
 
@@ -100,16 +101,21 @@ def template_in_place(name: str) -> Path | None:
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     """Return the checkpoint's model, only from safetensors; a vision rate of 0 freezes its vision tower.
 
+    With `load_in_4bit` it is packed as it is loaded (see `recipe.inputs.precision`).
+
     Raises:
         StageError: See `check_checkpoint` and `without_its_code`.
     """
     dtype = model_args.dtype if model_args.dtype in ("auto", None) else getattr(torch, model_args.dtype)
+    packing = packing_of(model_args)
+    packed = {} if packing is None else {"quantization_config": packing}
     model = without_its_code(
         AutoModelForImageTextToText.from_pretrained,
         check_checkpoint(model_args.model_name_or_path),
         dtype=dtype,
-        attn_implementation=model_args.attn_implementation,
+        attn_implementation=attention_of(model_args.attn_implementation, model_args.dtype),
         use_safetensors=True,
+        **packed,
     )
     if script_args.vision_learning_rate == 0:
         freeze_vision(model)

@@ -17,7 +17,7 @@ from data_prep.command_line import did_you_mean
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FULL, MODELS = "full", "models"
-SHARED = {FULL, "peft", "studies"}  # folders of configs/ whose files belong to no recipe
+SHARED = {FULL, "cards", "peft", "studies"}  # folders of configs/ whose files belong to no recipe
 _NAME = re.compile(r"\$(\{?[A-Za-z_]\w*\}?)")
 
 

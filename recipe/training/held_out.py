@@ -1,4 +1,4 @@
-"""Held-out numbers during GRPO: greedy answers to the first clips of the validation tracks, every so many steps."""
+"""Held-out numbers during training: greedy answers to the first validation clips, every so many steps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from transformers import Trainer, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
+from data_prep.errors import StageError
 from data_prep.records import read_records
 from recipe.dashboards.media import Shown, write_media
 from recipe.evaluation.scores import metrics, score_records, scored
 from recipe.inference.answer_key import key_in_training
 from recipe.inference.generation import generate
+from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.media import sift
 
@@ -34,6 +36,7 @@ class HeldOut(TrainerCallback):
         every: optimiser steps.
         longest: most tokens of an answer.
         media_clips: of how many of them pictures and answers are kept (recipe/dashboards/media.py).
+        max_seconds: records with longer clips are passed over.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class HeldOut(TrainerCallback):
         clips: int,
         longest: int,
         media_clips: int = 0,
+        max_seconds: int | None = None,
     ) -> None:
         self.trainer, self.builder, self.processor = trainer, builder, processor
         self.every, self.longest, self.media_clips = every, longest, media_clips
         self.tracks = tracks
-        self.records = scored(read_records(tracks))[:clips]
+        records = scored(read_records(tracks))
+        self.records = [one for one in records if max_seconds is None or one["seconds"] <= max_seconds][:clips]
         found = sift(self.records, builder.clips, what=f"videos of {tracks}")
         if found.lost:
             logger.warning("%s: held out, counted 0: %s", tracks, found.text)
@@ -96,3 +101,27 @@ class HeldOut(TrainerCallback):
             key = key_in_training(named, self.builder, self.tracks, temperature=0.0, max_new_tokens=self.longest)
             write_media(folder, step, shown, key.describe(), to_wandb="wandb" in trainer.args.report_to)
         return logged
+
+
+def held_out(trainer: Any, builder: RowBuilder, processor: Any, args: StageArguments, longest: int) -> HeldOut:
+    """Return the callback that answers held-out clips during training.
+
+    Args:
+        longest: most tokens of an answer.
+
+    Raises:
+        StageError: No validation tracks to answer.
+    """
+    if not args.validation_tracks:
+        raise StageError("held_out_every is set and validation_tracks is not: name a track file, or set it to 0")
+    return HeldOut(
+        trainer,
+        args.validation_tracks,
+        builder,
+        processor,
+        every=args.held_out_every,
+        clips=args.held_out_clips,
+        longest=longest,
+        media_clips=args.media_clips,
+        max_seconds=args.max_seconds,
+    )

@@ -7,11 +7,12 @@ from trl import ModelConfig, SFTConfig
 from recipe.cli import Parser
 from recipe.dashboards.wandb_run import begin_run, keep_training
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.dataset import load_mixture
+from recipe.inputs.dataset import load_mixture, training_rows, validation_rows
 from recipe.inputs.loading import load_model, load_processor, row_builder
 from recipe.inputs.media import VALIDATED
 from recipe.training.checkpoints import MarkComplete
 from recipe.training.ending import end
+from recipe.training.held_out import held_out
 from recipe.training.lora import peft_config
 from recipe.training.starting import begin
 from recipe.training.trainers import GroundingSFTTrainer
@@ -43,22 +44,25 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
-    most = script_args.max_missing
-    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records, max_missing=most)
+    train_dataset = training_rows(script_args, training_args, builder)
     if script_args.validation_tracks:  # say before the training, not after it, that its videos cannot be used
-        load_mixture([script_args.validation_tracks], builder, limit=VALIDATED, max_missing=most)
+        load_mixture([script_args.validation_tracks], builder, limit=VALIDATED, max_missing=script_args.max_missing)
+    eval_dataset = validation_rows(script_args, training_args, builder)
 
     # Trainer
     trainer = GroundingSFTTrainer(
         model=model,
         args=training_args,
         train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
         processing_class=processor,
         peft_config=peft_config(model_args, model.config, processor),
         callbacks=[MarkComplete(start.spent_before)],
     )
     keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
+    if script_args.held_out_every:
+        trainer.add_callback(held_out(trainer, builder, processor, script_args, script_args.held_out_tokens))
 
     # Train
     trainer.train(resume_from_checkpoint=start.checkpoint)
@@ -67,6 +71,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     def results() -> dict[str, float]:
         if not script_args.validation_tracks:
             return {}
-        return {"wrong_image_loss_ratio": wrong_image_loss_ratio(trainer, [script_args.validation_tracks], builder)}
+        tracks, most = [script_args.validation_tracks], script_args.max_seconds
+        return {"wrong_image_loss_ratio": wrong_image_loss_ratio(trainer, tracks, builder, max_seconds=most)}
 
     end(start, trainer, model_args, results)

@@ -15,6 +15,7 @@ from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.phases import PhaseTimes
 from recipe.training.response_ratio import ResponseRatio
+from recipe.training.row_order import PromptsByLength, RowsByLength
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 from stvg_rewards.batch import score_completions
 from stvg_rewards.rewards import log_scores
@@ -48,7 +49,7 @@ class TwoRates:
         return optimizer
 
 
-class GroundingSFTTrainer(WholeCheckpoints, TwoRates, SFTTrainer):
+class GroundingSFTTrainer(WholeCheckpoints, RowsByLength, TwoRates, SFTTrainer):
     """SFTTrainer with `vision_learning_rate`, in which every token weighs the same, however a batch is divided.
 
     transformers declares that the loss of the supported models takes no count of tokens. So Trainer counts none and
@@ -108,7 +109,15 @@ def joined(content: str | list[dict[str, Any]]) -> str:
 
 
 class GroundingGRPOTrainer(
-    WholeCheckpoints, TextPrompts, PhaseTimes, ScoresLogged, TwoRates, ResponseRatio, DynamicSampling, ImageGRPOTrainer
+    WholeCheckpoints,
+    PromptsByLength,
+    TextPrompts,
+    PhaseTimes,
+    ScoresLogged,
+    TwoRates,
+    ResponseRatio,
+    DynamicSampling,
+    ImageGRPOTrainer,
 ):
     """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and images for vLLM.
 

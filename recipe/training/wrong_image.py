@@ -15,16 +15,22 @@ from recipe.inputs.media import VALIDATED
 
 
 def wrong_image_loss_ratio(
-    trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = VALIDATED, batch: int = 16
+    trainer: Any,
+    tracks: list[str],
+    builder: RowBuilder,
+    *,
+    rows: int = VALIDATED,
+    max_seconds: int | None = None,
 ) -> float:
     """Return the loss with another row's frames over the loss with the row's own, on the same answer tokens.
 
     Args:
-        trainer: an SFTTrainer; its collator and model are used as they are.
+        trainer: an SFTTrainer; its collator and its own loss are used, a row at a time: what training had memory for.
         tracks: records that the model was not trained on.
         rows: how many of them that have a usable video, all of one length so that frames can be exchanged.
+        max_seconds: records with longer clips are left out.
     """
-    dataset = load_mixture(tracks, builder, limit=rows)
+    dataset = load_mixture(tracks, builder, limit=rows, max_seconds=max_seconds)
     examples = [dataset[index] for index in range(len(dataset))]
     lengths = [len(example["images"]) for example in examples]
     common = max(set(lengths), key=lengths.count)
@@ -32,27 +38,23 @@ def wrong_image_loss_ratio(
     half = len(examples) // 2  # neighbours in the file often show the same clip
     others = examples[half:] + examples[:half]
     shifted = [dict(a) | {"images": b["images"]} for a, b in zip(examples, others, strict=True)]
-    losses = [_loss(trainer, [dict(row) for row in group], batch) for group in (examples, shifted)]
+    losses = [_loss(trainer, group) for group in (examples, shifted)]
     return losses[1] / losses[0]
 
 
 @torch.no_grad()
-def _loss(trainer: Any, examples: list[dict[str, Any]], batch: int) -> float:
+def _loss(trainer: Any, examples: list[dict[str, Any]]) -> float:
     """Return the mean cross-entropy of the labelled tokens, nats."""
     model = trainer.model
     was_training = model.training
     model.eval()
     total, tokens = 0.0, 0
-    for begin in range(0, len(examples), batch):
-        inputs = trainer.data_collator(examples[begin : begin + batch])
+    for example in examples:
+        inputs = trainer.data_collator([dict(example)])
         inputs = {name: value.to(model.device) for name, value in inputs.items()}
-        labels = inputs.pop("labels")
-        logits = model(**inputs).logits[:, :-1].float()
-        targets = labels[:, 1:]
-        loss = torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=-100, reduction="sum"
-        )
-        total += float(loss)
-        tokens += int((targets != -100).sum())
+        labelled = int((inputs["labels"][:, 1:] != -100).sum())
+        with trainer.compute_loss_context_manager():
+            total += float(trainer.compute_loss(model, inputs)) * labelled  # a mean over the row's tokens
+        tokens += labelled
     model.train(was_training)
     return total / max(tokens, 1)

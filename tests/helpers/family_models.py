@@ -23,13 +23,14 @@ QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>"
 QWEN_TOKENS += ["<|image_pad|>", "<|video_pad|>"]
 SIDE, PATCH = 48, 12  # 4 tokens a frame
 LAYERS = {"qwen3_5": 4}  # the last of them has full attention; others have 2
+POSITIONS = 8192  # the full recipes ask for answers of 4096 tokens
 LANGUAGE = {
     "hidden_size": 64,
     "intermediate_size": 96,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "head_dim": 32,
-    "max_position_embeddings": 4096,
+    "max_position_embeddings": POSITIONS,
 }
 VISION = {"depth": 2, "hidden_size": 64, "num_heads": 2, "patch_size": PATCH, "out_hidden_size": 64}
 VISION |= {"intermediate_size": 96, "spatial_merge_size": 2, "temporal_patch_size": 2}
@@ -79,6 +80,7 @@ def _tiny():
 
 def _glm_config(name, tokenizer):
     config = model_config(tokenizer, _tiny())
+    config.text_config.max_position_embeddings = POSITIONS
     if name != "glmga":  # GLM-4.6V-Flash has GLM-4.1V's
         return config
     known = config.to_dict()
