@@ -101,8 +101,8 @@ def main() -> None:
                 gc.collect()  # what making the samples left is nobody's cost
                 parsed, loaded = parse(path, records), bare(path)
                 times.append((score(path, records, protocol, truths), parsed, loaded))
-        for place, peer in ((1, "parsed"), (2, "bare json.loads")):
-            ratios = sorted(row[0] / row[place] for row in times)
+        for column, peer in ((1, "parsed"), (2, "bare json.loads")):
+            ratios = sorted(row[0] / row[column] for row in times)
             print(
                 f"{protocol}: {count} predictions parsed and scored / {peer}: {statistics.median(ratios):.2f}x "
                 f"(lowest {ratios[0]:.2f}, highest {ratios[-1]:.2f})"

@@ -307,26 +307,28 @@ def report(sizes: Sizes, device: str, peak: float | None) -> None:
     print("| clip | input | tokens | s a step | tokens/s | MFU | peak GiB |\n|---|---|---:|---:|---:|---:|---:|")
     for seconds in sizes.seconds:
         for name, rate in (("second", 1), ("frame", sizes.frame_rate)):
-            found = measured(sft_step, make, processor, rows(seconds, rate, side, sizes.steps + 2), sizes, device)
-            if found is None:
+            measurement = measured(
+                sft_step, make, processor, rows(seconds, rate, side, sizes.steps + 2), sizes, device
+            )
+            if measurement is None:
                 print(f"| {seconds} s | {name} | | does not fit | | | |", flush=True)
                 continue
-            share = f"{found['operations'] / found['seconds'] / peak:.1%}" if peak else ""
+            share = f"{measurement['operations'] / measurement['seconds'] / peak:.1%}" if peak else ""
             print(
-                f"| {seconds} s | {name} | {found['tokens']:.0f} | {found['seconds']:.2f} "
-                f"| {found['tokens'] / found['seconds']:.0f} | {share} | {found['memory']:.1f} |",
+                f"| {seconds} s | {name} | {measurement['tokens']:.0f} | {measurement['seconds']:.2f} "
+                f"| {measurement['tokens'] / measurement['seconds']:.0f} | {share} | {measurement['memory']:.1f} |",
                 flush=True,
             )
     print(f"\nGRPO, a rollout of one prompt x {sizes.samples} samples of {sizes.tokens} tokens\n")
     print("| clip | rollout s | score s | reward s | update s | total s | peak GiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for seconds in sizes.seconds:
-        found = measured(grpo_step, make, processor, rows(seconds, 1, side, sizes.steps + 2), sizes, device)
-        if found is None:
+        measurement = measured(grpo_step, make, processor, rows(seconds, 1, side, sizes.steps + 2), sizes, device)
+        if measurement is None:
             print(f"| {seconds} s | does not fit | | | | | |", flush=True)
             continue
-        listed = " | ".join(f"{found[phase]:.2f}" for phase in PHASES)
-        print(f"| {seconds} s | {listed} | {found['seconds']:.2f} | {found['memory']:.1f} |", flush=True)
+        listed = " | ".join(f"{measurement[phase]:.2f}" for phase in PHASES)
+        print(f"| {seconds} s | {listed} | {measurement['seconds']:.2f} | {measurement['memory']:.1f} |", flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:

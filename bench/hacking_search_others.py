@@ -62,9 +62,9 @@ def time_start(rng: random.Random) -> tuple[Answer, Answer]:
 
 def time_edited(rng: random.Random, answer: Answer) -> Answer:
     """Move an end, add, drop or copy an interval, or name the whole clip."""
-    kind, place = rng.randrange(6), rng.randrange(len(answer))
-    start, end = answer[place]
-    others = answer[:place] + answer[place + 1 :]
+    kind, index = rng.randrange(6), rng.randrange(len(answer))
+    start, end = answer[index]
+    others = answer[:index] + answer[index + 1 :]
     if kind < 2:
         moved = (start + rng.gauss(0, 3), end) if kind else (start, end + rng.gauss(0, 3))
         moved = (round(max(0.0, moved[0]), 1), round(min(DURATION, moved[1]), 1))
@@ -160,7 +160,7 @@ def main() -> None:
             ends = [(true, climb(rng, task, reward, true, answer)) for true, answer in starts]
             cells = []
             for measure in (
-                lambda true, answer: reward(task.text_of(answer), true),  # noqa: B023  called in this round alone
+                lambda true, answer: reward(task.text_of(answer), true),  # noqa: B023  called only in this round
                 lambda true, answer: task.iou(answer, true),  # noqa: B023
                 lambda true, answer: task.size(answer) / task.size(true),  # noqa: B023
             ):

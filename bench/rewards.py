@@ -59,11 +59,11 @@ def common_verifier(text: str, true: Track) -> tuple[float, float, float]:
 def numpy_verifier(text: str, true: Track) -> tuple[float, float, float]:
     """Score the usual way with arrays: one row a second of the union, NaN where there is no box."""
     answer = text.split("</think>")[-1]
-    found = STATE.findall(answer)
-    if not found:
+    states = STATE.findall(answer)
+    if not states:
         return 0.0, 0.0, 0.0
-    seconds = np.array([int(k) for k, _ in found])
-    boxes = np.array([box.split(",") for _, box in found], dtype=float) / 1000
+    seconds = np.array([int(k) for k, _ in states])
+    boxes = np.array([box.split(",") for _, box in states], dtype=float) / 1000
     true_seconds, true_boxes = np.array(list(true.boxes)), np.array(list(true.boxes.values()))
     first, last = min(seconds.min(), true_seconds.min()), max(seconds.max(), true_seconds.max())
     ours, theirs = np.full((last - first + 1, 4), np.nan), np.full((last - first + 1, 4), np.nan)

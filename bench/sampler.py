@@ -1,7 +1,7 @@
 """The frame sampler against its peers: CPU time, and which frames they give.
 
     python -m bench.sampler            # writes its films to a temporary folder
-    python -m bench.sampler --quick    # 360p alone
+    python -m bench.sampler --quick    # only 360p
     python -m bench.sampler --videos FOLDER    # real files instead, those of 5 seconds and more
 
 Films of 60 seconds at 360p, 720p and 1080p, key frames every 15, 60 or 250 frames, with and without B-frames; one of
@@ -192,7 +192,7 @@ def cpu_seconds() -> float:
 def main() -> None:
     """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="360p alone")
+    parser.add_argument("--quick", action="store_true", help="only 360p")
     parser.add_argument("--videos", type=Path, help="folder of real files to measure instead")
     args = parser.parse_args()
     if args.videos:
@@ -203,15 +203,15 @@ def main() -> None:
         (f"GOP {gop}{', B-frames' if b else ''}", {}, gop, b) for gop in (15, 60, 250) for b in (0, 2)
     ]
     kinds += [("GOP 60, variable rate", {"variable": True}, 60, 2), ("GOP 60, late start", {"late": True}, 60, 2)]
-    found = ways()
+    samplers = ways()
     print("CPU time / that of sequential decoding; wrong frames of 60 in brackets where there are any\n")
-    print(f"| film | {' | '.join(found)} |\n|---|{'---:|' * len(found)}")
+    print(f"| film | {' | '.join(samplers)} |\n|---|{'---:|' * len(samplers)}")
     with tempfile.TemporaryDirectory() as folder:
         for name, size in list(sizes.items())[: 1 if args.quick else 3]:
             for kind, options, gop, b_frames in kinds:
                 path = Path(folder) / "film.mp4"
                 stamps = film(path, size, gop, b_frames, **options)
-                print(f"| {name}, {kind} | {row(path, stamps, found)} |", flush=True)
+                print(f"| {name}, {kind} | {row(path, stamps, samplers)} |", flush=True)
                 os.remove(path)
 
 
@@ -252,22 +252,22 @@ def frames_a_key(path: Path) -> float:
     return len(keys) / max(1, sum(keys))
 
 
-def row(path: Path, stamps: list[float], found: Ways) -> str:
+def row(path: Path, stamps: list[float], samplers: Ways) -> str:
     """Return the table's cells for one film."""
     times = [k + 0.5 for k in range(probe(path).seconds)][:SECONDS]
     true = [int(np.searchsorted(stamps, t + 1e-9, side="right")) - 1 for t in times]
     size = (448, 252)
-    spent: dict[str, list[float]] = {name: [] for name in found}
+    spent: dict[str, list[float]] = {name: [] for name in samplers}
     wrong = {}
     for _ in range(ROUNDS):
-        for name, way in found.items():
+        for name, way in samplers.items():
             begin = cpu_seconds()
             pictures = way(path, times, size)
             spent[name].append(cpu_seconds() - begin)
             numbers = [number_of(picture) for picture in pictures]
             wrong[name] = len(true) - sum(a == b for a, b in zip(numbers, true, strict=False))
     cells = []
-    for name in found:
+    for name in samplers:
         share = statistics.median(a / b for a, b in zip(spent[name], spent["sequential"], strict=True))
         cells.append(f"{share:.2f}" + (f" ({wrong[name]})" if wrong[name] else ""))
     return " | ".join(cells)

@@ -131,9 +131,9 @@ def measure(
             if not given.boxes or not true.boxes:
                 continue
             span = (0, len(rows) - 1)
-            found = smooth(given.boxes, span, steady=KINDS[kind])
-            scores.append(viou(Track("x", found), true, predicted_span=span))
-            steps = np.diff(np.array([found[k] for k in sorted(found)]), n=2, axis=0)
+            smoothed = smooth(given.boxes, span, steady=KINDS[kind])
+            scores.append(viou(Track("x", smoothed), true, predicted_span=span))
+            steps = np.diff(np.array([smoothed[k] for k in sorted(smoothed)]), n=2, axis=0)
             rough.append(float(np.abs(steps).mean()) if len(steps) else 0.0)
     return float(np.mean(scores)), 100 * float(np.mean(rough))
 

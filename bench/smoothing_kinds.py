@@ -61,9 +61,9 @@ def robust_line(values: Array, iterations: int = 3) -> Array:
     return out
 
 
-def _line_at(values: Array, trust: Array, place: int, begin: int, end: int) -> Array:
-    """Return the weighted least squares line over [begin, end), read at `place`."""
-    t = np.arange(begin, end, dtype=np.float64) - place
+def _line_at(values: Array, trust: Array, index: int, begin: int, end: int) -> Array:
+    """Return the weighted least squares line over [begin, end), read at `index`."""
+    t = np.arange(begin, end, dtype=np.float64) - index
     near = (1 - (np.abs(t) / (WINDOW // 2 + 1)) ** 3) ** 3
     weights = near * trust[begin:end]
     if np.count_nonzero(weights > 1e-6) < 2:

@@ -63,12 +63,12 @@ def repeated_frame(track: FrameBoxes) -> int | None:
     return int(track.frames[twice[0]]) if len(twice) else None
 
 
-def normalised(pixels: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
+def normalised(pixels: FrameBoxes, size: tuple[int, int] | np.ndarray) -> FrameBoxes:
     """Return boxes in shares of the picture, clipped to it, without those that lie outside it.
 
     Args:
         pixels: boxes in pixels.
-        size: (width, height) of the picture, pixels.
+        size: (width, height) of the picture, pixels, or (n, 2): of each box's own.
 
     Raises:
         ValueError: a box is not four finite numbers of at most `FARTHEST`.
@@ -78,10 +78,10 @@ def normalised(pixels: FrameBoxes, size: tuple[int, int]) -> FrameBoxes:
     if not right.all():
         row = int(np.flatnonzero(~right.all(axis=1))[0])
         raise ValueError(f"frame {frames[row]}: box {boxes[row].tolist()}, expected four finite numbers")
-    width, height = size
+    sizes = np.asarray(size, np.float64)
     clipped = np.empty_like(boxes)
     np.maximum(boxes[:, :2], 0, out=clipped[:, :2])
-    np.minimum(boxes[:, 2:], (width, height), out=clipped[:, 2:])
-    clipped /= (width, height, width, height)
+    np.minimum(boxes[:, 2:], sizes, out=clipped[:, 2:])
+    clipped /= np.concatenate((sizes, sizes), axis=-1)
     kept = (clipped[:, 0] < clipped[:, 2]) & (clipped[:, 1] < clipped[:, 3])
     return FrameBoxes(frames, clipped) if kept.all() else FrameBoxes(frames[kept], clipped[kept])

@@ -70,8 +70,8 @@ def remove_leftovers(*paths: str | os.PathLike[str]) -> None:
     for path in map(Path, paths):
         ours = re.compile(re.escape(f".{_short(path.name)}.") + r"[0-9a-f]{12}\.part")
         if path.parent.is_dir():
-            for found in [entry for entry in path.parent.iterdir() if ours.fullmatch(entry.name)]:
-                found.unlink(missing_ok=True)
+            for leftover in [entry for entry in path.parent.iterdir() if ours.fullmatch(entry.name)]:
+                leftover.unlink(missing_ok=True)
 
 
 def _short(name: str) -> str:

@@ -51,8 +51,8 @@ def quote(value: Any, limit: int = 80) -> str:
 
 def field_fault(field: str, owner: Mapping[str, Any], expected: str) -> Fault:
     """Return the fault of one field of a record, or of an object of a scene."""
-    found = quote(owner[field]) if field in owner else "missing"
-    return Fault(f"field {field}: {found}, expected {expected}")
+    value = quote(owner[field]) if field in owner else "missing"
+    return Fault(f"field {field}: {value}, expected {expected}")
 
 
 def expected_of(field: str, record: Mapping[str, Any]) -> str:
@@ -81,8 +81,8 @@ def fault_of(message: str, record: Mapping[str, Any]) -> Fault:
     >>> print(fault_of("Expected `int`, got `str` - at `$.width`", {"kind": "qa", "width": "640"}))
     field width: 640, expected a whole number from 1 to 1048576
     """
-    place = _WHERE.search(message)
-    path = [name or int(index) for name, index in _STEP.findall(place[1] if place else "")]
+    match = _WHERE.search(message)
+    path = [name or int(index) for name, index in _STEP.findall(match[1] if match else "")]
     if missing := _MISSING.search(message):
         path.append(missing[1])
     match path:
@@ -105,8 +105,8 @@ def _state_fault(state: Any, index: int, path: list[str | int], owner: str) -> F
     if not isinstance(state, Mapping) or "second" not in state or "box" not in state:
         return Fault(f"{owner}field track[{index}]: {quote(state)}, expected {{second, box}}")
     if path[0] == "second":
-        found = quote(state["second"])
-        return Fault(f"{owner}field track[{index}].second: {found}, expected a whole number of at least 0")
+        value = quote(state["second"])
+        return Fault(f"{owner}field track[{index}].second: {value}, expected a whole number of at least 0")
     where = f"{owner}second {quote(state['second'])}"
     if len(path) == 1:
         return Fault(f"{where}: box {quote(state['box'])}, expected [{', '.join(EDGES)}]")

@@ -11,13 +11,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 import orjson
 
 from data_prep.files import atomic_write
 from data_prep.record_type import ObjectTrack, Record, State
-from data_prep.validation import FIELDS, SCHEMA_VERSION, RecordError, check_video_path, quote, validate_record
+from data_prep.validation import (
+    FIELDS,
+    SCHEMA_VERSION,
+    RecordError,
+    check_clip,
+    check_video_path,
+    quote,
+    validate_record,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -26,6 +34,7 @@ __all__ = [
     "RecordError",
     "RecordWriter",
     "State",
+    "read_questions",
     "read_records",
     "resolve_video",
     "validate_record",
@@ -45,6 +54,44 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for record in read_records("tracks.jsonl"):  # doctest: +SKIP
         ...     print(record["query"], record["span"])
     """
+    for where, value in _lines(path):
+        yield validate_record(value, where)
+
+
+def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
+    """Yield what can be asked of a JSONL file: records, and lines that have no truth.
+
+    A line without `schema` needs `id`, `video` and `query` only. Its `clip` and `seconds` are None, which means the
+    whole file, unless it states both.
+
+    Raises:
+        RecordError: at the first line that is neither, naming file and line.
+        OSError: if the file cannot be read.
+
+    Example:
+        >>> for question in read_questions("query_v2.questions.jsonl"):  # doctest: +SKIP
+        ...     print(question["video"], question["query"])
+    """
+    for where, value in _lines(path):
+        if not isinstance(value, Mapping) or "schema" in value:
+            yield validate_record(value, where)
+            continue
+        for field in ("id", "video", "query"):
+            if not isinstance(value.get(field), str) or not value[field].strip():
+                shown = quote(value.get(field))
+                raise RecordError(f"{where}: field {field}: {shown}, expected text (a line without truth has no more)")
+        try:
+            check_video_path(value["video"])
+        except RecordError as error:
+            raise RecordError(f"{where}: {error}") from None
+        question: dict[str, Any] = dict.fromkeys(FIELDS) | {"kind": "declarative"} | dict(value)
+        if question["clip"] is not None or question["seconds"] is not None:
+            check_clip(question, where)
+        yield cast(Record, question)
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
+    """Yield (file and line for messages, parsed value) of each line that is not blank."""
     name = quote(os.fspath(path), 4096)  # printable, and whole: a path is there to be opened
     with open(path, "rb") as file:
         number = 0
@@ -54,7 +101,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
             if len(line) > MAX_LINE_BYTES:
                 raise RecordError(f"{where}: line above {MAX_LINE_BYTES} bytes, expected one record a line")
             if line.strip():
-                yield validate_record(_parse(line, where), where)
+                yield where, _parse(line, where)
 
 
 def _parse(line: bytes, where: str) -> Any:

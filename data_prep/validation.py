@@ -30,6 +30,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TEXT_KINDS",
     "RecordError",
+    "check_clip",
     "check_video_path",
     "quote",
     "validate_record",
@@ -96,6 +97,23 @@ def check_video_path(path: Any) -> str:
     except Fault as fault:
         raise RecordError(str(fault)) from None
     return cast(str, path)
+
+
+def check_clip(record: Mapping[str, Any], where: str) -> None:
+    """Check `clip` and `seconds` of a line that is no whole record.
+
+    Raises:
+        RecordError: One of them is missing, or they do not fit each other.
+    """
+    stated = {name: record.get(name) for name in ("clip", "seconds")}
+    others = dict.fromkeys(("id", "source", "split", "query", "video", "answer"), "-")
+    try:
+        for name, value in stated.items():
+            if value is None:
+                raise field_fault(name, record, "clip and seconds together, or neither")
+        _check({"schema": SCHEMA_VERSION, "kind": "qa", **others, **stated})
+    except Fault as fault:
+        raise RecordError(f"{where}: {fault}") from None
 
 
 def _check(record: Mapping[str, Any]) -> None:

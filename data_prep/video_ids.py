@@ -24,7 +24,7 @@ def video_key(video: str) -> str:
     """Return what identifies a video across data sets: the name of its file or sequence, without folders and ending.
 
     VidSTG's `0001/1000.mp4`, NExT-GQA's `1000` and VidOR's `0001/1000` are one video. Two different videos whose names
-    differ by the folder alone have one key too: better one video too few in training than one of an evaluation set.
+    differ only by the folder have one key too: better one video too few in training than one of an evaluation set.
 
     Returns:
         The key in lower case and Unicode's NFC (a Mac writes letters and their accents apart); "" for a path that
@@ -42,10 +42,10 @@ def video_key(video: str) -> str:
     name = parts[-1] if parts else ""
     while (shorter := _ENDING.sub("", name)) not in ("", name):
         name = shorter
-    if found := _YOUTUBE.fullmatch(name):
-        return found[1]
-    if found := _MOT.fullmatch(name):
-        return f"mot16-{found[1]}"
+    if match := _YOUTUBE.fullmatch(name):
+        return match[1]
+    if match := _MOT.fullmatch(name):
+        return f"mot16-{match[1]}"
     return name
 
 

@@ -72,7 +72,7 @@ def read_rewards(text: str) -> None:
 
 
 def read_intervals(text: str, duration: float | None) -> None:
-    """Time spans in words or JSON."""
+    """Check that time spans in words or JSON come out sorted, not empty, and inside the clip."""
     intervals = parse_intervals(text, duration=duration)
     ends = [end for interval in intervals for end in interval]
     assert ends == sorted(ends) and all(start < end for start, end in intervals)

@@ -59,24 +59,24 @@ class Parser(TrlParser):
 
     def parse_args_and_config(self, args: Iterable[str] | None = None) -> tuple[Any, ...]:
         known = {name for action in self._actions for name in action.option_strings}
-        words = respelled(sys.argv[1:] if args is None else args, known, self._old)
+        argv = respelled(sys.argv[1:] if args is None else args, known, self._old)
         self._files = []
-        while "--config" in words:
-            place = words.index("--config")
-            if place + 1 == len(words):
+        while "--config" in argv:
+            index = argv.index("--config")
+            if index + 1 == len(argv):
                 raise ValueError("--config: no file named after it")
-            self._files.append(words[place + 1])
-            del words[place : place + 2]
+            self._files.append(argv[index + 1])
+            del argv[index : index + 2]
         self._fill_defaults()
         with merged(self._files, self._section) as config, whatever_the_machine():
-            *found, others = super().parse_args_and_config([*config, *words], return_remaining_strings=True)
+            *parsed, others = super().parse_args_and_config([*config, *argv], return_remaining_strings=True)
         if others:
             raise ValueError(unknown_words(others, known, self._old))
-        for name, value in ((name, value) for part in found for name, value in vars(part).items()):
+        for name, value in ((name, value) for part in parsed for name, value in vars(part).items()):
             if isinstance(value, str) and value.startswith("$RUN"):
                 raise ValueError(f"--{name} is missing: name it, or set the environment variable RUN=runs/<recipe>")
-        refuse_secrets(found)
-        return tuple(found)
+        refuse_secrets(parsed)
+        return tuple(parsed)
 
     def set_defaults_with_config(self, **config: Any) -> list[str]:
         known = [action.dest for action in self._actions]
@@ -186,7 +186,7 @@ def run(parse: Callable[[], tuple[Any, ...]], main: Callable[..., Any]) -> NoRet
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an exception: safetensors and torch raise their own kinds, not OSError.
+    """Return whether a full disk caused an exception: safetensors and torch raise their own kinds, not OSError.
 
     >>> is_disk_full(RuntimeError("I/O error: No space left on device (os error 28)"))
     True
@@ -194,16 +194,16 @@ def is_disk_full(error: BaseException | None) -> bool:
     True
     """
     # What safetensors says, and torch.save where the file ended early.
-    words = ("No space left on device", "PytorchStreamWriter failed writing", "] . unexpected pos ")
+    messages = ("No space left on device", "PytorchStreamWriter failed writing", "] . unexpected pos ")
     while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or any(text in str(error) for text in words):
+        if getattr(error, "errno", None) == errno.ENOSPC or any(text in str(error) for text in messages):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def fail(error: Exception) -> NoReturn:
-    """One line for the user, exit code 2."""
+    """Print one line for the user, and exit with code 2."""
     text = str(error).strip()
     if text.startswith("Caught ") and " in DataLoader worker" in text:
         # What torch says of an error in a worker ends with its traceback's last line, `module.Error: message`.

@@ -61,7 +61,7 @@ def folders_of(paths: list[Path]) -> list[Path]:
     Raises:
         StageError: a folder that does not exist, or one without any run in it.
     """
-    found: list[Path] = []
+    folders: list[Path] = []
     for path in paths:
         if not path.is_dir():
             raise StageError(f"{path}: no such folder")
@@ -70,12 +70,12 @@ def folders_of(paths: list[Path]) -> list[Path]:
             inside = sorted(child for child in path.iterdir() if is_run(child) and not ASIDE.search(child.name))
         if not inside:
             raise StageError(f"{path}: neither a run nor a folder with runs (a run has a stamp.json)")
-        found += [folder for folder in inside if folder not in found]
-    return found
+        folders += [folder for folder in inside if folder not in folders]
+    return folders
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder is one of a GRPO run, whole or not, whatever it is called."""
+    """Return whether a folder holds a GRPO run, whole or not, whatever its name."""
     if not (folder / STAMP).is_file():
         return False
     return (read_stamp(folder) or {}).get("stage", folder.name.partition("-")[0]) == "grpo"
@@ -101,7 +101,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the page and its pictures."""
     runs = [read_run(folder) for folder in folders_of(args.runs)]
     whole = [one for one in runs if one.columns]
-    groups, said = grouped(whole), remarks(whole)
+    groups, remark_lines = grouped(whole), remarks(whole)
     rows, goal = summary(groups, args.metric, args.score)
     pictures = args.out.parent / f"{args.out.stem}-figures"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def main(args: argparse.Namespace) -> None:
         sections=sections,
         runs=runs,
         clips=clips(groups),
-        remarks=said,
+        remarks=remark_lines,
     )
     with atomic_write(args.out) as out:
         # Half of a surrogate pair, as JSON can hold it and UTF-8 cannot, is shown as a question mark.
@@ -135,7 +135,7 @@ def main(args: argparse.Namespace) -> None:
         f"{args.out}: {len(whole)} runs of {len({one.variant for one in whole})} variants"
         + (f", {len(broken)} with a problem" if broken else "")
     )
-    for line in said:
+    for line in remark_lines:
         print(f"  not averaged: {line}")
     for one in broken:
         print(f"  {one.folder}: {one.problem}", file=sys.stderr)

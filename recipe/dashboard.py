@@ -98,15 +98,15 @@ def listed(folders: list[Path]) -> list[Listed]:
     Raises:
         StageError: no such folder, or none with runs in it.
     """
-    found = []
+    result = []
     runs = [read_run(folder) for folder in folders_of(folders)]
     for line in remarks(runs):
         print(f"W&B will average these, leave one out: {line}", file=sys.stderr)
     for one in runs:
         path = one.folder / FILE
         run_id = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-        found.append(Listed(one.folder.name, one.variant, one.seed, run_id))
-    return found
+        result.append(Listed(one.folder.name, one.variant, one.seed, run_id))
+    return result
 
 
 def line_panels(metrics: list[tuple[str, str]]) -> list[Any]:
@@ -144,7 +144,7 @@ def workspace(entity: str, project: str, runs: Sequence[Listed] = ()) -> Any:
     """
     workspaces, _ = packages()
     variants = dict.fromkeys(one.variant for one in runs)
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(variants)}
+    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(variants)}
     settings = workspaces.SectionPanelSettings(x_axis=X)
     sections = [
         workspaces.Section(name=name, panels=line_panels(metrics), is_open=True, panel_settings=settings)

@@ -24,6 +24,7 @@ from trl import ModelConfig
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
+from data_prep.locks import locked
 from data_prep.records import Record, read_records
 from data_prep.video.rates import FRAME_BUDGET
 from recipe.cli import Parser, run
@@ -37,7 +38,9 @@ from recipe.evaluation.vuestg import published_table, read_tube_submission
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.predictions import predict
 from recipe.inputs.arguments import StageArguments
+from recipe.inputs.frames import ClipFrames
 from recipe.inputs.loading import load_answering, load_processor, row_builder
+from recipe.inputs.media import MAX_MISSING, sift
 
 ScaleOf = Callable[[Record], tuple[float, float]]
 
@@ -71,6 +74,9 @@ class EvalArguments:
     limit: int | None = field(
         default=None, metadata={"help": "use only the first records", "aliases": "--max_records"}
     )
+    max_missing: float = field(
+        default=MAX_MISSING, metadata={"help": "share of the records that may have no usable video; they count 0"}
+    )
     box_scale: float = field(default=1000, metadata={"help": "what 1.0 is called in raw answers of --predictions"})
     seed: int = 0
 
@@ -90,6 +96,8 @@ class EvalArguments:
             raise ValueError(f"--smooth {self.smooth!r}: expected on or off")
         if not 0 < self.box_scale < float("inf"):
             raise ValueError(f"--box_scale {self.box_scale!r}: expected a number above 0, such as 1000")
+        if not 0 <= self.max_missing <= 1:
+            raise ValueError(f"--max_missing {self.max_missing!r}: expected a share from 0 to 1, such as 0.05")
         if self.repeats < 1 or (self.repeats > 1 and self.temperature == 0):
             raise ValueError("--repeats above 1 needs --temperature above 0: greedy runs are all the same")
 
@@ -172,21 +180,31 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     """Score predictions; return metrics (means over repeats) and each repeat's samples; write metrics and page.
 
     Raises:
-        StageError: No such file of predictions, one without any of the records, or records without a true track; an
-            output is an input.
+        StageError: No such file of predictions, one without any of the records, or records without a true track; too
+            many videos are of no use; an output is an input.
+        InUse: Another process writes these metrics.
     """
     check_paths(args)
+    with locked(Path(args.out)):  # before a model is loaded
+        return _evaluate(args)
+
+
+def _evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     every = read_tracks(Path(args.tracks))
+    records = scored(every[: args.limit])
+    if not records:
+        raise StageError(f"{args.tracks}: none of its {len(every)} records has a true track to score against")
+    videos: dict[str, int] = {}
     if args.predictions:
         submissions = [submission_of(Path(args.predictions), every)]
         scale_of: ScaleOf = lambda record: (args.box_scale, args.box_scale)  # noqa: E731
     else:
+        videos = look_at_videos(args, records)
         runs, scale_of = answers_of_model(args)
         submissions = [Submission(dict(answers)) for answers in runs]
-    records = scored(every[: args.limit])
-    if not records:
-        raise StageError(f"{args.tracks}: none of its {len(every)} records has a true track to score against")
     found = check_answered(args, [r["id"] for r in records], {r["id"] for r in every}, submissions[0])
+    if videos:
+        found["videos"] = videos
     truths = frame_truths(args, records)
     samples = [
         score_records(
@@ -211,6 +229,21 @@ def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
 def submission_of(path: Path, records: Sequence[Record]) -> Submission:
     """Return the predictions in a file: VUE-STG's form where its name ends in .csv, else JSONL."""
     return read_tube_submission(path, records) if path.suffix.lower() == ".csv" else read_submission(path)
+
+
+def look_at_videos(args: EvalArguments, records: Sequence[Record]) -> dict[str, int]:
+    """Look at the videos before a model is loaded; say how many records have no usable one, by reason.
+
+    Those are not asked about and count 0.
+
+    Raises:
+        StageError: More than `max_missing` of the records have none.
+    """
+    found = sift(records, ClipFrames(Path(args.video_root), 1, args.max_frame_pixels), what=f"videos of {args.tracks}")
+    found.check(args.tracks, args.max_missing)
+    if found.lost:
+        print(f"{args.tracks}: counted 0: {found.text}", file=sys.stderr)
+    return found.counts
 
 
 def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence[Sequence[Sample]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
 from data_prep.stamps import setting_of
+from data_prep.video.looks import look
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
 from recipe.drawing.boxes import clock
@@ -29,7 +30,7 @@ from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
 from recipe.inference.expand import expand_boxes
 from recipe.inference.ground_file import ground_file
-from recipe.inference.grounding import Grounding, Policy, check_query, ground, look_at
+from recipe.inference.grounding import Grounding, Policy, check_query, check_video, ground
 from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
@@ -128,6 +129,7 @@ def key_of_answers(args: argparse.Namespace) -> AnswerKey:
         temperature=args.temperature,
         max_new_tokens=args.max_new_tokens,
         guided=args.guided,
+        openai_only=args.openai_only,
         **policy_of(args).settings(),
     )
 
@@ -155,7 +157,9 @@ def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, 
 def ground_one(args: argparse.Namespace) -> None:
     """Ground one video: print the answer and write the files that the settings name."""
     video: Path = args.video
-    info = look_at(video, policy_of(args))  # before the model, whose load a mistyped path must not cost
+    if problem := look(video).problem:  # before the model, whose load a mistyped path must not cost
+        raise StageError(problem)
+    info = check_video(video, policy_of(args))
     key = key_of_answers(args)
     builder, answerer = backend_of(args)
     found = ground(video, args.query, builder, answerer, policy_of(args), progress=_say_windows)

@@ -94,7 +94,9 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
-    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
+    train_dataset = load_mixture(
+        script_args.tracks, builder, limit=script_args.max_records, max_missing=script_args.max_missing
+    )
     check_enough(len(train_dataset), training_args)
 
     # Trainer

@@ -3,29 +3,33 @@
     python -m recipe.preflight --config recipe/configs/tiny/grpo.yaml
     python -m recipe.preflight --stage sft --config recipe/configs/full/sft.yaml \\
         --config recipe/configs/models/glm-4.1v-9b.yaml --launch launch/accelerate/zero3.yaml
+    python -m recipe.preflight --stage grpo --config recipe/configs/full/grpo.yaml \\
+        --config recipe/configs/models/glm-4.1v-9b.yaml --gpu_gib 48    # a card that is not here
     python -m recipe.preflight --stage sft --show_rows
 
 With --show_rows it prints one row of each kind in the data as the model is taught it, decoded, instead: the prompt and
 the labels, of the tiny recipe where no --config is named.
 
 Every stage runs the same checks when it begins. A finding is one line: a refusal stops the stage, a warning does not.
-The checks themselves are functions of plain values in `recipe/checks_*.py`; this module hands them the values.
+The checks themselves are functions of plain values in `recipe/checks`; this module hands them the values.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipe import grpo
+from recipe.checks.capacity import listed
 from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.facts import read_facts
 from recipe.checks.labels import folded, rows_taught
 from recipe.checks.launches import Launch, launch_of
-from recipe.checks.machine import data_is_there, memory_parts, weights_are_there
-from recipe.checks.stage import check, disk_of, report
+from recipe.checks.machine import data_is_there, weights_are_there
+from recipe.checks.memory import Load, peak_phase, phases
+from recipe.checks.stage import card_gib, check, disk_of, report
 from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.config_files import has_sections, read_file
@@ -36,7 +40,7 @@ TINY = "recipe/configs/tiny/{}.yaml"
 
 
 def parse(args: list[str] | None = None) -> tuple[Any, ...]:
-    """Read the stage's settings, the launch file to check, and whether rows are to be shown.
+    """Read the stage's settings, the launch file and card to check, and whether rows are to be shown.
 
     --stage says which stage the settings are of; without it, their keys do.
     """
@@ -44,12 +48,13 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     own.add_argument("--show_rows", action="store_true")
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
+    own.add_argument("--gpu_gib", type=float)
     chosen, argv = own.parse_known_args(args)
     if chosen.show_rows and chosen.stage and "--config" not in argv:
         argv = ["--config", TINY.format(chosen.stage), *argv]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
-    return (*settings, launch_of(chosen.launch), chosen.show_rows)
+    return (*settings, replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib), chosen.show_rows)
 
 
 def _keys(argv: list[str]) -> set[str]:
@@ -68,6 +73,21 @@ def _grpo_keys() -> set[str]:
     return {f.name for kind in mine for f in fields(kind)} - {f.name for kind in others for f in fields(kind)}
 
 
+def memory_report(load: Load, gpu_gib: float) -> str:
+    """Return the estimate as lines: the phase that takes most with its parts, and what each phase takes.
+
+    Args:
+        gpu_gib: memory of the card, of which a colocated vLLM takes a share.
+    """
+    phase, parts = peak_phase(load, gpu_gib)
+    totals = {name: sum(values.values()) for name, values in phases(load, gpu_gib).items()}
+    share = f", vLLM's share of a card of {gpu_gib:.0f} GiB" if "vLLM" in parts else ""
+    return (
+        f"memory, estimated: {totals[phase]:.1f} GiB a process at its highest, in {phase} ({listed(parts)}{share})\n"
+        f"by phase: {listed(totals)}"
+    )
+
+
 def main(
     script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch, shown: bool = False
 ) -> None:
@@ -77,13 +97,11 @@ def main(
         return
     findings, load = check(script_args, training_args, model_args, launch)
     if load:
-        parts = memory_parts(load)
-        listed = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
         print(
-            f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; a rough "
-            f"estimate for {load.processes} process(es), sharding {load.sharding}: {sum(parts.values()):.1f} GiB each "
-            f"({listed}), {disk_of(load, training_args):.1f} GiB on disk"
+            f"{load.parameters:,} weights, {load.trainable:,} learn; longest sample {load.tokens} tokens; "
+            f"{load.processes} process(es), sharding {load.sharding}; {disk_of(load, training_args):.1f} GiB on disk"
         )
+        print(memory_report(load, launch.gpu_gib or card_gib() or 80.0))
     report(findings)
     print("preflight: nothing refused")
 

@@ -133,10 +133,10 @@ def make_variant(
     chosen = [1.0] * len(functions) if weights is None else [float(weight) for weight in weights]
     own = len(functions)
     names = ", ".join(function.__name__ for function in functions)
-    said = words if isinstance(words, str) else " ".join(words)
+    given = words if isinstance(words, str) else " ".join(words)
     if len(chosen) != own:
         raise ValueError(
-            f"reward_weights {chosen} has {len(chosen)} values, but reward {said} has {own} functions "
+            f"reward_weights {chosen} has {len(chosen)} values, but reward {given} has {own} functions "
             f"({names}): give one weight for each; format and length have format_weight and length_weight"
         )
     extras = (

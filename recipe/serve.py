@@ -74,14 +74,14 @@ def main(checkpoint: str, others: list[str]) -> None:
     check_checkpoint(checkpoint)
     from vllm.platforms import current_platform
 
-    words = [*template_words(checkpoint), *words_of(others)]
+    options = [*template_words(checkpoint), *words_of(others)]
     if ROLLOUTS in others:
-        words = [*rollout_words(on_cpu=current_platform.is_cpu()), *words]
+        options = [*rollout_words(on_cpu=current_platform.is_cpu()), *options]
         os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
-        words = ["--enforce-eager", "--dtype", "float32", *words]
+        options = ["--enforce-eager", "--dtype", "float32", *options]
         fix_cpu()
     import uvloop
     from vllm.entrypoints.cli.serve import make_arg_parser, run_server, validate_parsed_serve_args
@@ -92,7 +92,7 @@ def main(checkpoint: str, others: list[str]) -> None:
             raise StageError(message)
 
     # Not through the `vllm` command: that looks its version up under the name of the CUDA build.
-    args = make_arg_parser(OneLine()).parse_args([checkpoint, *words])
+    args = make_arg_parser(OneLine()).parse_args([checkpoint, *options])
     args.model = args.model_tag or checkpoint
     validate_parsed_serve_args(args)
     uvloop.run(run_server(args))
@@ -120,15 +120,15 @@ def rollout_words(*, on_cpu: bool) -> list[str]:
     """Return the options for serving a trainer: as `trl vllm-serve` sets them, but with weights by file on a CPU."""
     from trl.scripts.vllm_serve import ScriptArguments, build_command
 
-    words = build_command(ScriptArguments(model=""))
-    words = words[words.index("--weight-transfer-config") :]
-    words.append("--enable-scale-out")  # the routes that process pictures apart from generating
+    options = build_command(ScriptArguments(model=""))
+    options = options[options.index("--weight-transfer-config") :]
+    options.append("--enable-scale-out")  # the routes that process pictures apart from generating
     if on_cpu:
         from recipe.rollouts import vllm_cpu_weights
 
-        words[1] = json.dumps({"backend": vllm_cpu_weights.BACKEND})
-        words += ["--worker-extension-cls", "recipe.rollouts.vllm_cpu_weights.WorkerExtension"]
-    return words
+        options[1] = json.dumps({"backend": vllm_cpu_weights.BACKEND})
+        options += ["--worker-extension-cls", "recipe.rollouts.vllm_cpu_weights.WorkerExtension"]
+    return options
 
 
 def fix_cpu() -> None:

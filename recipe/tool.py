@@ -108,10 +108,10 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
         if not path.is_file():
             raise VideoError(video, "no such file")
         builder, answerer = backend()
-        found = ground(path, query, builder, answerer, command.policy_of(settings))
-        result = {"video": video} | found.to_json()
-        if found.span is not None:
-            result["clock"] = f"{clock(found.span[0])} to {clock(found.span[1] + 1)}"
+        grounding = ground(path, query, builder, answerer, command.policy_of(settings))
+        result = {"video": video} | grounding.to_json()
+        if grounding.span is not None:
+            result["clock"] = f"{clock(grounding.span[0])} to {clock(grounding.span[1] + 1)}"
         return result
 
     return call

@@ -181,14 +181,15 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
     builder.clips.video_root = tmp_path / "no-videos"
     rows = load_mixture([str(tracks)], builder)
     assert [rows[k]["id"] for k in range(len(rows))] == ["whole", "good"]
-    assert "1 records left out, without its frames at this frame_rate" in caplog.text
+    assert "1 of " in caplog.text
+    assert "no frames at this frame_rate in" in caplog.text
     for row, record in zip(rows, (file | {"id": "whole"}, ground | {"id": "good"}), strict=True):
         expected = decode.row(record)
         assert row["prompt"] == expected["prompt"]
         assert row["seconds"] == expected["seconds"]
         assert [a.size for a in row["images"]] == [a.size for a in expected["images"]]
     builder.clips.rate = 2.0
-    with pytest.raises(FileNotFoundError, match="none of its 3 records has its frames at this frame_rate"):
+    with pytest.raises(FileNotFoundError, match="none of its 3 records is left: 3 of 3 .*: 3 missing"):
         load_mixture([str(tracks)], builder)
 
 
@@ -220,7 +221,7 @@ def test_frames_that_lie_in_a_folder(tmp_path):
     with pytest.raises(VideoError, match="no picture in it"):
         clip_frames(tmp_path, record, [0.05], (16, 8))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(VideoError, match="no JPEG or PNG"):
+    with pytest.raises(VideoError, match="no numbered JPEG, PNG or WebP"):
         clip_frames(tmp_path / "empty", record, [0.0], (16, 8))
 
 

@@ -101,7 +101,7 @@ def check(source, root):
         assert code in (0, 2)
         assert all(path.name.startswith("o.jsonl") for path in Path(name).iterdir())
         if code:  # at most the report, where all was dropped
-            assert {path.name for path in Path(name).iterdir()} <= {"o.jsonl.report.json"}
+            assert {path.name for path in Path(name).iterdir()} <= {"o.jsonl.report.json", "o.jsonl.questions.jsonl"}
             return None
         report = json.loads(Path(f"{out}.report.json").read_text())
         lines = out.read_text().splitlines()

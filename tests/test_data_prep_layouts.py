@@ -5,6 +5,7 @@ import json
 import pytest
 
 from data_prep.__main__ import main
+from tests.helpers.films import make_plain_video
 from tests.helpers.layouts import convert, hcstvg_record, mask, png, rle_of, sav_file, vidor, vidstg_record, write
 
 ASKED = ("--size", "100x100", "--fps", "10")
@@ -87,10 +88,8 @@ def test_hcstvg_v1_under_both_names(tmp_path, name, expected):
     assert record["span"] == [4, 6], "the length of bbox counts: 30 frames from frame 40, at 10 a second"
 
 
-def test_hcstvg_videos_in_parts(tmp_path, tiny_data):
-    videos = tmp_path / "v" / "video_parts" / "3"
-    videos.mkdir(parents=True)
-    (videos / "a.mp4").write_bytes((tiny_data / "videos" / "test" / "00000.mp4").read_bytes())
+def test_hcstvg_videos_in_parts(tmp_path):
+    make_plain_video(tmp_path / "v" / "video_parts" / "3" / "a.mp4", (9, 9, 9), seconds=20, size=(100, 50))
     path = write(tmp_path / "val_v2.json", {"a.mp4": hcstvg_record(), "b.mp4": hcstvg_record()})
     records, report, _ = convert("hcstvg", path, tmp_path / "o", "--video_root", tmp_path / "v")
     assert [record["video"] for record in records.values()] == ["video_parts/3/a.mp4"]

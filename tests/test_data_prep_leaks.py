@@ -10,6 +10,7 @@ import time
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.leaks import checking
 from data_prep.leaks.checking import leaks_in, verdict
 from data_prep.leaks.number_words import with_digits
 from recipe.inference.grounding import reasoning_of
@@ -133,10 +134,12 @@ def test_time_is_linear_in_the_text(unit):
 
 
 HOSTILE = """
+from data_prep.leaks import checking
 from data_prep.leaks.checking import leaks_in
 from data_prep.leaks.coordinates import coordinates_in
 from data_prep.traces.judge import problems_of
 from recipe.inference.grounding import reasoning_of
+checking.LONGEST = 10**9  # the patterns themselves are linear
 record = {"span": [3, 8], "seconds": 20}
 for unit in ("~", "1", "1st, ", "~ ", "at ", "'-", "from the "):
     text = "The man walks in, then " + unit * (200_000 // len(unit))
@@ -147,6 +150,17 @@ assert reasoning_of("\\n" * 1_000_000) == ""
 assert reasoning_of("\\n" * 1_000_000 + "<think> he jumps </think>{}</think>") == "he jumps"
 print("read")
 """
+
+
+@pytest.mark.parametrize("unit", ["at second 4 ", "~", "1st, ", "the end of the ", "coordinates '-", "1, ", "\ufdfa"])
+def test_a_megabyte_is_a_leak_of_its_own_and_only_its_beginning_is_read(unit, monkeypatch):
+    read = []
+    monkeypatch.setattr(checking, "with_digits", lambda text: read.append(len(text)) or with_digits(text))
+    first = next(leaks_in(unit * (1_000_000 // len(unit)), SPAN, SECONDS))
+    assert first.kind == "unread" and f"at most {checking.LONGEST} are read" in first.detail
+    assert verdict(unit * (1_000_000 // len(unit)), SPAN, SECONDS).startswith("leak: unread")
+    list(leaks_in(unit * (1_000_000 // len(unit)), SPAN, SECONDS))
+    assert read == [checking.LONGEST]  # the first two stopped at the first leak
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 import argparse
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import pytest
 
 from data_prep.__main__ import main
-from data_prep.convert.building import Drop, text_record
+from data_prep.convert.audit import Audit
+from data_prep.convert.building import text_record
 from data_prep.convert.items import Text
+from data_prep.convert.reasons import Drop
 from data_prep.records import RecordError, read_records, validate_record
 from data_prep.seconds import DAY_S, frame_times, most_seconds
 from data_prep.video.sampling import VideoError, probe, probe_whole
@@ -110,7 +113,7 @@ def test_frames_says_it_of_a_record(tmp_path, capsys):
 
 
 def test_a_converter_drops_the_record_and_goes_on():
-    args = argparse.Namespace(size=None, fps=None, video_root=None)
+    args = argparse.Namespace(size=None, fps=None, video_root=None, annotations=Path("a.json"))
     item = Text("a/0", "train", "qa", "a.mp4", "who?", "he", (0.0, 2e9))
     with pytest.raises(Drop, match="2000000000 seconds, expected at most 86400"):
-        text_record("a", item, args)
+        text_record("a", item, args, Audit("a"))

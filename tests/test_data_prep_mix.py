@@ -212,7 +212,7 @@ def test_a_small_share_has_a_higher_rate(tmp_path):
     ("recipe", "message"),
     [
         ("- a", "expected a mapping"),
-        ("a: [", "no YAML"),
+        ("a: [", ":1: expected the node content"),
         ("out: x\ninputs: []", "inputs \\[\\], expected a list"),
         ("inputs: [a.jsonl]", "out is missing"),
         ("out: x\ninputs: [a.jsonl]\ntotl: 3", "unknown key 'totl'; did you mean 'total'"),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.convert.building import _size_of_frames
 from data_prep.sources.masks import read_ids
 from data_prep.sources.rows import BadFile
 from data_prep.video.clips import clip_frames
+from data_prep.video.looks import look
 from data_prep.video.sampling import VideoError
 from data_prep.video.stills import open_still
 from tests.helpers.films import make_fifo, one_line, write
@@ -55,7 +55,7 @@ def test_postscript_in_a_jpeg_starts_no_program(tmp_path, ghostscript):
     with pytest.raises(VideoError, match=r"000001.jpg: no picture in it \(cannot identify image file") as error:
         frames(folder)
     assert one_line(error)
-    assert _size_of_frames(folder) is None
+    assert "no picture in it" in look(folder).problem
     with pytest.raises(BadFile, match="cannot identify"):
         read_ids(path)
     with pytest.raises(OSError, match="cannot identify"):
@@ -83,7 +83,7 @@ def test_a_pipe_does_not_hang(tmp_path):
     path = make_fifo(folder / "000001.jpg")
     with pytest.raises(VideoError, match=r"no plain file, expected a picture"):
         frames(folder)
-    assert _size_of_frames(folder) is None
+    assert "no picture in it" in look(folder).problem
     with pytest.raises(BadFile, match="no plain file"):
         read_ids(path)
 

@@ -1,5 +1,6 @@
 """Traces of the template teacher and of a served one that misbehaves: nothing paid is lost, nothing leaks."""
 
+import argparse
 import json
 import os
 import re
@@ -13,8 +14,10 @@ from contextlib import closing, contextmanager
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.errors import StageError
 from data_prep.leaks.checking import verdict
 from data_prep.records import RecordWriter, read_records
+from data_prep.traces import served
 from stvg_rewards import parse_answer
 from tests.helpers.teacher_server import GOOD, PLACEHOLDER, Teacher
 
@@ -277,6 +280,24 @@ def test_no_secret_is_in_what_a_run_writes(tiny_data, tmp_path, capsys, monkeypa
     printed = capsys.readouterr()
     for text in (*written.values(), printed.out.encode(), printed.err.encode()):
         assert b"planted" not in text
+
+
+def test_the_key_comes_from_the_environment_variable_that_is_named(tiny_data, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("MY_KEY", "sk-planted-0002")
+    args = argparse.Namespace(api_key=None, api_key_env="MY_KEY")
+    assert served.key_of(args) == "sk-planted-0002"
+    assert served.key_of(argparse.Namespace(api_key=None, api_key_env="OPENAI_API_KEY")) == ""
+    with pytest.raises(StageError, match="--api_key_env OTHER: no such environment variable"):
+        served.key_of(argparse.Namespace(api_key=None, api_key_env="OTHER"))
+    assert capsys.readouterr().err == ""
+    assert served.key_of(argparse.Namespace(api_key="sk-1", api_key_env="MY_KEY")) == "sk-1"
+    assert "can be read by every user of the machine" in capsys.readouterr().err
+    tracks = write_tracks(tiny_data, tmp_path / "tracks.jsonl", ["answer shape"])
+    with teacher({"answer": lambda kind, number, first, last: good(first, last)}) as server:
+        assert main([*words(tiny_data, tracks, tmp_path / "out", server.url), "--api_key_env", "MY_KEY"]) == 0
+    for path in (tmp_path / "out").iterdir():
+        assert b"planted" not in path.read_bytes()
 
 
 def threading_hang():

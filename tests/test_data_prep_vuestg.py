@@ -70,7 +70,7 @@ def test_the_size_is_that_of_the_video(tmp_path, tiny_data):
     assert record["video"] == "A dog [v1].mp4"
     assert 0 < record["width"] < 1000
     assert record["track"] == [{"second": 1, "box": pytest.approx([0.1, 0.2, 0.3, 0.4])}]
-    assert report["dropped"] == {"bad_video": 1, "missing_video": 1}
+    assert report["dropped"] == {"unreadable": 1, "missing_video": 1}
 
 
 @pytest.mark.parametrize("name", ["query.csv", "video.csv", "tubes.csv"])

@@ -8,6 +8,7 @@ import pytest
 from data_prep.stages import StageError
 from recipe.evaluate import EvalArguments, answers_path, key_of_run
 from recipe.inference.answer_key import AnswerKey, check_known, file_name, key_of, public, video_stamp
+from recipe.inputs import chat_templates
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.prompts import PROMPTS
 
@@ -47,6 +48,20 @@ def short(settings, repeat=0, **change):
 )
 def test_settings_that_change_answers(settings, change):
     assert short(settings, **change) != short(settings)
+
+
+def test_a_chat_template_that_replaces_a_checkpoints_own_counts(settings, monkeypatch, tmp_path):
+    before = short(settings)
+    shutil.copytree(chat_templates.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(chat_templates, "TEMPLATES", tmp_path / "templates")
+    assert short(settings) == before
+    (tmp_path / "templates" / "glm4v.jinja").write_text("{{ messages }}")
+    assert short(settings) != before
+
+
+def test_the_sampler_is_stated_in_full(settings):
+    stated = key_of_run(EvalArguments(**settings), 0).settings["sampling"]
+    assert stated == {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_a_record_whose_video_changed_is_asked_again(grounding, tiny_data, tmp_p
     assert grounding("--video_root", str(videos)) == (0, 5)
     (videos / records[1]["video"]).unlink()
     assert grounding("--video_root", str(videos)) == (0, 0), "an answer outlives its video"
-    make_plain_video(videos / records[1]["video"], (200, 0, 0), records[1]["seconds"])
+    make_plain_video(videos / records[1]["video"], (200, 0, 0), records[1]["seconds"], size=(96, 96))
     assert grounding("--video_root", str(videos)) == (0, 1)
     assert "1 of 5 answers are about videos that have changed" in capsys.readouterr().err
     assert len(read_lines(tmp_path / "o.jsonl.old-1")) == 5
@@ -229,8 +229,8 @@ def test_a_record_whose_video_changed_is_asked_again(grounding, tiny_data, tmp_p
 
 def test_files_of_one_name_are_different_videos(tiny_data, tmp_path, monkeypatch):
     """F1: the second of two files of one name was shown the first one's frames."""
-    red = make_plain_video(tmp_path / "root/a/clip.mp4", (255, 0, 0), 6)
-    make_plain_video(tmp_path / "root/b/clip.mp4", (0, 0, 255), 6)
+    red = make_plain_video(tmp_path / "root/a/clip.mp4", (255, 0, 0), 6, size=(96, 96))
+    make_plain_video(tmp_path / "root/b/clip.mp4", (0, 0, 255), 6, size=(96, 96))
     record = next(read_records(tiny_data / "test.jsonl")) | {"clip": [0.0, 6.0], "seconds": 6}
     both = [record | {"id": name, "video": f"{name}/clip.mp4"} for name in "ab"]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(one) + "\n" for one in both))
@@ -246,6 +246,6 @@ def test_files_of_one_name_are_different_videos(tiny_data, tmp_path, monkeypatch
     command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "o.jsonl"]]))
     assert shown == [0, 2], "red, then blue"
     assert builder.clips.video_root == tiny_data, "the builder is as it was"
-    make_plain_video(red, (0, 255, 0), 6)
+    make_plain_video(red, (0, 255, 0), 6, size=(96, 96))
     command.main(*command.parse([str(word) for word in [*words, "--out", tmp_path / "p.jsonl"]]))
     assert shown[2:] == [1, 2], "a replaced file is another video"

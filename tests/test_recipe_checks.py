@@ -1,11 +1,12 @@
 """Each check of the preflight: one case that trips it, and one that does not."""
 
-from dataclasses import replace
+import json
 
 import pytest
 import torch
 from transformers import Glm4vConfig, Qwen2_5_VLConfig
 
+from data_prep.records import read_records
 from recipe.checks.data import (
     Sample,
     answers_fit,
@@ -13,16 +14,14 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    videos_are_usable,
 )
 from recipe.checks.facts import skeleton
 from recipe.checks.machine import (
-    Load,
     data_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
-    memory_parts,
-    memory_suffices,
     updates_are_kept,
     vllm_is_there,
     weights_are_there,
@@ -34,8 +33,13 @@ from recipe.checks.settings import (
     image_tokens_are_suppressed,
     is_implemented,
     rewards_fit,
+    runs_no_foreign_code,
 )
+from recipe.checks.stage import _video_findings
+from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import FAMILIES
+from recipe.inputs.frames import ClipFrames
+from tests.helpers.loads import NINE
 
 USUAL_NAMES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -116,6 +120,8 @@ def test_groups_for_dynamic_sampling(samples, scale, aggregation, rounds, refuse
 def test_what_is_not_implemented():
     assert is_implemented(False, False) == []
     one(is_implemented(False, True), "dtype", True, "not supported")
+    assert runs_no_foreign_code(False) == []
+    one(runs_no_foreign_code(True), "model", True, "never run here")
 
 
 def test_the_context():
@@ -216,54 +222,7 @@ def test_weights(tmp_path):
     one(weights_are_there(None, "x"), "weights", True, "model_name_or_path is missing")
 
 
-NINE = Load(
-    parameters=10**10,
-    trainable=10**10,
-    bytes_each=2,
-    processes=8,
-    sharding="zero3",
-    tokens=16_384,
-    scored=16_384,
-    batch=1,
-    hidden=4096,
-    layers=40,
-    vocabulary=151_552,
-)
 GIB = 2**30
-
-
-def test_the_memory_estimate():
-    parts = memory_parts(NINE)
-    # 2 bytes a weight and gradient, 12 of the optimiser's, over 8 GPUs
-    assert parts["weights"] == parts["gradients"] == pytest.approx(2 * 10**10 / 8 / GIB)
-    assert parts["optimiser"] == pytest.approx(12 * 10**10 / 8 / GIB)
-    # 16,384 tokens x 4096 x 2 bytes = 128 MiB: one a layer stays, 16 while a layer is at work
-    assert parts["activations"] == pytest.approx(0.125 * (40 + 16))
-    assert parts["logits"] == pytest.approx(2 * 4 * 16_384 * 151_552 / GIB)
-    zero2 = memory_parts(replace(NINE, sharding="zero2"))
-    assert zero2["weights"] == pytest.approx(2 * 10**10 / GIB)
-    lora = memory_parts(replace(NINE, sharding="none", trainable=10**8))
-    assert lora["optimiser"] == pytest.approx(4 * 10**8 / GIB)
-
-
-def test_the_memory_estimate_of_fsdp():
-    parts = memory_parts(replace(NINE, sharding="fsdp"))
-    # Over 8 GPUs: weights and Adam's two moments in float32, gradients in the checkpoint's dtype.
-    assert parts["weights"] == pytest.approx(4 * 10**10 / 8 / GIB)
-    assert parts["gradients"] == pytest.approx(2 * 10**10 / 8 / GIB)
-    assert parts["optimiser"] == pytest.approx(8 * 10**10 / 8 / GIB)
-    assert parts["activations"] == memory_parts(NINE)["activations"]
-    lora = memory_parts(replace(NINE, sharding="fsdp", trainable=10**8))
-    # Only adapters are float32: 4 bytes of 0.1e9 weights, 2 of the other 9.9e9.
-    assert lora["weights"] == pytest.approx((4 * 10**8 + 2 * 99 * 10**8) / 8 / GIB)
-    assert lora["optimiser"] == pytest.approx(8 * 10**8 / 8 / GIB)
-
-
-def test_memory():
-    assert memory_suffices(NINE, 80) == []
-    assert memory_suffices(NINE, None) == []
-    one(memory_suffices(replace(NINE, sharding="none"), 80), "memory", True, "of 80", "zero3.yaml")
-    one(memory_suffices(replace(NINE, vllm_share=0.4), 80), "memory", False, "vLLM 32.0")
 
 
 def test_sixteen_bits():
@@ -287,3 +246,27 @@ def test_no_memory_is_taken_to_look_at_a_model():
     assert 5e8 < vision < 3e9
     assert layers["model.language_model.layers.0.mlp.gate_up_proj"] == (4096, 2 * 13696)
     assert not torch.cuda.is_initialized()
+
+
+def test_few_videos_may_be_of_no_use():
+    assert videos_are_usable("a.jsonl", 0, 5, "", 0.05) == []
+    one(videos_are_usable("a.jsonl", 1, 100, "1 of 100 records", 0.05), "videos", False, "they are left out")
+    one(videos_are_usable("a.jsonl", 6, 100, "6 of 100 records", 0.05), "videos", True, "at most 5% (max_missing)")
+    one(videos_are_usable("a.jsonl", 5, 5, "5 of 5 records", 1.0), "videos", True, "5 of 5 records")
+
+
+def test_preflight_looks_at_validation_clips_too(tiny_data, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    record = next(read_records(tiny_data / "test.jsonl")) | {"video": "empty.mp4"}
+    (tmp_path / "val.jsonl").write_text(json.dumps(record))
+    clips = ClipFrames(tmp_path, 24, 48 * 48)
+    for made, more, refused in (
+        (StageArguments, {}, True),
+        (GRPOArguments, {"held_out_every": 5}, True),
+        (GRPOArguments, {"held_out_every": 0}, False),
+    ):
+        settings = made(dataset_name=None, validation_tracks=str(tmp_path / "val.jsonl"), **more)
+        findings, lost = _video_findings(settings, clips)
+        assert lost == 0, "they are not trained on"
+        assert [finding.refused for finding in findings] == [True] * refused
+        assert not findings or "1 unreadable" in findings[0].text

@@ -4,11 +4,13 @@ import copy
 import json
 import logging
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from data_prep.errors import StageError
 from data_prep.records import RecordError, read_records
 from data_prep.video.sampling import VideoError
 from recipe.inputs.dataset import completion_text, load_mixture, make_builder
@@ -206,10 +208,36 @@ def test_records_without_a_video_are_counted_and_the_rest_goes_on(tiny_data, tmp
     with caplog.at_level(logging.WARNING):
         rows = load_mixture([path], builder_of(tiny_data))
     assert len(rows) == len(records)
-    assert "3 records left out" in caplog.text
+    assert f"3 of {len(records) + 3} records without a usable video: 3 missing" in caplog.text
     assert "ground/no-0.mp4" in caplog.text
-    with pytest.raises(FileNotFoundError, match="none of its 3 records has its video"):
+    with pytest.raises(FileNotFoundError, match="none of its 3 records is left: .* 3 missing"):
         load_mixture([write(tmp_path / "gone.jsonl", gone)], builder_of(tiny_data))
+
+
+def test_videos_that_are_of_no_use_are_left_out_by_reason_and_limited(tiny_data, tmp_path, caplog):
+    first, second, third, *others = records_of(tiny_data)
+    (tmp_path / "empty.mp4").touch()
+    shutil.copy(tiny_data / "videos" / first["video"], tmp_path / "a.mp4")
+    path = write(
+        tmp_path / "tracks.jsonl",
+        [
+            first | {"video": "a.mp4", "width": 96, "height": 96},  # the same shape, so that boxes fit
+            second | {"video": "empty.mp4"},
+            third | {"video": "a.mp4", "seconds": 60, "clip": [0.0, 60.0]},
+            others[0] | {"video": "a.mp4", "width": 1280, "height": 720},
+            others[1] | {"video": "gone.mp4"},
+        ],
+    )
+    builder = builder_of(tiny_data)
+    builder.clips.video_root = tmp_path
+    with caplog.at_level(logging.WARNING):
+        rows = load_mixture([path], builder, max_missing=0.8)
+    assert [row["id"] for row in rows] == [first["id"]]
+    for text in ("1 missing", "1 unreadable", "1 shorter_than_clip", "1 other_size", "empty (0 bytes)", "1280x720"):
+        assert text in caplog.text
+    with pytest.raises(StageError, match=r"4 of 5 records .*expected at most 5% \(max_missing\)") as error:
+        load_mixture([path], builder, max_missing=0.05)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("video", ["../secret.mp4", "/etc/passwd", "a/../../b.mp4"])

@@ -2,15 +2,19 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
+from data_prep.locks import InUse, locked
 from data_prep.records import RecordError
 from data_prep.stages import StageError
+from recipe import evaluate as evaluation
 from recipe.cli import Parser
 from recipe.evaluate import EvalArguments, evaluate, parse, report
 from recipe.evaluation.scores import metrics, score_records
 from recipe.evaluation.truths import read_truths
+from stvg_rewards import Track, format_answer
 
 BOX = [0.0, 0.0, 0.5, 0.5]
 
@@ -262,3 +266,53 @@ def test_what_a_frame_annotation_becomes(tmp_path):
     truth = read_truths(path, [given | {"source": "vidstg"}])["a"]
     assert (truth.num_frames, truth.first_frame, truth.one_based) == (39, 21, False), "the file's own"
     assert len(truth.boxes) == 20
+
+
+def of_a_model(tiny_data, tmp_path, monkeypatch, broken, **others):
+    """Settings of an evaluation whose model answers every record that it is asked about with the truth."""
+    videos = tmp_path / "videos"
+    shutil.copytree(tiny_data / "videos", videos)
+    records = [json.loads(line) for line in (tiny_data / "test.jsonl").read_text().splitlines()]
+    for record in records[:broken]:
+        path = videos / record["video"]
+        path.write_bytes(path.read_bytes()[:500])
+
+    def answers(args):
+        asked.append(args.model)
+        texts = {
+            record["id"]: format_answer(
+                Track("a", {state["second"]: tuple(state["box"]) for state in record["track"]}), scale=(1000, 1000)
+            )
+            for record in records[broken:]
+        }
+        return [texts], lambda record: (1000, 1000)
+
+    asked = []
+    monkeypatch.setattr(evaluation, "answers_of_model", answers)
+    settings = {"tracks": str(tiny_data / "test.jsonl"), "model": "m", "video_root": str(videos)}
+    return EvalArguments(out=str(tmp_path / "m.json"), **settings | others), asked
+
+
+def test_a_video_that_is_of_no_use_counts_0_and_is_named(tiny_data, tmp_path, monkeypatch, capsys):
+    args, _ = of_a_model(tiny_data, tmp_path, monkeypatch, 1, max_missing=0.2)
+    result, _ = evaluation.evaluate(args)
+    assert result["n"] == 5
+    assert result["m_tIoU"] == pytest.approx(4 / 5)
+    assert result["input"]["videos"] == {"unreadable": 1}
+    assert "counted 0: 1 of 5 records without a usable video: 1 unreadable" in capsys.readouterr().err
+
+
+def test_too_many_of_them_end_it_before_a_model_is_loaded(tiny_data, tmp_path, monkeypatch):
+    args, asked = of_a_model(tiny_data, tmp_path, monkeypatch, 1)
+    with pytest.raises(StageError, match=r"1 of 5 records .* expected at most 5% \(max_missing\)"):
+        evaluation.evaluate(args)
+    assert not asked
+
+
+def test_a_second_evaluation_is_refused_before_a_model_is_loaded(tiny_data, tmp_path, monkeypatch):
+    args, asked = of_a_model(tiny_data, tmp_path, monkeypatch, 0)
+    with locked(tmp_path / "m.json"), pytest.raises(InUse, match="m.json"):
+        evaluation.evaluate(args)
+    assert not asked
+    evaluation.evaluate(args)
+    assert asked == ["m"]

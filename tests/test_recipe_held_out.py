@@ -1,6 +1,7 @@
 """What GRPO logs beside TRL's metrics: seconds by phase and held-out scores, in the trainer's own log."""
 
 import json
+import shutil
 
 import pytest
 
@@ -8,6 +9,7 @@ from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe import grpo
 from recipe.inputs.arguments import GRPOArguments
+from recipe.inputs.frames import ClipFrames
 from recipe.training.held_out import NAMES
 from recipe.training.phases import PHASES, PhaseClock
 from stvg_rewards import METRIC_NAMES
@@ -59,7 +61,8 @@ def test_held_out_needs_tracks():
         grpo.held_out(None, None, None, args)
 
 
-def test_only_the_first_records_are_answered(tiny_data, monkeypatch):
+@pytest.mark.parametrize("broken", [None, "gone", "empty"])
+def test_only_the_first_records_are_answered_and_a_broken_clip_counts_0(tiny_data, monkeypatch, tmp_path, broken):
     from recipe.training import held_out
 
     class Trainer:
@@ -80,7 +83,16 @@ def test_only_the_first_records_are_answered(tiny_data, monkeypatch):
 
         model_wrapped, accelerator = model, None
 
+    videos, asked_about = tmp_path / "videos", list(read_records(tiny_data / "test.jsonl"))[:3]
+    shutil.copytree(tiny_data / "videos", videos)
+    if broken:
+        (videos / asked_about[1]["video"]).unlink()
+    if broken == "empty":
+        (videos / asked_about[1]["video"]).touch()
+
     class Builder:
+        clips = ClipFrames(videos, 24, 48 * 48)
+
         def row(self, record):
             return {"box_scale": [1000, 1000], "track": record["track"]}
 
@@ -99,8 +111,9 @@ def test_only_the_first_records_are_answered(tiny_data, monkeypatch):
     monkeypatch.setattr(held_out, "unwrap_model_for_generation", lambda model, accelerator: nullcontext(model))
     callback = held_out.HeldOut(Trainer, str(tiny_data / "test.jsonl"), Builder(), None, every=5, clips=3, longest=9)
     logged = callback.measure()
-    assert asked == [2, 1]
-    assert logged["held_out/m_tIoU"] == 1.0
-    assert logged["held_out/vIoU@0.5"] == 1.0
+    assert asked == ([2] if broken else [2, 1])
+    assert logged["held_out/m_tIoU"] == pytest.approx(2 / 3 if broken else 1)
+    assert logged["held_out/vIoU@0.5"] == pytest.approx(2 / 3 if broken else 1)
     assert sent == [logged]
-    assert list(callback.answers) == [record["id"] for record in list(read_records(tiny_data / "test.jsonl"))[:3]]
+    answered = [record["id"] for record in asked_about if not broken or record is not asked_about[1]]
+    assert list(callback.answers) == answered

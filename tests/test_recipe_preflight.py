@@ -1,6 +1,7 @@
 """The preflight as a command and at the start of a stage: every recipe passes it, and what is wrong is one line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,3 +295,18 @@ def test_tokens_are_counted_as_the_processor_makes_them(name, rate, family_check
     assert sample.images == list(ids).count(config.image_token_id)
     assert sample.answer == len(processor.tokenizer(row["completion"][0]["content"])["input_ids"])
     assert read_facts(script, frame_grid(config)).sizes == {row["images"][0].size}
+
+
+def test_memory_is_printed_by_part_and_phase(words, capsys):
+    preflight.main(*preflight.parse(words("tiny", "grpo")))
+    printed = capsys.readouterr().out
+    assert re.search(r"memory, estimated: 0\.\d GiB a process at its highest, in [a-z ,]+ \(.*weights 0\.\d", printed)
+    assert re.search(r"by phase: .*generation 0\.\d", printed)
+
+
+def test_a_card_that_is_not_here(words):
+    arguments = words("tiny", "sft")
+    assert not any("memory" in line for line in lines([*arguments, "--gpu_gib", "24"]))
+    (line,) = [line for line in lines([*arguments, "--gpu_gib", "0.05"]) if "memory" in line]
+    assert line.startswith("refused: memory: about ")
+    assert "of 0 at its highest" in line

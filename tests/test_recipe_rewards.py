@@ -200,7 +200,7 @@ def test_the_packages_code_counts_but_for_its_adapters(tmp_path):
         path.write_text(source.replace(old, new, 1))
 
     before = digest()
-    edit("rewards.py", "Alone it is highest for one confident second", "Alone it pays for one confident second")
+    edit("rewards.py", "On its own it is highest for one confident second", "Alone it pays for one confident second")
     edit("version.py", '__version__ = "', '__version__ = "9')
     edit("adapters/verl.py", '"""', '"""Of verl. ')
     (copy / "rewards/stvg_rewards/adapters/more.py").write_text("x = 1\n")

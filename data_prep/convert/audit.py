@@ -23,6 +23,9 @@ class Audit:
         found: what was come across, by its unit: records, captions, clips, sequences, ...
         expected: how many of each unit the data set is known to have, where all of it was to be read.
         ignored: what is no record by the data set's own rules, such as rows that it flags, and how often.
+        notes: what the user should know of records that were written, and how often; `noted` has an example of each,
+            `seen` what was counted once for many records.
+        questions: lines of sentences without truth, which are no records.
     """
 
     source: str
@@ -30,6 +33,10 @@ class Audit:
     found: dict[str, int] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
+    seen: set[tuple[str, str | None]] = field(default_factory=set)
+    questions: list[bytes] = field(default_factory=list)
     written: int = 0
     dropped: dict[Reason, int] = field(default_factory=dict)
     examples: dict[Reason, list[str]] = field(default_factory=dict)
@@ -47,6 +54,19 @@ class Audit:
         """Leave out what is no record."""
         if number:
             self.ignored[what] = self.ignored.get(what, 0) + number
+
+    def note(self, what: str, example: str, number: int = 1, *, once: str | None = None) -> None:
+        """Count what the user should know of records that are written all the same.
+
+        Args:
+            example: where it was seen first is shown.
+            once: what it is about, such as a folder that many records share; counted once.
+        """
+        if number and (what, once) not in self.seen:
+            if once is not None:
+                self.seen.add((what, once))
+            self.notes[what] = self.notes.get(what, 0) + number
+            self.noted.setdefault(what, example)
 
     def expect(self, counts: dict[str, int] | None) -> None:
         """Add what one split of the data set is known to hold."""
@@ -81,6 +101,11 @@ class Audit:
             report |= {"expected": dict(self.expected), "difference": self.difference()}
         if self.ignored:
             report["ignored"] = dict(self.ignored)
+        if self.questions:
+            report["questions"] = len(self.questions)
+        if self.notes:
+            report["notes"] = dict(self.notes)
+            report["noted"] = dict(self.noted)
         return report
 
     def difference(self) -> dict[str, int]:
@@ -95,6 +120,11 @@ class Audit:
             lines.append(f"  {found:>8} {unit}, expected {number}, difference {found - number:+d}")
         for what, number in self.ignored.items():
             lines.append(f"  {number:>8} {what}: no records")
+        if self.questions:
+            count = len(self.questions)
+            lines.append(f"  {count:>8} sentences without truth, in <out>.questions.jsonl for recipe.ground --tracks")
+        for what, number in self.notes.items():
+            lines.append(f"  {number:>8} {what}, such as {self.noted[what]}")
         for reason, count in sorted(self.dropped.items(), key=lambda item: -item[1]):
             lines.append(f"  {count:>8} {reason:<14} such as {self.examples[reason][0]}")
         return "\n".join(lines)

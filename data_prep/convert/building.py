@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import argparse
 import math
-from functools import lru_cache
-from pathlib import Path
 from typing import cast
 
+import numpy as np
 import orjson
 
 from data_prep.aggregate import aggregate_rows
 from data_prep.boxes import FrameBoxes, normalised
-from data_prep.convert.items import Scene, Target, Text
-from data_prep.convert.reasons import Reason
-from data_prep.records import SCHEMA_VERSION, ObjectTrack, Record, RecordError, State, resolve_video
+from data_prep.convert.audit import Audit
+from data_prep.convert.items import Question, Scene, Target, Text
+from data_prep.convert.media import Media, check_record, media_of, note_half
+from data_prep.convert.reasons import Drop, Reason
+from data_prep.records import SCHEMA_VERSION, ObjectTrack, Record, State
 from data_prep.seconds import exact_fps, length_problem, seconds_of, span_of_frames
-from data_prep.video.sampling import VideoError, VideoInfo, probe
 
 SLOWEST, FASTEST = 1e-3, 1e4  # frames a second
 LONGEST = 1 << 31  # frames
+OUTSIDE = "boxes inverted or wholly outside the picture, left out"
 
 
-class Drop(Exception):
-    """An item cannot become a record, with the reason."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
-def text_record(source: str, item: Text, args: argparse.Namespace) -> Record:
+def text_record(source: str, item: Text, args: argparse.Namespace, audit: Audit) -> Record:
     """Return the record of a caption or question.
 
     Raises:
         Drop: it cannot become one, with the reason.
     """
-    size, fps = _size_and_rate(item, args)
+    media = media_of(item, args, audit)
+    _check_numbers(media)
     clip = seconds = None
     if item.clip is not None:
         clip = list(item.clip)
@@ -45,24 +39,27 @@ def text_record(source: str, item: Text, args: argparse.Namespace) -> Record:
         seconds = max(1, math.ceil(clip[1] - clip[0]))
         if problem := length_problem(seconds):
             raise Drop(Reason.BAD_SPAN, problem)
-    record = _record(source, item, item.kind, clip, fps, size, seconds)
+    record = _record(source, item, item.kind, clip, media.fps, media.size, seconds)
+    check_record(record, media, args)
     record["answer"] = _outer_blanks_off(item.answer)
     if item.extra:
         record.update(cast(Record, item.extra))
     return record
 
 
-def scene_record(source: str, item: Scene, args: argparse.Namespace) -> Record:
+def scene_record(source: str, item: Scene, args: argparse.Namespace, audit: Audit) -> Record:
     """Return the record of all targets of a clip.
 
     Raises:
         Drop: it cannot become one, with the reason.
     """
-    size, fps, clip, seconds = _frame_of(item, 0, args)
-    record = _record(source, item, "scene", clip, fps, size, seconds)
+    media, fps, clip, seconds = _frame_of(item, 0, args, audit)
+    record = _record(source, item, "scene", clip, fps, media.size, seconds)
+    check_record(record, media, args)
     tracks: list[ObjectTrack] = []
     for label, boxes in item.tracks.items():
-        track, _ = states(boxes, size, fps, args.aggregation)
+        track, kept = states(boxes, media.sizes_at(boxes.frames), fps, args.aggregation)
+        audit.note(OUTSIDE, item.id, len(boxes.frames) - len(kept.frames))
         if track:
             tracks.append({"label": label, "track": track})
     if not tracks:
@@ -71,20 +68,24 @@ def scene_record(source: str, item: Scene, args: argparse.Namespace) -> Record:
     return record
 
 
-def target_record(source: str, item: Target, args: argparse.Namespace) -> tuple[Record, FrameBoxes]:
+def target_record(source: str, item: Target, args: argparse.Namespace, audit: Audit) -> tuple[Record, FrameBoxes]:
     """Return the record of one target, and its boxes on the event's frames in shares of the picture.
 
     Raises:
         Drop: it cannot become one, with the reason.
     """
-    size, fps, clip, seconds = _frame_of(item, item.first_frame, args)
+    media, fps, clip, seconds = _frame_of(item, item.first_frame, args, audit)
     begin, end = item.begin, item.end
     if not 0 <= begin < end <= item.num_frames:
         raise Drop(Reason.BAD_SPAN, f"frames [{begin}, {end}) of a clip of {item.num_frames}")
-    track, boxes = states(item.boxes.between(begin, end), size, fps, args.aggregation)
+    of_event = item.boxes.between(begin, end)
+    track, boxes = states(of_event, media.sizes_at(of_event.frames + item.first_frame), fps, args.aggregation)
     if not track:
         raise Drop(Reason.NO_BOX, f"no visible box in frames [{begin}, {end})")
-    record = _record(source, item, item.kind, clip, fps, size, seconds)
+    record = _record(source, item, item.kind, clip, fps, media.size, seconds)
+    check_record(record, media, args)
+    note_half(item, of_event, media, args, audit)
+    audit.note(OUTSIDE, item.id, len(of_event.frames) - len(boxes.frames))
     record["label"], record["span"], record["track"] = item.label, list(span_of_frames(begin, end, fps)), track
     record.update(cast(Record, item.extra))
     return record, boxes
@@ -132,15 +133,17 @@ def _outer_blanks_off(text: str) -> str:
 
 
 def _frame_of(
-    item: Target | Scene, first: int, args: argparse.Namespace
-) -> tuple[tuple[int, int], float, list[float], int]:
-    """Return the size, frame rate, clip and number of seconds of an item that has boxes.
+    item: Target | Scene, first: int, args: argparse.Namespace, audit: Audit
+) -> tuple[Media, float, list[float], int]:
+    """Return the pictures, frame rate, clip and number of seconds of an item that has boxes.
 
     Raises:
         Drop: one of them is not known, or wrong.
     """
-    size, fps = _size_and_rate(item, args)
-    if size is None:
+    media = media_of(item, args, audit)
+    _check_numbers(media)
+    fps = media.fps
+    if media.size is None:
         raise Drop(Reason.UNKNOWN_SIZE, "the source states no picture size; give --size WxH or --video_root")
     if fps is None:
         raise Drop(Reason.UNKNOWN_FPS, "the source states no frame rate; give --fps or --video_root")
@@ -149,7 +152,16 @@ def _frame_of(
     clip, seconds = _clock(first, item.num_frames, fps)
     if problem := length_problem(seconds):
         raise Drop(Reason.BAD_SPAN, problem)
-    return size, fps, clip, seconds
+    return media, fps, clip, seconds
+
+
+def _check_numbers(media: Media) -> None:
+    """Raise a Drop for a size or a rate that no video has."""
+    size, fps = media.size, media.fps
+    if size is not None and not (0 < size[0] <= 1 << 20 and 0 < size[1] <= 1 << 20):
+        raise Drop(Reason.BAD_SIZE, f"{size[0]} x {size[1]} pixels")
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise Drop(Reason.BAD_FPS, f"{fps} frames a second")
 
 
 def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
@@ -160,8 +172,13 @@ def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
     return [first * down / up, (first + num_frames) * down / up], seconds_of(num_frames, fps)
 
 
-def states(boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str) -> tuple[list[State], FrameBoxes]:
+def states(
+    boxes: FrameBoxes, size: tuple[int, int] | np.ndarray, fps: float, method: str
+) -> tuple[list[State], FrameBoxes]:
     """Return the second-level states of frame boxes in pixels, and the frame boxes, both clipped to the picture.
+
+    Args:
+        size: (width, height) of the picture, pixels, or (n, 2): of each box's own.
 
     Raises:
         Drop: a box is not four finite numbers.
@@ -172,6 +189,12 @@ def states(boxes: FrameBoxes, size: tuple[int, int], fps: float, method: str) ->
     except ValueError as error:
         raise Drop(Reason.BAD_BOX, str(error)) from None
     return [{"second": second, "box": box} for second, box in by_second.items()], shares
+
+
+def question_line(source: str, item: Question) -> bytes:
+    """Return a line of `<out>.questions.jsonl`, which `data_prep.records.read_questions` reads."""
+    line = {"id": item.id, "source": source, "split": item.split, "video": item.video, "query": item.query}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def frame_line(item: Target, fps: float, boxes: FrameBoxes) -> bytes:
@@ -188,54 +211,3 @@ def frame_line(item: Target, fps: float, boxes: FrameBoxes) -> bytes:
     shares = orjson.dumps(boxes.boxes.round(6), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
     states = map(b'{"frame":%d,"box":[%b]}'.__mod__, zip(boxes.frames.tolist(), shares, strict=True))
     return b'%b,"boxes":[%b]}\n' % (orjson.dumps(head)[:-1], b",".join(states))
-
-
-def _size_and_rate(
-    item: Target | Scene | Text, args: argparse.Namespace
-) -> tuple[tuple[int, int] | None, float | None]:
-    """Return the picture size and frame rate from the source, else the options, else the video, which is checked."""
-    size = args.size if item.size is None else item.size
-    fps = args.fps if item.fps is None else item.fps
-    if size is not None and not (0 < size[0] <= 1 << 20 and 0 < size[1] <= 1 << 20):
-        raise Drop(Reason.BAD_SIZE, f"{size[0]} x {size[1]} pixels")
-    if fps is not None and not SLOWEST <= fps <= FASTEST:
-        raise Drop(Reason.BAD_FPS, f"{fps} frames a second")
-    if args.video_root is None:
-        return size, fps
-    try:
-        path = resolve_video(args.video_root, item.video)
-    except RecordError as error:
-        raise Drop(Reason.BAD_PATH, str(error)) from None
-    if path.is_dir():  # a folder of frames: it states no rate, and its first picture the size
-        return size or _size_of_frames(path), fps
-    if not path.is_file():
-        raise Drop(Reason.MISSING_VIDEO, f"{item.video} is not under {args.video_root}")
-    if size is None or fps is None:
-        info = _probed(path)
-        if isinstance(info, VideoError):
-            raise Drop(Reason.BAD_VIDEO, str(info))
-        size, fps = size or (info.width, info.height), fps or float(info.fps)
-    return size, fps
-
-
-@lru_cache(maxsize=64)
-def _probed(path: Path) -> VideoInfo | VideoError:
-    """Probe a video once, however many records it has."""
-    try:
-        return probe(path)
-    except VideoError as error:
-        return error
-
-
-@lru_cache(maxsize=64)
-def _size_of_frames(folder: Path) -> tuple[int, int] | None:
-    from data_prep.video.stills import open_still
-
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
-            try:
-                with open_still(path) as picture:
-                    return picture.size
-            except (OSError, RuntimeError):
-                return None
-    return None

@@ -18,9 +18,17 @@ from tqdm import tqdm
 
 from data_prep.aggregate import METHODS
 from data_prep.convert.audit import Audit
-from data_prep.convert.building import FASTEST, SLOWEST, Drop, frame_line, scene_record, target_record, text_record
-from data_prep.convert.items import Dropped, Item, Scene, Target, Text
-from data_prep.convert.reasons import Reason
+from data_prep.convert.building import (
+    FASTEST,
+    SLOWEST,
+    frame_line,
+    question_line,
+    scene_record,
+    target_record,
+    text_record,
+)
+from data_prep.convert.items import Dropped, Item, Question, Scene, Target, Text
+from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
@@ -28,18 +36,18 @@ from data_prep.records import RecordError, RecordWriter
 from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
-__all__ = ["Dropped", "Item", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
+__all__ = ["Dropped", "Item", "Question", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
 Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every source."""
     parser.add_argument("--annotations", type=Path, required=True, help="the data set's root, or a part of it")
-    parser.add_argument("--video_root", "--videos", type=Path, help="check that each video is there")
+    parser.add_argument("--video_root", "--videos", type=Path, help="look at each video, and take its size and rate")
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
-    parser.add_argument("--size", type=_size, help="WxH where the source does not state the picture's size")
-    parser.add_argument("--fps", type=_rate, help="frames a second where the source does not state them")
+    parser.add_argument("--size", type=_size, help="WxH where neither source nor pictures state a size")
+    parser.add_argument("--fps", type=_rate, help="frames a second where neither source nor video does")
     parser.add_argument("--aggregation", choices=METHODS, default="mean", help="frame boxes to one box a second")
     parser.add_argument("--seed", type=int, default=0, help="chooses among the wordings of prompts")
     parser.add_argument("--strict", action="store_true", help="the first dropped record is an error")
@@ -74,27 +82,66 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
         StageError: an output is an input, or another process writes there.
         OSError: a file cannot be read or written.
     """
-    frames_path, report_path = (args.out.with_name(args.out.name + end) for end in (".frames.jsonl", ".report.json"))
-    check_paths(args, {"--out": args.out, "--out, boxes": frames_path, "--out, report": report_path})
+    ends = (".frames.jsonl", ".report.json", ".questions.jsonl")
+    frames_path, report_path, questions_path = (args.out.with_name(args.out.name + end) for end in ends)
+    outputs = {"--out": args.out, "--out, boxes": frames_path, "--out, report": report_path}
+    check_paths(args, outputs)
     audit = Audit(name, strict=args.strict)
-    with locked(args.out), ExitStack() as stack:
-        remove_leftovers(args.out, frames_path, report_path)
+    with locked(args.out):
+        remove_leftovers(args.out, frames_path, report_path, questions_path)
+        try:
+            _write(name, source, args, audit, frames_path if has_frames else None)
+        except _NothingWritten as error:
+            if not args.out.exists():  # the report of an earlier conversion stays beside its records
+                audit.write(report_path)
+            asked = _write_questions(audit, questions_path)
+            raise RecordError(f"{error}; nothing was written to {args.out}{asked}") from None
+        _write_questions(audit, questions_path)
+        audit.write(report_path)
+    print(audit.table())
+    return audit
+
+
+def _write_questions(audit: Audit, path: Path) -> str:
+    """Write the sentences without truth, and return what is said of them; "" where there are none."""
+    if not audit.questions:
+        return ""
+    with atomic_write(path, "wb") as out:
+        out.writelines(audit.questions)
+    return f", but {len(audit.questions)} sentences without truth to {path}, for recipe.ground --tracks"
+
+
+class _NothingWritten(Exception):
+    """No record could be written: an earlier track file stays."""
+
+
+def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, frames_path: Path | None) -> None:
+    """Write records and frame boxes.
+
+    Raises:
+        _NothingWritten: with one line that says why.
+    """
+    with ExitStack() as stack:
         stack.enter_context(_no_collector())
         records = stack.enter_context(RecordWriter(args.out))
-        frames = stack.enter_context(atomic_write(frames_path, "wb")) if has_frames else None
+        frames = stack.enter_context(atomic_write(frames_path, "wb")) if frames_path else None
         progress = stack.enter_context(tqdm(desc=name, unit="record", mininterval=1.0, file=sys.stderr))
         for item in source(args, audit):
             progress.update()
             if isinstance(item, Dropped):
                 audit.drop(item.id, item.reason, item.detail)
                 continue
+            if isinstance(item, Question):
+                audit.drop(item.id, Reason.NO_TRUTH, "a sentence without annotation, which can be asked only")
+                audit.questions.append(question_line(name, item))
+                continue
             try:
                 if isinstance(item, Text):
-                    records.write(text_record(name, item, args))
+                    records.write(text_record(name, item, args, audit))
                 elif isinstance(item, Scene):
-                    records.write(scene_record(name, item, args))
+                    records.write(scene_record(name, item, args, audit))
                 else:
-                    record, boxes = target_record(name, item, args)
+                    record, boxes = target_record(name, item, args, audit)
                     records.write(record)
                     if frames is not None:
                         frames.write(frame_line(item, record["fps"], boxes))
@@ -107,13 +154,7 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
         if not audit.read:
             raise RecordError(f"--annotations {args.annotations}: no record of {name} found there")
         if not audit.written:
-            if not args.out.exists():  # the report of an earlier conversion stays beside its records
-                audit.write(report_path)
-            raise RecordError(f"{_why_nothing(audit)}; nothing was written to {args.out}")
-        stack.close()
-        audit.write(report_path)
-    print(audit.table())
-    return audit
+            raise _NothingWritten(_why_nothing(audit))
 
 
 def check_paths(args: argparse.Namespace, outputs: Mapping[str, Path]) -> None:

@@ -82,4 +82,14 @@ class Text:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-Item = Target | Scene | Text | Dropped
+@dataclass(slots=True)
+class Question:
+    """A sentence whose answer is not published (test splits): no record, but `recipe.ground --tracks` can be asked."""
+
+    id: str
+    split: str
+    video: str
+    query: str
+
+
+Item = Target | Scene | Text | Question | Dropped

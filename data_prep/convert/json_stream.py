@@ -85,20 +85,20 @@ def _cuts(data: bytes, path: Path) -> tuple[list[int], int | None]:
     """
     clean = data.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in data else data
     marks = _MARKS[np.frombuffer(clean, np.uint8)]
-    places = np.flatnonzero(marks)
-    marks = marks[places]
+    positions = np.flatnonzero(marks)
+    marks = marks[positions]
     quotes = marks == _QUOTE
     # Up to an odd number of quotes is a string that is open.
     outside = ~quotes & (np.cumsum(quotes) % 2 == 0)
-    places, marks = places[outside], marks[outside]
+    positions, marks = positions[outside], marks[outside]
     depth = 1 + np.cumsum(_STEP[marks], dtype=np.int32)
     ends = np.flatnonzero(depth == 0)
     if len(ends):
-        places, marks, depth = places[: ends[0] + 1], marks[: ends[0] + 1], depth[: ends[0] + 1]
+        positions, marks, depth = positions[: ends[0] + 1], marks[: ends[0] + 1], depth[: ends[0] + 1]
     if len(depth) and depth.max() > DEEPEST:
         raise RecordError(f"{path}: JSON nested more than {DEEPEST} deep")
-    commas: list[int] = places[(marks == _COMMA) & (depth == 1)].tolist()
-    return commas, int(places[-1]) if len(ends) else None
+    commas: list[int] = positions[(marks == _COMMA) & (depth == 1)].tolist()
+    return commas, int(positions[-1]) if len(ends) else None
 
 
 def _parsed(data: bytes, cuts: list[int], kind: str, path: Path, index: int) -> list[Any]:

@@ -25,5 +25,15 @@ class Reason(str, Enum):
     UNKNOWN_FPS = "unknown_fps"  # the source does not state the rate (--fps, --video_root)
     BAD_PATH = "bad_path"  # the video's path leads out of the video folder
     MISSING_VIDEO = "missing_video"  # no such video under --video_root
-    BAD_VIDEO = "bad_video"  # the video cannot be read
+    UNREADABLE = "unreadable"  # the video cannot be read
+    SHORTER_THAN_CLIP = "shorter_than_clip"  # the video ends, or has a gap, where the clip still goes on
+    OTHER_SIZE = "other_size"  # the video's picture has another shape than the source states
     NO_TRUTH = "no_truth"  # a test split without annotations
+
+
+class Drop(Exception):
+    """An item cannot become a record, with the reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

@@ -9,6 +9,7 @@ there is decided here.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from data_prep.leaks.parts import parts_in
 from data_prep.leaks.times import Lasting, Stated, moments_in
 
 TOLERANCE_S = 1.0
+LONGEST = 1 << 15  # characters of a text that are read: some 6,000 words, where a trace has a few hundred
 _LONGEST_QUOTE = 60
 
 
@@ -37,6 +39,8 @@ class Leak:
 def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> Iterator[Leak]:
     """Yield what a trace leaks, coordinates first.
 
+    A text of more than `LONGEST` characters is no trace: that is the first leak, and the rest is not read.
+
     Args:
         trace: any text.
         span: [first, last] true seconds, inclusive.
@@ -50,9 +54,12 @@ def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float
     >>> list(leaks_in("Two men wait; a 5-year-old jumps from second 3 to 8.", (3, 8), 20))
     []
     """
-    text = with_digits(trace)
-    for words in coordinates_in(text):
-        yield Leak("coordinates", words)
+    plain = unicodedata.normalize("NFKC", trace[:LONGEST])  # one character can become eighteen
+    if (length := max(len(trace), len(plain))) > LONGEST:
+        yield Leak("unread", trace[LONGEST:] or plain[LONGEST:], f": {length} characters, at most {LONGEST} are read")
+    text = with_digits(plain[:LONGEST])
+    for coordinates in coordinates_in(text):
+        yield Leak("coordinates", coordinates)
     first, end = span[0] - tolerance_s, span[1] + 1 + tolerance_s  # [first, end) on the clip's clock
     allowed = f" outside seconds {max(first, 0):g} to {min(end - 1, max(seconds - 1, 0)):g}"
     for stated in (*moments_in(text, seconds), *parts_in(text, seconds)):

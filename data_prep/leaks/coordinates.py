@@ -113,19 +113,19 @@ def coordinates_in(text: str) -> list[str]:
     >>> coordinates_in("two men, one of them aged 40, at the upper left")
     []
     """
-    found: list[str] = []
+    coordinates: list[str] = []
     for pattern in _COORDINATES:
         # What is read is taken out, so that it is not found again.
-        text = "".join(_without(pattern, text, found))
+        text = "".join(_without(pattern, text, coordinates))
     for match in PERCENT.finditer(text):
         before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 60]
         if not (PERCENT_OF_TIME.match(after) or _HARMLESS_PERCENT.match(after) or _BATTERY_BEFORE.search(before)):
-            found.append(match[0].strip())
-    return found
+            coordinates.append(match[0].strip())
+    return coordinates
 
 
-def _without(pattern: re.Pattern[str], text: str, found: list[str]) -> Iterator[str]:
-    """Yield the pieces of a text between its coordinates, and append the coordinates to `found`."""
+def _without(pattern: re.Pattern[str], text: str, coordinates: list[str]) -> Iterator[str]:
+    """Yield the pieces of a text between its coordinates, and append the coordinates to `coordinates`."""
     end = 0
     for match in pattern.finditer(text):
         before = text[max(0, match.start() - 40) : match.start()]
@@ -133,7 +133,7 @@ def _without(pattern: re.Pattern[str], text: str, found: list[str]) -> Iterator[
             continue  # "the interval [3, 8]": a time
         if _LIST.fullmatch(match[0]) and _LISTED_BEFORE.search(before):
             continue  # "players 4, 7, 10 and 23"
-        found.append(match[0].strip())
+        coordinates.append(match[0].strip())
         yield text[end : match.start()] + "\x01"
         end = match.end()
     yield text[end:]

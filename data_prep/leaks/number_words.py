@@ -33,7 +33,7 @@ _PARTS = {
     "tenth": 10,
 }
 
-_U, _T, _X = ("|".join(words) for words in (_ONES, _TEENS, _TENS))
+_U, _T, _X = ("|".join(names) for names in (_ONES, _TEENS, _TENS))
 _SMALL = rf"(?:(?:{_X})(?:[ -](?:{_U})\b)?|{_T}|{_U})"
 _CARDINAL = re.compile(
     rf"\b(?:(?P<hundreds>a|{_U})[ -]hundred(?:(?: and)? (?P<rest>{_SMALL}))?|(?P<small>{_SMALL}|zero))\b"

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.identity import check_outputs
 from data_prep.stages import StageError
 from data_prep.validation import KINDS
 from data_prep.video.rates import FRAME_BUDGET
+from data_prep.yaml_files import read_yaml
 
 BALANCE = ("source", "kind", "span")
 
@@ -73,10 +72,7 @@ def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None)
     Raises:
         StageError: the file is at fault; the message names file, key, what was found and what was expected.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise StageError(f"{path}: no YAML ({' '.join(str(error).split())[:200]})") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise StageError(f"{path}: expected a mapping with `out` and `inputs`")
     values |= {name: value for name, value in (("out", out and str(out)), ("seed", seed)) if value is not None}

@@ -1,4 +1,4 @@
-"""Which records a mixture takes, and how many of each group: by ids and seed alone, so that every machine agrees."""
+"""Which records a mixture takes, and how many of each group: only by ids and seed, so that every machine agrees."""
 
 from __future__ import annotations
 

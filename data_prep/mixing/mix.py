@@ -3,8 +3,8 @@
     python -m data_prep mix data_prep/mixtures/cpt.yaml
 
 The YAML names inputs and what to draw (data_prep/README.md). Beside the output appears `<out>.manifest.json`: inputs
-with sha256, counts, seed, versions, and what was left out and why. Which records are drawn depends on their ids and
-the seed alone, so the same inputs give the same bytes on any machine.
+with sha256, counts, seed, versions, and what was left out and why. Which records are drawn depends only on their
+ids and the seed, so the same inputs give the same bytes on any machine.
 """
 
 from __future__ import annotations

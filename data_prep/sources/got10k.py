@@ -30,7 +30,7 @@ MOST_COVER = 8  # cover.label: 0 nothing to be seen .. 8 all of it
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -38,10 +38,10 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
     """Yield one item for each sequence: folders that hold one of its files, and those that a list.txt names."""
     root: Path = args.annotations
     files = [path for name in ("groundtruth.txt", "meta_info.ini") for path in root.rglob(name)]
-    found = {root.parent} if root.is_file() else {path.parent for path in files}
+    folders = {root.parent} if root.is_file() else {path.parent for path in files}
     if root.is_dir():
-        found |= {path.parent / name for path in root.rglob("list.txt") for name in names_in([path])}
-    pairs = [(split_of(folder, root), folder) for folder in sorted(found)]
+        folders |= {path.parent / name for path in root.rglob("list.txt") for name in names_in([path])}
+    pairs = [(split_of(folder, root), folder) for folder in sorted(folders)]
     pairs = [(split, folder) for split, folder in pairs if is_wanted(split, args.split)]
     audit.count("sequences", len(pairs))
     sequences = ((args.split or split or "train", folder) for split, folder in pairs)

@@ -4,7 +4,7 @@
 
 `st_frame` counts from 1 and the length of `bbox` is the tube's, whatever `ed_time` says. The rate is nominal,
 img_num / 20. Both the published keys of v2 (`English`, `img_size`) and the redistributed ones (`caption`, `width`,
-`height`) are read.
+`height`) are read. The test split of v2 has sentences only: they go to `<out>.questions.jsonl`, for `recipe.ground`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from data_prep.boxes import FrameBoxes
 from data_prep.convert.audit import Audit
-from data_prep.convert.conversion import Dropped, Item, Target, add_arguments, convert
+from data_prep.convert.conversion import Dropped, Item, Question, Target, add_arguments, convert
 from data_prep.convert.json_stream import read_object
 from data_prep.convert.reasons import Reason
 from data_prep.records import RecordError
@@ -33,7 +33,7 @@ EXPECTED = {"train": 4500, "test": 1160, "train_v2": 10131, "val_v2": 3482, "que
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -41,12 +41,12 @@ def files_of(args: argparse.Namespace) -> list[Path]:
     """Return the annotation files under --annotations, only those of --split where one is named."""
     if args.annotations.is_file():
         return [args.annotations]
-    found = sorted(
+    paths = sorted(
         path for path in args.annotations.rglob("*.json") if args.split in (None, split_of(path), path.stem)
     )
-    if not found:
+    if not paths:
         raise RecordError(f"--annotations {args.annotations}: no JSON file of split {args.split or 'any'} in it")
-    return found
+    return paths
 
 
 def split_of(path: Path) -> str:
@@ -65,7 +65,7 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         for video, record in read_object(path):
             audit.count("clips")
             item = item_of(video, record, split)
-            if args.video_root is not None and isinstance(item, Target):
+            if args.video_root is not None and isinstance(item, (Target, Question)):
                 item.video = folders(args.video_root).get(video, video)
             yield item
 
@@ -78,8 +78,8 @@ def folders_of_videos(root: Path) -> dict[str, str]:
 def item_of(video: str, record: Any, split: str) -> Item:
     """Return one clip's tube, or why there is none."""
     record_id = f"{NAME}/{split}/{video}"
-    if isinstance(record, str):
-        return Dropped(record_id, Reason.NO_TRUTH, "a sentence without annotation (test split of v2)")
+    if isinstance(record, str):  # test split of v2
+        return Question(record_id, split, video, record)
     try:
         query = record["caption"] if "caption" in record else record["English"]
         if "img_size" in record:

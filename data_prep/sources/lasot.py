@@ -1,6 +1,6 @@
 """LaSOT: the data set's folders, or the toolkit's `annos` files.
 
-    python -m data_prep lasot --annotations LaSOT --size 1280x720 --fps 30 --out lasot.jsonl
+    python -m data_prep lasot --annotations LaSOT --video_root VIDEOS --fps 30 --out lasot.jsonl
 
 Pixels count from 1. A frame is dropped where it is flagged (occluded or out of view; the toolkit's `absent`) or where
 its width or height is not above 0. The sentence of nlp.txt is used as it is. No file states size or rate; most videos
@@ -27,7 +27,7 @@ EXPECTED = {"train": 1120, "test": 280}  # sequences
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 

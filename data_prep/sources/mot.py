@@ -28,6 +28,7 @@ from data_prep.sources.splits import folder_split, is_wanted, names_in
 
 NAME = "mot"
 PEDESTRIAN = 1
+FLAT = "rows whose width or height is not above 0, left out"
 IGNORED = "rows that are flagged to be ignored or show no person"
 # Data set by the names of its sequences: what a target is called, and how many sequences each split has.
 DATA_SETS = {
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -83,8 +84,8 @@ def files_of(args: argparse.Namespace, audit: Audit) -> list[tuple[Path, str]]:
     if root.is_file():
         paths = [root]
     else:
-        found = set(root.rglob("gt.txt")) | {path.parent / "gt" / "gt.txt" for path in root.rglob("seqinfo.ini")}
-        paths = sorted(found) or sorted(root.glob("*.txt"))
+        files = set(root.rglob("gt.txt")) | {path.parent / "gt" / "gt.txt" for path in root.rglob("seqinfo.ini")}
+        paths = sorted(files) or sorted(root.glob("*.txt"))
     lists = [root / "splits_txt" / f"{args.split}.txt", root.parent / "splits_txt" / f"{args.split}.txt"]
     listed = set(names_in(lists))
     pairs = []
@@ -113,12 +114,12 @@ def sequence_items(
     data_set = data_set_of(sequence)
     name = args.name or (DATA_SETS[data_set][1] if data_set else "person")
     boxes = xyxy(rows[:, 2:6], origin_of(rows, data_set) if args.origin is None else args.origin)
-    found = grouped(rows[:, 0].astype(np.int64) - 1, rows[:, 1].astype(np.int64), boxes)
+    by_target = grouped(rows[:, 0].astype(np.int64) - 1, rows[:, 1].astype(np.int64), boxes)
     last = int(rows[:, 0].max()) if len(rows) else 0
     length = last if info.length is None else info.length
     video = f"{sequence}/{info.folder}"
     tracks: dict[int, FrameBoxes] = {}
-    for identity, track in found.items():
+    for identity, track in by_target.items():
         item = f"{clip_id}/{identity}"
         twice = repeated_frame(track)
         if twice is not None:
@@ -128,8 +129,9 @@ def sequence_items(
         if not solid.any():
             yield Dropped(item, Reason.NO_BOX, f"{path}: no row has a width and height above 0")
             continue
+        audit.note(FLAT, item, int((~solid).sum()))
         tracks[identity] = FrameBoxes(track.frames[solid], track.boxes[solid])
-    if not found:
+    if not by_target:
         yield Dropped(clip_id, Reason.NO_BOX, f"{path}: no row of a target")
     for number, (identity, track) in enumerate(tracks.items(), 1):
         item = f"{clip_id}/{identity}"

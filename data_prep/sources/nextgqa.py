@@ -23,7 +23,7 @@ NAME = "nextgqa"
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args, has_frames=False)
 
 
@@ -56,8 +56,8 @@ def item_of(record: Any, split: str, index: int) -> Item:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Dropped(record_id, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
     if len(full) != 1:
-        found = f"answer {answer!r:.40} begins {len(full)} of {len(options)} options"
-        detail = f"record {index}: {found}, expected one"
+        problem = f"answer {answer!r:.40} begins {len(full)} of {len(options)} options"
+        detail = f"record {index}: {problem}, expected one"
         return Dropped(record_id, Reason.MALFORMED, detail)
     if not 0 < duration < math.inf:
         return Dropped(record_id, Reason.BAD_SPAN, f"record {index}: duration {duration} s")

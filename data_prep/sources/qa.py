@@ -26,7 +26,7 @@ LONGEST = 1 << 20  # bytes of a line
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args, has_frames=False)
 
 

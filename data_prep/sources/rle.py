@@ -33,8 +33,8 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
     texts = []
     for index, mask in enumerate(masks):
         if type(mask) is not dict or mask.get("size") != shape:
-            found = mask.get("size") if type(mask) is dict else mask
-            raise BadFile(Reason.BAD_MASK, f"{where} entry {index}: size {found!r:.60}, expected {shape}")
+            stated = mask.get("size") if type(mask) is dict else mask
+            raise BadFile(Reason.BAD_MASK, f"{where} entry {index}: size {stated!r:.60}, expected {shape}")
         text = mask.get("counts")
         if type(text) is not str or not text or not text.isascii():
             raise BadFile(Reason.BAD_MASK, f"{where} entry {index}: counts {text!r:.60}, expected run lengths")

@@ -32,7 +32,7 @@ MASKS, FRAMES = "Annotations_6fps", "JPEGImages_24fps"
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -147,16 +147,16 @@ def mask_item(folder: Path, item: str, split: str, count: int, args: argparse.Na
     Raises:
         BadFile: a mask is no picture, has another size than the others, or its name is no number.
     """
-    found, numbers, height, width = {}, numbered_masks(folder), 0, 0
+    by_frame, numbers, height, width = {}, numbered_masks(folder), 0, 0
     for number, _, ids in masks_of(numbers):
         height, width = ids.shape
         box = box_of_any(ids)
         if box is not None:
-            found[number] = box
+            by_frame[number] = box
     # The video's length is not among the annotations; its frames may lie beside them.
     pictures = folder.parent.parent.parent / FRAMES / folder.parent.name
     frames = max(max(numbers) + 1, sum(1 for _ in pictures.glob("*.jpg")))
-    video, boxes = f"{FRAMES}/{folder.parent.name}", frame_boxes(found)
+    video, boxes = f"{FRAMES}/{folder.parent.name}", frame_boxes(by_frame)
     return masklet_item(item, split, video, number_of(folder), count, boxes, frames, (width, height), args)
 
 

@@ -29,9 +29,9 @@ def folder_split(path: Path, root: Path) -> str | None:
     return None
 
 
-def is_wanted(found: str | None, wanted: str | None) -> bool:
-    """Return whether --split asks for something of split `found` (None: not known)."""
-    return wanted is None or found is None or found == wanted
+def is_wanted(split: str | None, wanted: str | None) -> bool:
+    """Return whether --split asks for something of this split (None: not known)."""
+    return wanted is None or split is None or split == wanted
 
 
 def names_in(paths: Iterable[Path]) -> list[str]:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.sources.synthetic_clips import ClipSettings
+from data_prep.yaml_files import read_yaml
 
 USES = ("general", "ground", "test", "scene", "questions")
 
@@ -20,8 +19,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: A key that is not known or missing, or a value of the wrong kind; the message names it.
     """
-    with path.open(encoding="utf-8") as stream:
-        config = yaml.safe_load(stream)
+    config = read_yaml(path)
     check_keys(config, f"{path}", {"seed", "clip", "splits"}, ("splits",))
     check_clip(config, f"{path}")
     check_mapping(config["splits"], f"{path}: splits")

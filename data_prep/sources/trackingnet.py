@@ -1,6 +1,6 @@
 """TrackingNet: one line a frame, no flags; class names from a tab-separated file where it is given.
 
-    python -m data_prep trackingnet --annotations TRAIN_0 --size 1280x720 --fps 30 --out trackingnet.jsonl
+    python -m data_prep trackingnet --annotations TRAIN_0 --video_root VIDEOS --fps 30 --out trackingnet.jsonl
 
 A line whose width or height is not above 0 is no box. No file states size or rate; most videos have about 30 frames a
 second.
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -61,7 +61,7 @@ def item_of(path: Path, split: str, names: dict[str, str], args: argparse.Namesp
     """Return the item of one sequence.
 
     Raises:
-        BadFile: its file is malformed, or holds the first box alone (test split).
+        BadFile: its file is malformed, or holds only the first box (test split).
     """
     rows = read_rows(path, 4)
     if len(rows) < 2:

@@ -38,10 +38,10 @@ class VidOR:
         path = self._files.get(vid)
         if path is None:
             return f"{vid}.json is not under {self.root}"
-        found = self._read(path)
-        if isinstance(found, str):
-            return found
-        video, targets = found
+        result = self._read(path)
+        if isinstance(result, str):
+            return result
+        video, targets = result
         boxes = targets.get(target) or frame_boxes({})
         twice = repeated_frame(boxes)
         if twice is not None:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -50,8 +50,8 @@ def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     """
     if args.annotations.is_file():
         return [(args.split or args.annotations.stem.removesuffix("_annotations"), args.annotations)]
-    found = sorted(args.annotations.rglob("*_annotations.json")) or sorted(args.annotations.glob("*.json"))
-    pairs = [(path.stem.removesuffix("_annotations"), path) for path in found]
+    paths = sorted(args.annotations.rglob("*_annotations.json")) or sorted(args.annotations.glob("*.json"))
+    pairs = [(path.stem.removesuffix("_annotations"), path) for path in paths]
     pairs = [pair for pair in pairs if args.split in (None, pair[0])]
     if not pairs:
         wanted = f"{args.split or '*'}_annotations.json"
@@ -119,11 +119,11 @@ def sentences(record: Any, split: str, index: int, boxes: VidOR, audit: Audit) -
         except (KeyError, TypeError):
             yield Dropped(name, Reason.MALFORMED, f"sentence {text!r:.80}: no description or known target_id")
             continue
-        found = boxes.of(vid, target)
-        if isinstance(found, str):
-            yield Dropped(name, Reason.NO_ANNOTATION, found)
+        result = boxes.of(vid, target)
+        if isinstance(result, str):
+            yield Dropped(name, Reason.NO_ANNOTATION, result)
             continue
-        video, on_frames = found
+        video, on_frames = result
         frames, corners = on_frames.between(begin, end)
         yield Target(
             id=name,

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -78,14 +78,14 @@ def things(path: Path) -> dict[int, str]:
 def files_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     """Return (split, folder of masks) of each video under --annotations or named by the lists of splits."""
     root: Path = args.annotations.resolve()
-    found = sorted(path for path in [root, *root.rglob("mask")] if path.name == "mask" and path.is_dir())
-    if not found:  # a bare folder of masks
-        found = [root] if any(root.glob("*.png")) else []
+    folders = sorted(path for path in [root, *root.rglob("mask")] if path.name == "mask" and path.is_dir())
+    if not folders:  # a bare folder of masks
+        folders = [root] if any(root.glob("*.png")) else []
     base = next((folder for folder in (root, *root.parents[:3]) if (folder / "data").is_dir()), root)
     splits = {name: split for split in EXPECTED for name in names_in([base / f"{split}.txt"])}
-    pairs = [(splits.get(video_of(folder)), folder) for folder in found]
+    pairs = [(splits.get(video_of(folder)), folder) for folder in folders]
     if root == base:
-        there = {video_of(folder) for folder in found}
+        there = {video_of(folder) for folder in folders}
         pairs += [(split, base / "data" / name / "mask") for name, split in splits.items() if name not in there]
     wanted = [(split, folder) for split, folder in pairs if is_wanted(split, args.split)]
     return [(args.split or split or "train", folder) for split, folder in wanted]

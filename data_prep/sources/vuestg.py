@@ -37,7 +37,7 @@ QUERY = ("query_id", "query_text", "video_id")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert."""
+    """Convert the annotations into a track file, and report what was dropped."""
     convert(NAME, read, args)
 
 
@@ -87,33 +87,34 @@ def item_of(
     """Return one query's target, or why there is none."""
     name, video = row["query_id"], row["video_id"]
     split = args.split or "test"
-    place = f"{NAME}/{split}/{name}"
+    record_id = f"{NAME}/{split}/{name}"
     if broken := tubes.broken.get(name):
-        return Dropped(place, Reason.MALFORMED, f"tubes.csv {broken[0]}")
+        return Dropped(record_id, Reason.MALFORMED, f"tubes.csv {broken[0]}")
     boxes = {second: box for second, box in tubes.boxes.get(name, {}).items() if has_area(box)}
     if not boxes:
-        return Dropped(place, Reason.NO_TRUTH, "no box of it in tubes.csv")
+        return Dropped(record_id, Reason.NO_TRUTH, "no box of it in tubes.csv")
     if video not in durations:
-        return Dropped(place, Reason.MALFORMED, f"video {quote(video)} is not in video.csv")
+        return Dropped(record_id, Reason.MALFORMED, f"video {quote(video)} is not in video.csv")
     duration = seconds_in(durations[video])
     if duration is None or max(boxes) >= duration:
-        return Dropped(place, Reason.BAD_SPAN, f"a box at {max(boxes)} s of a video of {quote(durations[video])} s")
+        late = f"a box at {max(boxes)} s of a video of {quote(durations[video])} s"
+        return Dropped(record_id, Reason.BAD_SPAN, late)
     try:  # a video that is missing is counted by `convert`
         size = args.size or (size_of(args.video_root / names[video]) if video in names else NOMINAL_SIZE)
     except VideoError as error:
-        return Dropped(place, Reason.BAD_VIDEO, str(error))
-    found = frame_boxes(boxes)
+        return Dropped(record_id, Reason.UNREADABLE, str(error))
+    on_frames = frame_boxes(boxes)
     return Target(
-        id=place,
+        id=record_id,
         split=split,
         kind="declarative",
         video=names.get(video, f"{video}.mp4"),
         query=row["query_text"],
         label="object-1",
         num_frames=math.ceil(duration),
-        begin=int(found.frames[0]),
-        end=int(found.frames[-1]) + 1,
-        boxes=found._replace(boxes=found.boxes * np.array(size * 2)),
+        begin=int(on_frames.frames[0]),
+        end=int(on_frames.frames[-1]) + 1,
+        boxes=on_frames._replace(boxes=on_frames.boxes * np.array(size * 2)),
         fps=1.0,
         size=size,
         extra={"clip": [0.0, duration]},  # not rounded up to a whole second, which the file may not reach
@@ -136,12 +137,12 @@ def seconds_in(text: str) -> float | None:
 
 def files_by_id(root: Path) -> dict[str, str]:
     """Return video id -> path under the root: files named `ID.mp4`, or `Title [ID].webm` as yt-dlp names them."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for path in sorted(path for path in root.rglob("*.*") if path.is_file()):
         stem = path.stem
         name = stem[stem.rindex("[") + 1 : -1] if stem.endswith("]") and "[" in stem else stem
-        found.setdefault(name, path.relative_to(root).as_posix())
-    return found
+        files.setdefault(name, path.relative_to(root).as_posix())
+    return files
 
 
 @lru_cache(maxsize=64)

@@ -45,20 +45,20 @@ def read_tubes(path: Path) -> Tubes:
     Raises:
         BadFile: The file cannot be read, or lacks one of `COLUMNS`.
     """
-    found = Tubes()
+    tubes = Tubes()
     for number, row in read_csv(path, COLUMNS):
         name = row["query_id"]
-        boxes = found.boxes.setdefault(name, {})
+        boxes = tubes.boxes.setdefault(name, {})
         try:
             second, box = nearest_second(float(row["time_ms"])), upright([float(row[edge]) for edge in COLUMNS[2:]])
         except (ValueError, OverflowError) as error:
-            found.broken.setdefault(name, []).append(f"line {number}: {quote(str(error))}")
+            tubes.broken.setdefault(name, []).append(f"line {number}: {quote(str(error))}")
             continue
         if second in boxes:
-            found.repeated += 1
+            tubes.repeated += 1
         else:
             boxes[second] = box
-    return found
+    return tubes
 
 
 def nearest_second(time_ms: float) -> int:

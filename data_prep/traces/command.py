@@ -32,7 +32,7 @@ from data_prep.traces.outcome import ACCEPTED, REJECTED, Outcome
 from data_prep.traces.prompts import DEFAULT
 from data_prep.traces.report import report, table
 from data_prep.traces.review import write_review
-from data_prep.traces.served import from_server
+from data_prep.traces.served import KEY_NAME, from_server
 from data_prep.traces.template import Wordings, compose
 from data_prep.validation import GROUNDING_KINDS
 
@@ -59,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     served = parser.add_argument_group("served teacher")
     served.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL"), help="else OPENAI_BASE_URL")
     served.add_argument("--model", default=os.environ.get("OPENAI_MODEL"), help="else OPENAI_MODEL")
-    served.add_argument("--api_key", help="else OPENAI_API_KEY, which other users of the machine cannot see")
+    served.add_argument(
+        "--api_key_env", metavar="NAME", default=KEY_NAME, help="environment variable that holds the key"
+    )
+    # Any user of the machine sees a command's words. The option goes with the next release.
+    served.add_argument("--api_key", help=argparse.SUPPRESS)
     served.add_argument("--temperature", type=float, default=0.7)
     served.add_argument("--answer_tokens", type=int, default=1024, help="longest answer")
     served.add_argument("--frame_side", type=int, default=448, help="longer side of a frame, pixels")

@@ -1,4 +1,4 @@
-"""The corrected sequence (section 3.5): the teacher's words, and an answer that is the annotation's alone."""
+"""The corrected sequence (section 3.5): the teacher's words, and an answer that is only the annotation's."""
 
 from __future__ import annotations
 

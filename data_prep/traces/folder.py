@@ -44,7 +44,7 @@ def stage_of(args: argparse.Namespace) -> Stage:
         ways = ["moving away a file in it that you changed"]
         return Stage(args.out, "traces", {"teacher": args.teacher}, beside=beside, ways=ways)
     wordings = Wordings.read(args.prompts)
-    texts = {part: [template.template for template in found] for part, found in wordings.parts.items()}
+    texts = {part: [template.template for template in templates] for part, templates in wordings.parts.items()}
     settings = {name: getattr(args, name) for name in ("teacher", "tolerance", "limit", "seed", *sorted(OF_THE_PAGE))}
     settings |= {"wordings": texts, "attributes": sorted(wordings.attributes), "composer": COMPOSER}
     served = args.out / JOURNAL
@@ -66,8 +66,8 @@ def take_folder(stage: Stage, args: argparse.Namespace) -> None:
     journal = args.out / JOURNAL
     template = args.teacher == "template"
 
-    def goes_on(found: Sequence[Difference]) -> bool:
-        names = {difference.name for difference in found}
+    def goes_on(differences: Sequence[Difference]) -> bool:
+        names = {difference.name for difference in differences}
         if template:
             return names <= OF_THE_PAGE
         changed_by_hand = any(name.endswith(" in it") for name in names)

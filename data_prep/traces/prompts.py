@@ -57,13 +57,13 @@ class Prompts:
             ValueError: one lacks a word that has to be in it.
         """
         texts = [prompt_file(folder, name) for name in ("teacher.txt", "rewrite.txt")]
-        for text, name, words in zip(
+        for text, name, required in zip(
             texts,
             ("teacher.txt", "rewrite.txt"),
             (("$query", "$metadata"), ("$trace", "$problems")),
             strict=True,
         ):
-            missing = [word for word in words if word not in text]
+            missing = [word for word in required if word not in text]
             if missing:
                 raise ValueError(f"--prompts {folder}: {name} has no {' and no '.join(missing)}")
         digest = hashlib.sha256("\0".join([*texts, frames]).encode()).hexdigest()

@@ -47,12 +47,12 @@ def lengths(records: Sequence[Record], outcomes: Sequence[Outcome]) -> list[dict
     return [
         {
             "distractors": name,
-            "traces": len(words),
-            "mean_words": round(mean(words), 1),
-            "median_words": median(words),
-            "most_words": max(words),
+            "traces": len(counts),
+            "mean_words": round(mean(counts), 1),
+            "median_words": median(counts),
+            "most_words": max(counts),
         }
-        for name, words in sorted(groups.items())
+        for name, counts in sorted(groups.items())
     ]
 
 

@@ -18,6 +18,27 @@ from data_prep.traces.folder import JOURNAL
 from data_prep.traces.outcome import Outcome
 from data_prep.traces.prompts import Prompts
 
+KEY_NAME = "OPENAI_API_KEY"
+
+
+def key_of(args: argparse.Namespace) -> str:
+    """Return the endpoint's key from the environment; "" for an endpoint that asks for none.
+
+    Raises:
+        StageError: `--api_key_env` names a variable that holds nothing.
+    """
+    if args.api_key:
+        print(
+            "warning: --api_key on the command line can be read by every user of the machine; put the key into the "
+            "environment (OPENAI_API_KEY, or the variable that --api_key_env names): the option goes",
+            file=sys.stderr,
+        )
+        return str(args.api_key)
+    key = os.environ.get(args.api_key_env, "")
+    if not key and args.api_key_env != KEY_NAME:
+        raise StageError(f"--api_key_env {args.api_key_env}: no such environment variable, or nothing in it")
+    return key
+
 
 async def from_server(
     records: list[Record], args: argparse.Namespace
@@ -50,7 +71,7 @@ async def from_server(
         max_tokens=args.max_tokens,
         max_errors=args.max_errors,
     )
-    key = args.api_key or os.environ.get("OPENAI_API_KEY") or ""
+    key = key_of(args)
     outcomes: list[Outcome | None] = [None] * len(records)
     waiting = iter(range(len(records)))
     async with aclosing(ChatClient(args.base_url, key, tries)) as chat:

@@ -40,13 +40,13 @@ class Wordings:
         for number, line in enumerate(prompt_file(folder, "template.txt").splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
-            part, colon, words = line.partition(":")
-            if part not in PARTS or not colon or not words.strip():
+            part, colon, wording = line.partition(":")
+            if part not in PARTS or not colon or not wording.strip():
                 names = ", ".join(PARTS)
                 raise ValueError(
                     f"{folder}/template.txt:{number}: {line!r:.60}, expected `part: wording`; parts: {names}"
                 )
-            parts.setdefault(part, []).append(Template(words.strip()))
+            parts.setdefault(part, []).append(Template(wording.strip()))
         if not parts:
             raise ValueError(f"{folder}/template.txt: no wording in it")
         try:
@@ -96,13 +96,13 @@ def compose(record: Record, wordings: Wordings, seed: int) -> str:
         record: of a grounding kind, with a span and at least one box.
     """
     rng = random.Random(f"{seed}/{record['id']}")
-    words = _words(record, wordings.attributes)
-    wanted = _wanted(record, words)
+    values = _words(record, wordings.attributes)
+    wanted = _wanted(record, values)
     sentences = []
     for part, choices in wordings.parts.items():
         chosen = rng.choice(choices)  # drawn for each part, so that one part's presence does not change another's
         if part in wanted:
-            sentences.append(chosen.safe_substitute(words))
+            sentences.append(chosen.safe_substitute(values))
     return " ".join(sentences)
 
 
@@ -127,7 +127,7 @@ def _words(record: Record, known: frozenset[str]) -> dict[str, str]:
     }
 
 
-def _wanted(record: Record, words: dict[str, str]) -> set[str]:
+def _wanted(record: Record, values: dict[str, str]) -> set[str]:
     """Return which parts a record's trace has; there are more where something could be confused."""
     first, last = record["span"]
     count = distractor_count(record)
@@ -136,10 +136,10 @@ def _wanted(record: Record, words: dict[str, str]) -> set[str]:
         # Ambiguous: also the seconds beside the event.
         wanted |= {"before"} if first > 0 else set()
         wanted |= {"after"} if last < record["seconds"] - 1 else set()
-        wanted.add("rival" if words["rivals"] else "rivals")
+        wanted.add("rival" if values["rivals"] else "rivals")
     elif count == 0:
         wanted.add("alone")
     (left, top, right, bottom), (left1, top1, right1, bottom1) = record["track"][0]["box"], record["track"][-1]["box"]
     moved = max(abs(left + right - left1 - right1), abs(top + bottom - top1 - bottom1)) / 2
-    wanted.add("place" if moved > _FAR and words["from"] != words["to"] else "still" if moved <= _FAR else "")
+    wanted.add("place" if moved > _FAR and values["from"] != values["to"] else "still" if moved <= _FAR else "")
     return wanted

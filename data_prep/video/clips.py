@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from data_prep.seconds import exact_fps
+from data_prep.video.numbered import pictures_of
 from data_prep.video.packets import check_pixels
 from data_prep.video.sampling import VideoError, sample_frames
-from data_prep.video.stills import open_still
-
-_PICTURES = {".jpg", ".jpeg", ".png"}
+from data_prep.video.stills import UNREADABLE, open_still
 
 
 def clip_frames(
@@ -44,28 +41,15 @@ def clip_frames(
     start, end = record["clip"]
     if not path.is_dir():
         return sample_frames(path, times, clip_start_s=start, clip_end_s=end, size=size)
-    files = picture_files(path)
+    files = pictures_of(path)
     if record["fps"] is None:
         raise VideoError(path, "a folder of pictures, and the record states no fps")
     fps = exact_fps(record["fps"])
-    last = min(len(files), math.ceil(Fraction(end) * fps)) - 1
+    last = min(files.num_frames, math.ceil(Fraction(end) * fps)) - 1
     numbers = [min(math.floor((Fraction(start) + Fraction(t)) * fps), last) for t in times]
     within = path if root is None else Path(root)
-    pictures = {number: _picture(files[number], size, within) for number in set(numbers)}
+    pictures = {number: _picture(files.at(number), size, within) for number in set(numbers)}
     return [pictures[number].copy() for number in numbers]
-
-
-@lru_cache(maxsize=256)
-def picture_files(folder: Path) -> list[Path]:
-    """Return the pictures of a folder in the order of their numbers.
-
-    Raises:
-        VideoError: none in it.
-    """
-    files = [path for path in folder.iterdir() if path.suffix.lower() in _PICTURES]
-    if not files:
-        raise VideoError(folder, "no JPEG or PNG in this folder")
-    return sorted(files, key=lambda path: (int(re.sub(r"\D", "", path.stem) or 0), path.name))
 
 
 def _picture(path: Path, size: tuple[int, int], root: Path) -> Image.Image:
@@ -73,5 +57,5 @@ def _picture(path: Path, size: tuple[int, int], root: Path) -> Image.Image:
         with open_still(path, root=root) as picture:
             check_pixels(path, *picture.size)
             return picture.convert("RGB").resize(size, Image.Resampling.BOX)
-    except (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, ValueError) as error:
+    except UNREADABLE as error:
         raise VideoError(path, f"no picture in it ({' '.join(str(error).split())[:100]})") from None

@@ -55,7 +55,7 @@ class Shelf:
 
     @classmethod
     def read(cls, folder: Path) -> Shelf:
-        """Look into every shard. One that cannot be read, and rows with an error, count as not there."""
+        """Look into every shard. A shard that cannot be read, and rows with an error, count as missing."""
         places: dict[str, Place] = {}
         rows: dict[Path, int] = {}
         names = ["key", "error", "video", "seconds", "rate", "whole_file", "start_s", "end_s"]
@@ -84,7 +84,7 @@ def _marks(shard: Path, count: int) -> list[str | None]:
 
 
 def mark_of(videos: str | Path, video: str) -> str | None:
-    """Return what a video under the root is known by now; None where it is not there."""
+    """Return what a video under the root is known by now, or None where it is missing."""
     try:
         return video_mark(resolve_video(videos, video))
     except (RecordError, OSError):

@@ -119,7 +119,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def check_folder(args: argparse.Namespace) -> None:
-    """Take the output folder, or go on in one that holds shards of the same settings and track files.
+    """Take the output folder, or resume in one that holds shards of the same settings and track files.
 
     Raises:
         StageError: it holds shards of others.
@@ -263,9 +263,9 @@ def report(folder: Path, max_missing: float) -> None:
             frames += row["num_frames"]
             if row["error"] is not None:
                 errors.append(f"{row['key']}: {row['error']}")
-    found = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": errors[:10]}
+    totals = {"clips": clips, "frames": frames, "without_frames": len(errors), "examples": errors[:10]}
     with atomic_write(folder / REPORT) as out:
-        json.dump(found, out, indent=1, ensure_ascii=False)
+        json.dump(totals, out, indent=1, ensure_ascii=False)
     print(f"{folder}: {frames} frames of {clips - len(errors)} clips; {len(errors)} clips without")
     for line in errors[:10]:
         print(f"  {line}", file=sys.stderr)

@@ -33,8 +33,13 @@ class VideoError(ValueError):
     """A file that no frame can be read from; the message is one line that opens with the path."""
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
+        super().__init__(self.line(path, problem))
+
+    @staticmethod
+    def line(path: str | os.PathLike[str], problem: str) -> str:
+        """Return the message about a path."""
         shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in os.fspath(path))
-        super().__init__(f"{shown}: {problem}")
+        return f"{shown}: {problem}"
 
 
 @dataclass(frozen=True)
@@ -89,19 +94,23 @@ class PacketIndex:
     def plan(self, wanted: set[int]) -> list[tuple[int, int]] | None:
         """Return ranges (first, last packet in decode order, inclusive) that decode the frames of these time stamps.
 
-        Each begins at a keyframe. None if a frame is shown before the first keyframe, or keyframes are shown in
-        another order than they are decoded in. Only for a `complete` index.
+        Each range begins at a keyframe. Return None if a frame is shown before the first keyframe, or if keyframes are
+        shown in another order than they are decoded in: the whole file has to be decoded then. The index must be
+        `complete`.
         """
         position = {pts: i for i, pts in enumerate(self.pts) if pts is not None}
         keys = [i for i, key in enumerate(self.keyframe) if key]
         key_pts = [self.pts[i] or 0 for i in keys]
+        # The search below bisects the keyframes by time, so their times must rise. A frame that is shown before the
+        # first keyframe (a file that was cut) has no packet to start from.
         if not keys or sorted(key_pts) != key_pts or key_pts[0] > (self.shown[0] or 0):
             return None
         ranges: list[tuple[int, int]] = []
-        for last in sorted(position[pts] for pts in wanted):
+        for last in sorted(position[pts] for pts in wanted):  # by packet, so that ranges that overlap are neighbours
             # The last keyframe that is not shown after the target: frames shown before a keyframe may be decoded
             # after it and still need the pictures before it.
             first = keys[bisect_right(key_pts, self.pts[last] or 0) - 1]
+            # Starting again at a keyframe inside the last range would decode its packets twice: extend that range.
             if ranges and first <= ranges[-1][1]:
                 first, _ = ranges.pop()
             ranges.append((first, last))
@@ -130,8 +139,8 @@ class OpenVideo:
         if self._kept is not None:
             yield from self._kept
             return
-        with _open_stream(self.path) as (container, stream):
-            yield from _demux(container, stream)
+        with open_stream(self.path) as (container, stream):
+            yield from demux(container, stream)
 
 
 @contextmanager
@@ -142,14 +151,14 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[OpenVideo]:
         VideoError: if there is no such file, no video in it, no packet or more than `MAX_PACKETS`, or its pictures
             are larger than `MAX_PIXELS`.
     """
-    with _open_stream(path) as (container, stream):
+    with open_stream(path) as (container, stream):
         pts: list[int | None] = []
         keyframe: list[bool] = []
         shown: list[int | None] = []
         kept: list[Packet[VideoStream]] | None = []
         kept_bytes = last_duration = 0
         last_shown = -math.inf
-        for packet in _demux(container, stream):
+        for packet in demux(container, stream):
             if len(pts) >= MAX_PACKETS:
                 raise VideoError(path, f"more than {MAX_PACKETS} packets")
             pts.append(packet.pts)
@@ -187,7 +196,12 @@ def check_pixels(path: str | os.PathLike[str], width: int, height: int) -> None:
 
 
 @contextmanager
-def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the file's first video stream; no packet is read yet.
+
+    Raises:
+        VideoError: There is no such file, it is no video, or its pictures are larger than `MAX_PIXELS`.
+    """
     name = _checked(path)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
@@ -208,7 +222,7 @@ def _open_stream(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer,
         yield container, streams[0]
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+def demux(container: InputContainer, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
     """Yield the stream's packets, up to the point where a damaged file breaks off."""
     try:
         for packet in container.demux(stream):

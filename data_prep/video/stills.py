@@ -12,6 +12,8 @@ from PIL import Image
 # By what the file holds, not by its ending. Pillow's other decoders are left out: one starts Ghostscript, which runs
 # the program that a PostScript file is, and none is what data sets hold.
 FORMATS = ("JPEG", "PNG", "WEBP")
+# What Pillow raises for files that are no picture.
+UNREADABLE = (OSError, RuntimeError, SyntaxError, Image.DecompressionBombError, ValueError)
 
 
 def open_still(

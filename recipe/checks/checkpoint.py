@@ -1,4 +1,4 @@
-"""The checkpoint that a stage begins from: its config and processor, or why they cannot be had."""
+"""Find the config and processor of the checkpoint that a stage begins from, or say why they cannot be read."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def checkpoint_of(model_args: ModelConfig, template_path: str | None) -> tuple[A
 
 
 def in_cache(name: str) -> bool:
-    """Whether a model id's config was fetched before."""
+    """Return whether a model id's config was fetched before."""
     return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def hub_answers() -> bool:
-    """Whether the hub can be reached: asked once, where its own client would try for half a minute."""
+    """Return whether the hub can be reached, by one short request: its own client would try for half a minute."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Checks of the records against the model: do they fit its context, its answers the limit, its frames the patches?"""
+"""Check the records against the model: its context, the limit on answers, and the patches of its frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recipe.checks.findings import Finding, refuse, warn
 
 @dataclass(frozen=True)
 class Sample:
-    """Tokens of one record as the model gets it.
+    """The number of tokens of one record as the model gets it.
 
     Attributes:
         id: the record's.
@@ -31,7 +31,7 @@ class Sample:
 
 
 def fits_the_context(longest: Sample | None, limits: Mapping[str, int | None]) -> list[Finding]:
-    """Does the longest sample fit? What is cut are image tokens, and the step fails.
+    """Refuse data whose longest sample does not fit the context: its image tokens would be cut, and the step fails.
 
     Args:
         limits: tokens by the name of what sets them; None is no limit.
@@ -51,7 +51,7 @@ def fits_the_context(longest: Sample | None, limits: Mapping[str, int | None]) -
 
 
 def answers_fit(lengths: Mapping[str, int], limit: int) -> list[Finding]:
-    """Do the true answers fit into a rollout? What is cut is salvaged in part, and the end of the span is lost.
+    """Check that the true answers fit into a rollout: a longer one is cut, and the end of its span is lost.
 
     Args:
         lengths: tokens of true answers by record; a sample of the data that holds its longest.
@@ -73,7 +73,10 @@ def answers_fit(lengths: Mapping[str, int], limit: int) -> list[Finding]:
 def frames_are_on_the_grid(
     sizes: Iterable[tuple[int, int]], grid: int, tokens_of: Callable[[int, int], int]
 ) -> list[Finding]:
-    """Does the processor leave the frames as they are? It would resize those that are off its patches or limits.
+    """Check that the processor leaves the frames as they are: it resizes those that are off its patches or limits.
+
+    Trainer and vLLM would then count other image tokens than the prompt holds, and pixel boxes would be of another
+    picture.
 
     Trainer and vLLM then count other image tokens than the prompt holds, and pixel boxes are of another picture.
 
@@ -96,7 +99,7 @@ def frames_are_on_the_grid(
 
 
 def every_row_has_an_image(images: Mapping[str, int], zero_stage: int) -> list[Finding]:
-    """Would a batch hang ZeRO-3? All processes meet in the vision tower, which a batch without images skips.
+    """Check for rows without images under ZeRO-3, which would hang: all processes must meet in the vision tower.
 
     Args:
         images: frames by record.
@@ -114,8 +117,24 @@ def every_row_has_an_image(images: Mapping[str, int], zero_stage: int) -> list[F
     ]
 
 
+def videos_are_usable(where: str, lost: int, count: int, text: str, max_missing: float) -> list[Finding]:
+    """Check that the records have videos that open and fit them: those without are left out, and few may be.
+
+    Args:
+        where: the track file.
+        lost, count: records without a usable video, and all.
+        text: what is lost and why.
+        max_missing: share that may be lost, 0 to 1.
+    """
+    if not lost:
+        return []
+    if lost == count or lost > max_missing * count:
+        return [refuse("videos", f"{where}: {text}; expected at most {max_missing:.0%} (max_missing)")]
+    return [warn("videos", f"{where}: {text}; they are left out")]
+
+
 def batches_are_even(samples: int, num_generations: int, records: int) -> list[Finding]:
-    """Do the records fill a rollout? TRL leaves unfilled ones out, and would train nothing without a word.
+    """Check that the records fill a rollout: TRL leaves unfilled ones out, and would silently train nothing.
 
     Args:
         samples: of one rollout over all processes.

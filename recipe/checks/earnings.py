@@ -1,4 +1,4 @@
-"""Checks of what the records can earn: rewards that no row can get, and rewards that hardly differ within a group."""
+"""Check what the records can earn: rewards that no row can get, and rewards that hardly differ within a group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rewards_can_be_earned(
     count: int,
     answer: Callable[[Record], tuple[str, tuple[int, int]]],
 ) -> list[Finding]:
-    """Check that a true answer earns something: else every group is flat, and the loss is 0 at every step.
+    """Check that a true answer earns something; otherwise every group is flat, and the loss is 0 at every step.
 
     Args:
         records: a sample of the data, of records that have frames (no captions, no questions).
@@ -71,7 +71,7 @@ def earned(variant: Variant, record: Record, completion: str, scale: tuple[int, 
 
 
 def events_leave_room(records: Sequence[Mapping[str, Any]], functions: Sequence[str]) -> list[Finding]:
-    """Check that the events are shorter than their clips: else the whole clip is nearly right, and groups are flat.
+    """Check that the events are shorter than their clips; else the whole clip is nearly right, and groups are flat.
 
     Args:
         records: a sample of the data.

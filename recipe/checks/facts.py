@@ -1,4 +1,4 @@
-"""What the checks need to know of a stage's records and of its model, without loading weights or decoding a frame."""
+"""Collect what the checks need to know of a stage's records and model, without loading weights or decoding a frame."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
 from data_prep.records import Record, read_records
 from data_prep.seconds import frame_times
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample
 from recipe.checks.labels import kind_of
+from recipe.checks.weights import count_weights, linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import completion_text
-from recipe.inputs.families import Family, fit_frame, is_vision
+from recipe.inputs.families import Family, fit_frame
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import Shown, load_prompts, question, user_message
 
@@ -42,7 +39,10 @@ class Facts:
 
 
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
-    """One pass over the track files. Records that state no length or size (captions, questions) are not measured."""
+    """Read the track files in one pass and return what they say.
+
+    Records that state no length or size (captions, questions) are not measured.
+    """
     facts, chance = Facts(), random.Random(0)
     for record in _records(script_args):
         facts.count += 1
@@ -97,7 +97,7 @@ class Texts:
         self.control = control_tokens(processor.tokenizer)
 
     def count(self, text: str) -> int:
-        """Tokens of a text."""
+        """Return the number of tokens of a text."""
         return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer(self, record: Record) -> tuple[str, tuple[int, int]]:
@@ -111,18 +111,18 @@ class Texts:
         return self.answer(record)[0]
 
     def answer_tokens(self, record: Record) -> int:
-        """Tokens of the true answer without reasoning."""
+        """Return the number of tokens of a record's true answer without reasoning."""
         return self.count(self.completion(record | {"reasoning": ""}))
 
     def messages(self, record: Record) -> list[dict[str, Any]]:
-        """The user's turn."""
+        """Return the messages of a record's prompt: the user's turn."""
         starts = starts_of(record, self.settings)
         size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
         shown = Shown(BoxFormat(unit=self.family.coordinates), size)
         return [user_message(starts, question(record, self.prompts, self.control, shown))]
 
     def rendered(self, record: Record, *, completion: bool) -> str:
-        """The prompt, and the completion if wanted, as the chat template writes them."""
+        """Return the prompt, with the completion if asked for, as the chat template writes them."""
         messages = self.messages(record)
         if completion:
             messages.append({"role": "assistant", "content": [{"type": "text", "text": self.completion(record)}]})
@@ -130,7 +130,11 @@ class Texts:
         return text
 
     def measure(self, record: Record, answer: int | None) -> Sample:
-        """Tokens of a record; `answer` are those that are set aside for it, None those of the true one."""
+        """Return the number of tokens of a record's parts.
+
+        Args:
+            answer: tokens that are set aside for the answer; None takes the length of the true one.
+        """
         frames = len(starts_of(record, self.settings))
         width, height = fit_frame(
             record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
@@ -142,13 +146,7 @@ class Texts:
 
 
 def skeleton(config: Any) -> tuple[dict[str, tuple[int, int]], int, int]:
-    """(linear layer -> its two sizes, number of weights, of the vision tower's), taking no memory for weights."""
-    with torch.device("meta"):  # the class itself: under ZeRO-3, from_config would wait for the other processes
-        model = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)](config)
-    layers = {
-        name: (module.in_features, module.out_features)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    return layers, sum(sizes.values()), sum(size for name, size in sizes.items() if is_vision(name))
+    """Return (linear layer -> its two sizes, number of weights, of the vision tower's) without memory for weights."""
+    model = model_without_memory(config)
+    parts = count_weights(model).all
+    return linear_layers(model), sum(parts.values()), parts["vision"] + parts["projector"]

@@ -1,4 +1,4 @@
-"""What a check has to say: one line, and whether the stage may begin all the same."""
+"""Hold what a check found: one line, and whether the stage may still begin."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Finding:
 
 
 def refuse(topic: str, text: str) -> Finding:
-    """A finding that stops the stage."""
+    """Return a finding that stops the stage."""
     return Finding(True, topic, text)
 
 
 def warn(topic: str, text: str) -> Finding:
-    """A finding that does not."""
+    """Return a finding that warns and lets the stage begin."""
     return Finding(False, topic, text)

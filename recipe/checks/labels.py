@@ -1,4 +1,4 @@
-"""The labels gate: what rows of the stage's data really teach, and whether prompts are the ones that generation sends.
+"""Check what rows of the stage's data really teach, and whether prompts are the ones that generation sends.
 
 Everything is taken through the stage's own processor and, for CPT and SFT, TRL's collator: a chat template that writes
 an answer otherwise than it was meant trains without an error.
@@ -58,10 +58,10 @@ def kind_of(record: Record) -> str:
 
 
 def rows_of_kinds(kinds: Mapping[str, Sequence[Record]], builder: RowBuilder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each kind and the row of its shortest record whose frames can be had; a kind without one is left out."""
+    """Yield each kind and the row of its shortest record whose frames can be decoded, if it has one."""
     for kind, records in sorted(kinds.items()):
         for record in sorted(records, key=lambda one: one["seconds"] or float("inf")):
-            if not builder.clips.has_frames(record):
+            if builder.clips.fault(record) is not None:
                 continue
             try:
                 row = builder.row(record)
@@ -112,7 +112,7 @@ def rows_taught(
 def labels_are_the_completion(
     row: Taught, ends: Collection[int], decode: Callable[[Sequence[int]], str]
 ) -> list[Finding]:
-    """Are the labels exactly the completion and one end token? White space after that token is never generated.
+    """Check that the labels are exactly the completion and one end token; text after that token is never generated.
 
     Args:
         ends: ids that generation stops at.
@@ -120,15 +120,15 @@ def labels_are_the_completion(
     """
     if not row.completion:
         return []
-    found, names = decode(row.labels), sorted(decode([end]) for end in ends)
-    rest = found.removeprefix(row.completion)
+    text, names = decode(row.labels), sorted(decode([end]) for end in ends)
+    rest = text.removeprefix(row.completion)
     counted = sum(label in ends for label in row.labels)
-    if found.startswith(row.completion) and rest.rstrip() in names and counted == 1:
+    if text.startswith(row.completion) and rest.rstrip() in names and counted == 1:
         return []
     return [
         refuse(
             "labels",
-            f"record {row.record} ({row.kind}): the labels decode to {_short(found)}, expected the completion "
+            f"record {row.record} ({row.kind}): the labels decode to {_short(text)}, expected the completion "
             f"{_short(row.completion)} and one end token of the model's ({', '.join(names)}); the chat template "
             "writes it so: leave it to the family's in recipe/inputs/templates, or mend it",
         )
@@ -136,7 +136,7 @@ def labels_are_the_completion(
 
 
 def prompts_are_the_same(row: Taught, image_token_id: int, decode: Callable[[Sequence[int]], str]) -> list[Finding]:
-    """Is the prompt that is trained on the one that evaluation sends, and the one that vLLM gets?"""
+    """Check that the prompt of training is the one that evaluation sends, and the one that vLLM gets."""
     findings = []
     for name, ours, theirs in (
         ("generation sends", row.prompt, row.sent),
@@ -161,10 +161,10 @@ def prompts_are_the_same(row: Taught, image_token_id: int, decode: Callable[[Seq
 def end_ids(name: str, config: Any) -> set[int]:
     """Return the ids that a checkpoint's generation stops at, as transformers reads them."""
     try:
-        found = GenerationConfig.from_pretrained(name).eos_token_id
+        ids = GenerationConfig.from_pretrained(name).eos_token_id
     except OSError:
-        found = GenerationConfig.from_model_config(config).eos_token_id
-    return set(found if isinstance(found, list) else [] if found is None else [found])
+        ids = GenerationConfig.from_model_config(config).eos_token_id
+    return set(ids if isinstance(ids, list) else [] if ids is None else [ids])
 
 
 def folded(text: str, image_token: str) -> str:

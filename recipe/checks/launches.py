@@ -1,32 +1,35 @@
-"""How many processes run a stage, and how they share the model: of this process, or of a launch file."""
+"""Tell how many processes run a stage and how they share the model: from this process, or from a launch file."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
 from accelerate import PartialState
 
 from data_prep.stages import StageError
+from data_prep.yaml_files import read_mapping
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp")."""
+    """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp").
+
+    `gpu_gib` is the memory of one GPU, GiB, where a person names the card; None asks the machine.
+    """
 
     processes: int = 1
     sharding: str = "none"
+    gpu_gib: float | None = None
 
     @property
     def zero_stage(self) -> int:
-        """DeepSpeed's stage, 0 without."""
+        """DeepSpeed's ZeRO stage; 0 without it."""
         return int(self.sharding[-1]) if self.sharding.startswith("zero") else 0
 
 
 def this_launch() -> Launch:
-    """That of the running process, from what accelerate leaves in the environment."""
+    """Return the launch of the running process, from the environment variables that accelerate sets."""
     sharding = "none"
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         sharding = f"zero{os.environ.get('ACCELERATE_DEEPSPEED_ZERO_STAGE', '2')}"
@@ -36,11 +39,11 @@ def this_launch() -> Launch:
 
 
 def launch_of(path: str | None) -> Launch:
-    """That of a file of accelerate's, such as those in launch/accelerate; without one, a single process."""
+    """Return the launch that a settings file of accelerate describes; without a file, a single process."""
     if not path:
         return Launch()
-    settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(settings, dict) or "distributed_type" not in settings:
+    settings = read_mapping(path)
+    if "distributed_type" not in settings:
         raise StageError(f"--launch {path}: no settings of accelerate (no distributed_type in it)")
     kind, stage = settings["distributed_type"], (settings.get("deepspeed_config") or {}).get("zero_stage", 2)
     sharding = {"DEEPSPEED": f"zero{stage}", "FSDP": "fsdp"}.get(kind, "none")

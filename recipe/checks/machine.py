@@ -1,17 +1,17 @@
-"""Checks of the machine: is what a stage needs there, and do memory and disk suffice by a rough estimate?"""
+"""Checks of the machine: is what a stage needs there, and does the disk suffice by a rough estimate?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from recipe.checks.findings import Finding, refuse, warn
+from recipe.checks.memory import Load
 
 GIB = 2**30
 
 
 def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | None = None) -> list[Finding]:
-    """Are the track files there, and the folder of the videos or of the shards of frames?"""
+    """Check that the track files exist, and the folder of the videos or of the shards of frames."""
     if not tracks:
         return [refuse("data", "tracks is empty: name the track files to train on (docs/data.md)")]
     missing = [name for name in (*tracks, validation_tracks) if name and not Path(name).is_file()]
@@ -26,14 +26,14 @@ def data_is_there(tracks: list[str], video_root: str, validation_tracks: str | N
 
 
 def gpu_is_there(use_cpu: bool, gpus: int) -> list[Finding]:
-    """Is there the GPU that the settings ask for?"""
+    """Check that the GPU exists that the settings ask for."""
     if use_cpu or gpus:
         return []
     return [refuse("GPU", "none found, and the settings are for one; on a CPU the tiny recipe runs (make grpo)")]
 
 
 def weights_are_there(name: str | None, problem: str | None) -> list[Finding]:
-    """Can the checkpoint be loaded?
+    """Check that the checkpoint can be loaded.
 
     Args:
         problem: what loading its config said, None if it went well.
@@ -57,7 +57,7 @@ def weights_are_there(name: str | None, problem: str | None) -> list[Finding]:
 
 
 def vllm_is_there(use_vllm: bool, installed: bool) -> list[Finding]:
-    """Is vLLM in this environment where rollouts need it?"""
+    """Check that vLLM is installed where rollouts need it."""
     if not use_vllm or installed:
         return []
     return [
@@ -69,89 +69,8 @@ def vllm_is_there(use_vllm: bool, installed: bool) -> list[Finding]:
     ]
 
 
-@dataclass(frozen=True)
-class Load:
-    """What memory and disk depend on.
-
-    Attributes:
-        parameters, trainable: numbers of weights.
-        bytes_each: of a weight in the checkpoint's dtype.
-        processes: GPUs that share the work.
-        sharding: "none", "zero2", "zero3" or "fsdp".
-        tokens: of the longest sample, prompt and answer.
-        scored: of those whose logits are made at a time.
-        batch: samples at a time on a GPU.
-        hidden, layers, vocabulary: sizes of the language model.
-        checkpointing: whether activations inside layers are made again in the backward pass.
-        vllm_share: share of a GPU's memory that a colocated vLLM takes.
-    """
-
-    parameters: int
-    trainable: int
-    bytes_each: int
-    processes: int
-    sharding: str
-    tokens: int
-    scored: int
-    batch: int
-    hidden: int
-    layers: int
-    vocabulary: int
-    checkpointing: bool = True
-    vllm_share: float = 0.0
-
-
-def memory_parts(load: Load) -> dict[str, float]:
-    """GiB on one GPU by part; a rough estimate that leaves out fragmentation and the vision tower's activations.
-
-    Adam has two moments a weight. DeepSpeed keeps them and a copy of the weights in float32 (12 bytes), FSDP2 the
-    weights it trains too; else they have the weights' own dtype. A layer's activations are about 16 values a
-    token and unit of width while it is at work; with checkpointing one a layer stays.
-    """
-    each, share = load.bytes_each, load.processes
-    weights, gradients = float(each * load.parameters), float(each * load.trainable)
-    states = 2.0 * each * load.trainable
-    if load.sharding in ("zero2", "zero3"):
-        states = 12 * load.trainable / share
-        gradients = gradients / share
-        weights = weights / share if load.sharding == "zero3" else weights
-    elif load.sharding == "fsdp":
-        extra = load.parameters - load.trainable
-        weights, gradients, states = (
-            (4 * load.trainable + each * extra) / share,
-            gradients / share,
-            8 * load.trainable / share,
-        )
-    width = load.batch * load.tokens * load.hidden * each
-    kept = width * load.layers * (1 if load.checkpointing else 16) + 16 * width
-    logits = 2 * 4 * load.batch * load.scored * load.vocabulary
-    parts = {"weights": weights, "gradients": gradients, "optimiser": states, "activations": kept, "logits": logits}
-    return {name: value / GIB for name, value in parts.items()}
-
-
-def memory_suffices(load: Load, gpu_gib: float | None) -> list[Finding]:
-    """Does a step fit on the GPU? By the estimate; refused where it is over, a warning where it is close.
-
-    Args:
-        gpu_gib: memory of one GPU, GiB; None where there is none.
-    """
-    if gpu_gib is None:
-        return []
-    parts = memory_parts(load)
-    need = sum(parts.values()) + load.vllm_share * gpu_gib
-    if need <= 0.9 * gpu_gib:
-        return []
-    listed = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
-    listed += f", vLLM {load.vllm_share * gpu_gib:.1f}" if load.vllm_share else ""
-    text = (
-        f"about {need:.0f} GiB a GPU ({listed}) of {gpu_gib:.0f}: share more (zero3.yaml, more GPUs), "
-        "lower per_device_train_batch_size or max_frame_pixels, or use LoRA"
-    )
-    return [refuse("memory", text) if need > gpu_gib else warn("memory", text)]
-
-
-def updates_are_kept(bytes_each: int, sharding: str, use_peft: bool) -> list[Finding]:
-    """Do small updates reach the weights? Added to a 16-bit weight, one of 1e-6 of its size is rounded away.
+def updates_are_kept(bytes_each: float, sharding: str, use_peft: bool) -> list[Finding]:
+    """Check that small updates reach the weights: added to a 16-bit weight, one of 1e-6 of its size is rounded away.
 
     DeepSpeed keeps a float32 copy, FSDP2 float32 weights, PEFT float32 adapters.
     """
@@ -167,15 +86,15 @@ def updates_are_kept(bytes_each: int, sharding: str, use_peft: bool) -> list[Fin
 
 
 def disk_gib(load: Load, checkpoints: int, only_model: bool) -> float:
-    """GiB that a stage writes at most: its checkpoints, one more while the oldest is not yet gone, and the model."""
-    model = load.bytes_each * load.parameters
-    saved = load.bytes_each * load.trainable
+    """Return the GiB that a stage writes at most: model and checkpoints, one more while the oldest is not yet gone."""
+    model = max(2.0, load.rest) * load.parameters  # saved whole, even where 4 bits were trained on
+    saved = load.each * load.trainable
     states = 0 if only_model else (12 if load.sharding.startswith("zero") else 8) * load.trainable
     return ((checkpoints + 1) * (saved + states) + model) / GIB
 
 
 def disk_suffices(need_gib: float, free_gib: float, folder: str) -> list[Finding]:
-    """Is there room for what the stage writes?"""
+    """Check that the disk has room for what the stage writes."""
     if need_gib <= 0.8 * free_gib:
         return []
     text = (

@@ -1,4 +1,4 @@
-"""Checks of the checkpoint: what LoRA would adapt, and whether tokenizer and chat template keep the tags."""
+"""Check the checkpoint: what LoRA would adapt, and whether tokenizer and chat template keep the tags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ LANGUAGE_LAYER = re.compile(r"(?:^|\.)language_model\.layers\.\d+\.(.+)")
 
 
 def adapted(layers: Sequence[str], targets: str | Sequence[str]) -> list[str]:
-    """Those of the linear layers that PEFT would adapt: a text is a pattern of full names, a list holds endings."""
+    """Return the linear layers that PEFT would adapt.
+
+    A text as target is a pattern of full names; a list holds endings of names.
+    """
     if targets == "all-linear":
         return [name for name in layers if not name.endswith("lm_head")]
     if isinstance(targets, str):
@@ -21,7 +24,7 @@ def adapted(layers: Sequence[str], targets: str | Sequence[str]) -> list[str]:
 
 
 def lora_covers_the_language_model(layers: Sequence[str], targets: str | Sequence[str]) -> list[Finding]:
-    """Does LoRA adapt the language model, all of its layers, and nothing else?
+    """Check that LoRA adapts every layer of the language model and nothing else.
 
     Args:
         layers: full names of the model's linear layers.
@@ -54,7 +57,7 @@ def tags_survive(
     rendered: str,
     images: int,
 ) -> list[Finding]:
-    """Do tokenizer and chat template keep what the answer contract and the pictures need?
+    """Check that tokenizer and chat template keep what the answer contract and the pictures need.
 
     Args:
         tags: reasoning and answer tags of the family that a completion of the data has.

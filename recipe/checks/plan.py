@@ -1,4 +1,4 @@
-"""Read all that make tells the stages of a target, before the first of them begins: a typo costs seconds, not hours.
+"""Read everything that make tells the stages of a target before the first begins: a typo costs seconds, not hours.
 
     python -m recipe.checks.plan --recipe tiny then recipe.sft --config ... then recipe.grpo --config ...
 
@@ -88,7 +88,7 @@ def split(words: Iterable[str]) -> list[list[str]]:
 
 
 def check_recipe(name: str) -> None:
-    """Refuse a recipe that is none.
+    """Refuse a name that is no recipe.
 
     Raises:
         ValueError: The message lists the recipes.
@@ -156,7 +156,7 @@ def check_settings(read: tuple[Any, ...]) -> None:
 
 
 def check_chain(steps: list[Step]) -> None:
-    """Refuse a CPT or SFT that writes elsewhere than where the next step reads.
+    """Refuse a CPT or SFT that writes to another folder than the next step reads.
 
     Raises:
         ValueError: Two steps do not meet.
@@ -175,7 +175,7 @@ def check_chain(steps: list[Step]) -> None:
 
 
 def starts_of(step: Step, stage: str) -> list[str]:
-    """Return the checkpoints that a step may begin from; a study's is a stage in its run's folder.
+    """Return the checkpoints that a step may begin from; those of a study are stages in its run's folder.
 
     A table or figure, which names its checkpoints itself, has none.
     """
@@ -189,7 +189,7 @@ def starts_of(step: Step, stage: str) -> list[str]:
 
 
 def check_studies(steps: list[Step]) -> None:
-    """Refuse a page that would be made from other results than those of the studies before it.
+    """Refuse a page that would be made from the results of other studies than those before it.
 
     Raises:
         ValueError: A study writes elsewhere than where the page reads.
@@ -207,7 +207,7 @@ def check_studies(steps: list[Step]) -> None:
 
 
 def main(steps: list[Step]) -> None:
-    """Say what will run, and where GRPO writes."""
+    """Print what will run, and where GRPO writes."""
     if steps:
         names = dict.fromkeys(step.name for step in steps)
         folders = [step.read[1].output_dir for step in steps if step.name == "grpo"]

@@ -1,4 +1,4 @@
-"""Checks of a stage's settings alone: no file, model or machine is looked at."""
+"""Check a stage's settings only: no file, model or machine is looked at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recipe.rewards import make_variant
 
 
 def clip_acts(steps_per_generation: int, num_iterations: int, gradient_accumulation_steps: int) -> list[Finding]:
-    """Does a rollout serve more than one optimiser step? If not, the ratio is always 1 and nothing is clipped."""
+    """Check that a rollout serves more than one optimiser step; else the ratio is always 1, and nothing is clipped."""
     batches = steps_per_generation * num_iterations
     if gradient_accumulation_steps % batches:
         return []
@@ -31,7 +31,7 @@ def rewards_fit(
     format_weight: float = 0.0,
     length_weight: float = 0.0,
 ) -> list[Finding]:
-    """Is there one weight for each reward function?"""
+    """Check that there is one weight for each reward function."""
     try:
         make_variant(words, weights, format_weight=format_weight, length_weight=length_weight)
     except ValueError as error:
@@ -40,7 +40,7 @@ def rewards_fit(
 
 
 def image_tokens_are_suppressed(generation_kwargs: Mapping[str, Any] | None, ids: Mapping[str, int]) -> list[Finding]:
-    """Can vLLM sample a token that stands for a picture? One in a completion breaks the batch that scores it.
+    """Check that vLLM cannot sample a token that stands for a picture: one in a completion breaks the batch.
 
     Args:
         generation_kwargs: of the settings, as the trainer hands them to vLLM.
@@ -56,7 +56,7 @@ def image_tokens_are_suppressed(generation_kwargs: Mapping[str, Any] | None, ids
 def groups_can_be_replaced(
     samples: int, num_generations: int, scale_rewards: str, aggregation: str, dynamic_sampling: int
 ) -> list[Finding]:
-    """Dynamic sampling replaces whole groups: a process must hold whole ones, whose advantages depend on no other.
+    """Check that dynamic sampling can replace whole groups: each lies on one process, and no advantage spans groups.
 
     Args:
         samples: of one rollout on one process: per_device_train_batch_size x steps_per_generation.
@@ -79,13 +79,26 @@ def groups_can_be_replaced(
 
 
 def is_implemented(load_in_8bit: bool, load_in_4bit: bool) -> list[Finding]:
-    """Settings of ModelConfig that the recipe does not read."""
+    """Refuse settings of ModelConfig that the recipe does not read."""
     if not (load_in_8bit or load_in_4bit):
         return []
     return [
         refuse(
             "dtype",
             "load_in_8bit and load_in_4bit are not supported: LoRA adapts the checkpoint in its own dtype",
+        )
+    ]
+
+
+def runs_no_foreign_code(trust_remote_code: bool) -> list[Finding]:
+    """Refuse a setting that asks for a checkpoint's own code: the recipe never runs any."""
+    if not trust_remote_code:
+        return []
+    return [
+        refuse(
+            "model",
+            "trust_remote_code is true, but Python code of a checkpoint is never run here: leave it out, and "
+            "name a checkpoint of a family that transformers knows",
         )
     ]
 

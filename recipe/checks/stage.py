@@ -1,4 +1,4 @@
-"""All checks of a stage before a GPU-hour is spent: it hands plain values to the functions beside this file.
+"""Run all checks of a stage before a GPU-hour is spent: plain values go to the functions beside this file.
 
 A finding is one line: a refusal stops the stage, a warning does not.
 """
@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from trl import GRPOConfig, ModelConfig
+from trl import ModelConfig
 
 from data_prep.stages import StageError
+from recipe.checks.capacity import memory_suffices
 from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.data import (
     Sample,
@@ -25,24 +26,25 @@ from recipe.checks.data import (
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
+    videos_are_usable,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
-from recipe.checks.facts import Texts, read_facts, skeleton, starts_of
+from recipe.checks.facts import Texts, read_facts, starts_of
 from recipe.checks.findings import Finding, refuse
 from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are_the_same, rows_taught
 from recipe.checks.launches import Launch, this_launch
+from recipe.checks.loads import load_of
 from recipe.checks.machine import (
-    Load,
     data_is_there,
     disk_gib,
     disk_suffices,
     gpu_is_there,
-    memory_suffices,
     updates_are_kept,
     vllm_is_there,
     weights_are_there,
 )
-from recipe.checks.model import adapted, lora_covers_the_language_model, tags_survive
+from recipe.checks.memory import Load
+from recipe.checks.model import lora_covers_the_language_model, tags_survive
 from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
@@ -50,10 +52,15 @@ from recipe.checks.settings import (
     is_implemented,
     rewards_fit,
     rollouts_are_whole,
+    runs_no_foreign_code,
 )
 from recipe.checks.trl_settings import attention_is_there, grpo_settings, rows_are_kept, supervised_settings
+from recipe.checks.weights import linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.frames import ClipFrames
+from recipe.inputs.loading import clips_of
+from recipe.inputs.media import VALIDATED, sift_file
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
@@ -61,7 +68,7 @@ from recipe.rollouts.vllm import suppress_image_tokens
 def check(
     script_args: StageArguments, training_args: Any, model_args: ModelConfig, launch: Launch
 ) -> tuple[list[Finding], Load | None]:
-    """All findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
+    """Return all findings about a stage, and what memory and disk were estimated from (None without a checkpoint)."""
     grpo = isinstance(script_args, GRPOArguments)
     use_vllm = bool(grpo and training_args.use_vllm)
     validated = not grpo or script_args.held_out_every  # else GRPO never reads them
@@ -76,6 +83,7 @@ def check(
     )
     findings += vllm_is_there(use_vllm, importlib.util.find_spec("vllm") is not None)
     findings += is_implemented(model_args.load_in_8bit, model_args.load_in_4bit)
+    findings += runs_no_foreign_code(training_args.trust_remote_code)
     findings += attention_is_there(model_args.attn_implementation, installed)
     findings += rows_are_kept(training_args)
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
@@ -89,7 +97,7 @@ def check(
         family = family_of(config, processor)
     except ValueError as error:
         return [*findings, refuse("family", str(error))], None
-    layers, parameters, vision = skeleton(config)
+    model = model_without_memory(config)
     if use_vllm:
         settings = copy(training_args)
         suppress_image_tokens(settings, config)
@@ -97,20 +105,29 @@ def check(
             name: processor.tokenizer.convert_tokens_to_ids(name) for name in (family.image_token, family.video_token)
         }
         findings += image_tokens_are_suppressed(settings.generation_kwargs, ids)
-    trainable = parameters - (vision if script_args.vision_learning_rate == 0 else 0)
     if model_args.use_peft:
         targets = model_args.lora_target_modules or family.lora_targets
-        findings += lora_covers_the_language_model(list(layers), targets)
-        trainable = sum(model_args.lora_r * sum(layers[name]) for name in adapted(list(layers), targets))
+        findings += lora_covers_the_language_model(list(linear_layers(model)), targets)
     longest = None
     if data:
         name = str(model_args.model_name_or_path)
         found, longest = _data_findings(script_args, training_args, name, config, processor, launch)
         findings += found
-    load = _load(training_args, model_args, config, launch, parameters, trainable, longest)
-    findings += updates_are_kept(load.bytes_each, load.sharding, model_args.use_peft)
-    gpu = torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
-    findings += memory_suffices(load, None if training_args.use_cpu else gpu)
+    load = load_of(
+        config,
+        training_args,
+        model_args,
+        launch,
+        prompt=longest.images + longest.text if longest else 0,
+        answer=longest.answer if longest else 0,
+        patches=longest.images * config.vision_config.spatial_merge_size**2 if longest else 0,
+        frozen_vision=script_args.vision_learning_rate == 0,
+        on_cpu=training_args.use_cpu,
+        model=model,
+        family_targets=family.lora_targets,
+    )
+    findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
+    findings += memory_suffices(load, launch.gpu_gib or (None if training_args.use_cpu else card_gib()))
     findings += disk_suffices(disk_of(load, training_args), *_room(Path(training_args.output_dir)))
     return findings, load
 
@@ -146,7 +163,7 @@ def _rollout_findings(script_args: GRPOArguments, training_args: Any) -> list[Fi
 def _data_findings(
     script_args: StageArguments, training_args: Any, name: str, config: Any, processor: Any, launch: Launch
 ) -> tuple[list[Finding], Sample | None]:
-    """Findings about the records, and the longest sample."""
+    """Return the findings about the records, and the longest sample."""
     family, grid = family_of(config, processor), frame_grid(config)
     facts = read_facts(script_args, grid)
     texts = Texts(script_args, family, grid, processor)
@@ -159,7 +176,8 @@ def _data_findings(
         limits["vllm_max_model_length"] = training_args.vllm_max_model_length if training_args.use_vllm else None
     else:
         limits["max_length"] = training_args.max_length
-    findings = fits_the_context(longest, limits)
+    found, lost = _video_findings(script_args, clips_of(script_args, grid, training=not grpo))
+    findings = found + fits_the_context(longest, limits)
     processor_merge = processor.image_processor.merge_size**2
     findings += frames_are_on_the_grid(
         sorted(facts.sizes),
@@ -174,7 +192,7 @@ def _data_findings(
         lengths = {name: texts.answer_tokens(record) for name, record in answers.items()}
         findings += answers_fit(lengths, training_args.max_completion_length)
         samples = training_args.per_device_train_batch_size * training_args.steps_per_generation * launch.processes
-        findings += batches_are_even(samples, training_args.num_generations, facts.count)
+        findings += batches_are_even(samples, training_args.num_generations, facts.count - lost)
         variant = variant_of(script_args, training_args)
         findings += rewards_can_be_earned(variant, facts.sample, facts.count, texts.answer)
         findings += events_leave_room(facts.sample, [function.__name__ for function in variant.functions])
@@ -199,39 +217,29 @@ def _data_findings(
     return findings, longest
 
 
-def _load(
-    training_args: Any,
-    model_args: ModelConfig,
-    config: Any,
-    launch: Launch,
-    parameters: int,
-    trainable: int,
-    longest: Sample | None,
-) -> Load:
-    text = config.get_text_config()
-    dtype = str(config.dtype if model_args.dtype in ("auto", None) else model_args.dtype)
-    grpo = isinstance(training_args, GRPOConfig)
-    tokens = longest.total if longest else 0
-    colocated = grpo and training_args.use_vllm and training_args.vllm_mode == "colocate"
-    return Load(
-        parameters=parameters,
-        trainable=trainable,
-        bytes_each=2 if "16" in dtype else 4,
-        processes=launch.processes,
-        sharding=launch.sharding,
-        tokens=tokens,
-        scored=min(tokens, training_args.max_completion_length) if grpo else tokens,
-        batch=training_args.per_device_train_batch_size,
-        hidden=text.hidden_size,
-        layers=text.num_hidden_layers,
-        vocabulary=text.vocab_size,
-        checkpointing=training_args.gradient_checkpointing,
-        vllm_share=training_args.vllm_gpu_memory_utilization if colocated else 0.0,
-    )
+def card_gib() -> float | None:
+    """Return the memory of the first GPU, GiB; None where there is none."""
+    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else None
+
+
+def _video_findings(script_args: StageArguments, clips: ClipFrames) -> tuple[list[Finding], int]:
+    """Return findings about the videos that the stage will need, and how many training records have none."""
+    wanted: list[tuple[str, int | None]] = [(path, script_args.max_records) for path in script_args.tracks]
+    if script_args.validation_tracks:
+        if not isinstance(script_args, GRPOArguments):
+            wanted.append((script_args.validation_tracks, VALIDATED))
+        elif script_args.held_out_every:
+            wanted.append((script_args.validation_tracks, script_args.held_out_clips))
+    findings, lost = [], 0
+    for number, (path, limit) in enumerate(wanted):
+        found = sift_file(path, clips, limit=limit)
+        lost += found.lost_count if number < len(script_args.tracks) else 0
+        findings += videos_are_usable(path, found.lost_count, found.count, found.text, script_args.max_missing)
+    return findings, lost
 
 
 def _room(output_dir: Path) -> tuple[float, str]:
-    """(GiB that a stage can use, where): what is free, and what its own earlier checkpoints and model take up.
+    """Return (GiB that a stage can use, where): the free space, and what its earlier checkpoints and model take up.
 
     Those are written over or removed as it goes on, so a run that fits the disk also fits when it is resumed.
     """
@@ -250,7 +258,7 @@ def disk_of(load: Load, training_args: Any) -> float:
 
 
 def begin(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
-    """The checks at the start of a stage, on the main process before the others go on.
+    """Run the checks at the start of a stage, on the main process before the others go on.
 
     Raises:
         StageError: Something is refused.

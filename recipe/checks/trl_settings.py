@@ -1,4 +1,4 @@
-"""Checks of settings that TRL and transformers refuse late, ignore, or read in another way than their names suggest.
+"""Check settings that TRL and transformers refuse late, ignore, or read otherwise than their names suggest.
 
 Versions: TRL 1.16, transformers 5.17. A refusal here costs a second; the library's own comes after the model
 has loaded.
@@ -39,7 +39,7 @@ def attention_is_there(implementation: str | None, installed: Callable[[str], bo
 
 
 def rows_are_kept(training_args: Any) -> list[Finding]:
-    """Check that the trainer keeps the columns of a row: those of the pictures and those that rewards read."""
+    """Check that the trainer keeps a row's columns: those of the pictures, and those that rewards read."""
     if not training_args.remove_unused_columns:
         return []
     return [

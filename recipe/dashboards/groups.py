@@ -30,12 +30,12 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     A curve is called after the variant; where a variant has several, with what tells them apart.
     """
-    found: dict[str, list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for variant, curves in _curves(runs).items():
-        for place, curve in enumerate(curves, 1):
+        for number, curve in enumerate(curves, 1):
             name = _name(variant, curves, curve)
-            found[name if name not in found else f"{name} ({place})"] = curve.runs
-    return found
+            groups[name if name not in groups else f"{name} ({number})"] = curve.runs
+    return groups
 
 
 def remarks(runs: Sequence[Run]) -> list[str]:
@@ -59,9 +59,9 @@ def remarks(runs: Sequence[Run]) -> list[str]:
 
 
 def _curves(runs: Sequence[Run]) -> dict[str, list[Curve]]:
-    found: dict[str, list[Curve]] = {}
+    by_variant: dict[str, list[Curve]] = {}
     for one in runs:
-        curves = found.setdefault(one.variant, [])
+        curves = by_variant.setdefault(one.variant, [])
         curve = next((curve for curve in curves if not differing(curve.runs[0], one)), None)
         if curve is None:
             curves.append(Curve([one]))
@@ -71,7 +71,7 @@ def _curves(runs: Sequence[Run]) -> dict[str, list[Curve]]:
             curve.runs.append(one)
         else:
             curve.repeated.append((same, one))
-    return found
+    return by_variant
 
 
 def _same_seed(first: Curve, other: Curve) -> tuple[Run, Run] | None:

@@ -51,10 +51,10 @@ def read_run(folder: Path) -> Run:
     """Read a run's log and settings; note a problem in the result instead of raising it."""
     stamp = read_stamp(folder) or {}
     settings = stamp.get("settings")
-    variant, seed, told = UNKNOWN, UNKNOWN, {}
+    variant, seed, shared = UNKNOWN, UNKNOWN, {}
     if isinstance(settings, dict):
         variant, seed = variant_of_settings(settings), str(settings.get("seed", DEFAULT_SEED))
-        told = common(stamp, settings)
+        shared = common(stamp, settings)
     problems = [] if stamp else ["its stamp.json cannot be read"]
     if stamp and not stamp.get("complete"):
         problems.append("it has not ended")
@@ -62,10 +62,11 @@ def read_run(folder: Path) -> Run:
     if log.problem:
         problems.append(log.problem)
     columns = {
-        name: (np.array(list(found)), np.array(list(found.values()))) for name, found in points(log.entries).items()
+        name: (np.array(list(by_step)), np.array(list(by_step.values())))
+        for name, by_step in points(log.entries).items()
     }
     completions = sorted((folder / "completions").glob("*.parquet")) if (folder / "completions").is_dir() else []
-    return Run(folder, variant, seed, columns, len(log.entries), "; ".join(problems), completions, told)
+    return Run(folder, variant, seed, columns, len(log.entries), "; ".join(problems), completions, shared)
 
 
 def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -75,14 +76,14 @@ def common(stamp: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """
     inputs = stamp.get("inputs")
     if isinstance(inputs, dict):
-        told = settings | {f"{INPUT}{name}": str(digest)[:12] for name, digest in inputs.items()}
+        shared = settings | {f"{INPUT}{name}": str(digest)[:12] for name, digest in inputs.items()}
     else:
         try:
-            told = counting(settings, grpo=True)
+            shared = counting(settings, grpo=True)
         except (TypeError, ValueError):  # whatever wrote it, this recipe did not
-            told = dict(settings)
-        told |= {f"{INPUT}{name}": settings[name] for name in ("model_name_or_path",) if name in settings}
-    return {name: value for name, value in told.items() if name not in IN_NAME}
+            shared = dict(settings)
+        shared |= {f"{INPUT}{name}": settings[name] for name in ("model_name_or_path",) if name in settings}
+    return {name: value for name, value in shared.items() if name not in IN_NAME}
 
 
 def last(one: Run, metric: str) -> float | None:
@@ -103,9 +104,9 @@ def mean_curve(runs: list[Run], metric: str) -> np.ndarray:
         shared = np.intersect1d(shared, steps)
     shared = np.sort(shared)
     values = []
-    for steps, found in curves:
+    for steps, scores in curves:
         order = np.argsort(steps)
-        values.append(found[order][np.searchsorted(steps[order], shared)])
+        values.append(scores[order][np.searchsorted(steps[order], shared)])
     table = np.array(values).reshape(len(curves), len(shared))
     return np.stack([shared, table.mean(axis=0), table.min(axis=0), table.max(axis=0)], axis=1)
 

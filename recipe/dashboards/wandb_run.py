@@ -31,7 +31,7 @@ LONGEST_TAG, LONGEST_GROUP = 64, 128  # characters; W&B refuses the run of longe
 
 
 def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
-    """Tell W&B through its environment variables which run to begin or to go on with; call before training.
+    """Tell W&B through its environment variables which run to begin or resume; call this before training.
 
     The id lies in the stage's folder, which is moved aside when it is overwritten: another run then. A WANDB_RUN_ID
     that is set already wins and is kept, as what the user asked for. Steps that were logged after the checkpoint that
@@ -58,7 +58,7 @@ def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
 
 
 def begin_run(folder: Path, training_args: Any, *, tracks: Sequence[str], variant: Variant | None = None) -> None:
-    """Begin or go on with the stage's W&B run, or do nothing where it does not log to W&B; call before the trainer.
+    """Begin or resume the stage's W&B run, unless it does not log to W&B; call this before the trainer is made.
 
     Trainer takes a run that it finds. Nothing here ends or holds up training: without a key and a WANDB_MODE the run
     is offline, a server that does not answer makes it offline, and what a server has not taken at the end stays on
@@ -160,15 +160,15 @@ def has_key() -> bool:
 
 def describe(recipe: str, tracks: Sequence[str], variant: Variant | None) -> dict[str, Any]:
     """Return what a run's config says beside the trainer's settings: what runs are grouped and told apart by."""
-    told: dict[str, Any] = {"recipe": recipe, "git_commit": git_commit(), "data_hash": data_hash(tracks)}
+    config: dict[str, Any] = {"recipe": recipe, "git_commit": git_commit(), "data_hash": data_hash(tracks)}
     if variant:
-        told["variant"] = variant.label
-        told["reward_code"] = variant.code_digest[:12]
-        told["reward_definition"] = [
+        config["variant"] = variant.label
+        config["reward_code"] = variant.code_digest[:12]
+        config["reward_definition"] = [
             {"function": function.__name__, "weight": weight, "text": inspect.getdoc(function) or ""}
             for function, weight in zip(variant.functions, variant.weights, strict=True)
         ]
-    return told
+    return config
 
 
 def data_hash(tracks: Sequence[str]) -> str:
@@ -181,9 +181,9 @@ def git_commit() -> str:
     try:
         answers = [
             subprocess.run(
-                ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
+                ["git", *argv], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
             ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+            for argv in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         ]
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -96,8 +96,8 @@ def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed
     for begin in range(0, resamples, block):
         size = min(block, resamples - begin)
         weights = np.empty((size, n))
-        for place in range(size):
-            weights[place] = np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n)
+        for repeat in range(size):
+            weights[repeat] = np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n)
         sums = weights @ columns
         counts = sums[:, -groups:]
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -53,7 +53,7 @@ def steps_to(
     """
     if score is None:
         means = [whole_windows(curve, window)[1] for curve in curves.values()]
-        score = min((max(found) for found in means if found and found[-1] >= found[0]), default=None)
+        score = min((max(curve) for curve in means if curve and curve[-1] >= curve[0]), default=None)
     if score is None:
         return dict.fromkeys(curves), None
     return {name: reached(curve, score, window) for name, curve in curves.items()}, score

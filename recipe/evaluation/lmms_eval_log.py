@@ -1,7 +1,7 @@
 """The answers in a sample log of lmms-eval (`--log_samples`), so that its runs can be scored in both readings.
 
 Its lines have no question text: the id stands in the values of the task's metrics, and the answer in `resps`, or,
-where that is the same, in `filtered_resps` alone (lmms-eval 0.7).
+where that is the same, only in `filtered_resps` (lmms-eval 0.7).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def is_log(path: Path) -> bool:
 
 def read_log(path: Path) -> Submission:
     """Read question_id -> raw answer; count and name lines without an answer and questions that come twice."""
-    found = Submission()
+    submission = Submission()
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -40,16 +40,16 @@ def read_log(path: Path) -> Submission:
             except (ValueError, RecursionError):
                 item = None
             if not isinstance(item, dict):
-                found.broken.append(f"line {number}: no JSON object")
+                submission.broken.append(f"line {number}: no JSON object")
                 continue
             name, text = _question_id(item), _text(item)
             if name is None or text is None:
-                found.broken.append(f"line {number}: {'no question_id' if name is None else 'no answer'}")
-            elif name in found.predictions:
-                found.duplicates.append(name)
+                submission.broken.append(f"line {number}: {'no question_id' if name is None else 'no answer'}")
+            elif name in submission.predictions:
+                submission.duplicates.append(name)
             else:
-                found.predictions[name] = text
-    return found
+                submission.predictions[name] = text
+    return submission
 
 
 def _question_id(item: dict[str, Any]) -> str | None:

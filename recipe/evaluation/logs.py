@@ -41,12 +41,12 @@ def read_log(folder: Path) -> Log:
     newest, problems = Log(), []
     for path in paths:
         try:
-            found = _read(path)
+            log = _read(path)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             problems.append(f"{path.relative_to(folder)} cannot be read ({type(error).__name__})")
             continue
-        if found.step > newest.step:
-            newest = found
+        if log.step > newest.step:
+            newest = log
     return Log(newest.entries, newest.step, "; ".join(problems))
 
 
@@ -97,5 +97,5 @@ def series(entries: Iterable[Mapping[str, Any]], name: str) -> tuple[list[float]
     >>> series([{"step": 1, "loss": 2.0}, {"step": 2}, {"step": 3, "loss": 1.0}], "loss")
     ([1.0, 3.0], [2.0, 1.0])
     """
-    found = points(entries, (name,)).get(name, {})
-    return list(found), list(found.values())
+    by_step = points(entries, (name,)).get(name, {})
+    return list(by_step), list(by_step.values())

@@ -51,8 +51,8 @@ def official_letter(text: str) -> str:
     >>> [official_letter(text) for text in ("B", "<think>A?</think>Final Answer: C.", "Considering it, D", "none")]
     ['B', 'C', 'C', '']
     """
-    found = re.search("[A-H]", _LEADS.sub("", text.rpartition("</think>")[2]))
-    return found[0] if found else ""
+    match = re.search("[A-H]", _LEADS.sub("", text.rpartition("</think>")[2]))
+    return match[0] if match else ""
 
 
 def option_letter(text: str) -> str:
@@ -70,15 +70,15 @@ def option_letter(text: str) -> str:
     # Long runs say nothing, and repetition is how models fail: the patterns stay linear.
     answer = "\n".join(" ".join(line.split()) for line in answer.splitlines() if line.strip())
     answer = _RUN.sub(r"\1\1\1", answer)
-    if len(answer) < 40 and (found := _ALONE.fullmatch(answer)):
-        return found[1].upper()
+    if len(answer) < 40 and (match := _ALONE.fullmatch(answer)):
+        return match[1].upper()
     if boxed := _BOXED.findall(answer):
         return str(boxed[-1]).upper()
     for pattern in (_STATED, _CALLED_RIGHT):
         if matches := list(pattern.finditer(answer)):
             return str(matches[-1]["rest"] or matches[-1]["a"])
-    if found := _FIRST.match(answer):
-        return found[1]
+    if match := _FIRST.match(answer):
+        return match[1]
     if matches := list(_CHOSEN.finditer(answer)):
         return str(matches[-1]["rest"] or matches[-1]["a"])
     for letters in (

@@ -83,10 +83,10 @@ def predicted_tube(
     end = min(first_frame_of_second(span[1] + 1, fps), num_frames)
     rate = exact_fps(fps)
     ticks = np.arange(num_frames, dtype=np.int64) * rate.denominator  # integers, so that no frame changes its second
-    frames, found = expand_array(boxes, ticks / rate.numerator, ticks // rate.numerator)
+    frames, expanded = expand_array(boxes, ticks / rate.numerator, ticks // rate.numerator)
     inside = (begin <= frames) & (frames < end)
     values = np.full((end - begin, 4), np.nan)
-    values[frames[inside] - begin] = found[inside]
+    values[frames[inside] - begin] = expanded[inside]
     return FrameTube(begin, end, values)
 
 

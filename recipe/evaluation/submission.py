@@ -39,10 +39,10 @@ class Submission:
 
 
 def read_submission(path: Path) -> Submission:
-    """Read a predictions file; a file that is not there is an empty one."""
-    found = Submission()
+    """Read a predictions file; a missing file is an empty one."""
+    submission = Submission()
     if not path.is_file():
-        return found
+        return submission
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -51,12 +51,12 @@ def read_submission(path: Path) -> Submission:
             if number == 1 and about_of(item) is not None:
                 continue
             if problem:
-                found.broken.append(f"line {number}: {problem}")
-            elif item["id"] in found.predictions:
-                found.duplicates.append(item["id"])
+                submission.broken.append(f"line {number}: {problem}")
+            elif item["id"] in submission.predictions:
+                submission.duplicates.append(item["id"])
             else:
-                found.predictions[item["id"]] = _prediction_in(item)
-    return found
+                submission.predictions[item["id"]] = _prediction_in(item)
+    return submission
 
 
 def _read_line(line: str) -> tuple[dict[str, Any], str]:

@@ -30,7 +30,7 @@ def read_truths(path: Path, records: Sequence[Record]) -> dict[str, FrameTruth]:
         OSError: The file cannot be read.
     """
     by_id = {record["id"]: record for record in records}
-    found: dict[str, FrameTruth] = {}
+    truths: dict[str, FrameTruth] = {}
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -38,14 +38,14 @@ def read_truths(path: Path, records: Sequence[Record]) -> dict[str, FrameTruth]:
             where = f"{path}:{number}"
             item = _parse(line, where)
             name = item["id"]
-            if name in found:
+            if name in truths:
                 raise RecordError(f"{where}: record {quote(name)}: a second line, expected one for each record")
             if name in by_id:
                 try:
-                    found[name] = _truth_of(item, by_id[name])
+                    truths[name] = _truth_of(item, by_id[name])
                 except ValueError as error:
                     raise RecordError(f"{where}: record {quote(name)}: {error}") from None
-    return found
+    return truths
 
 
 def _parse(line: bytes, where: str) -> Mapping[str, Any]:
@@ -109,10 +109,10 @@ def _boxes(states: Any, begin: int, end: int, num_frames: int) -> dict[int, tupl
         raise ValueError(f"boxes {quote(states)}, expected a list of {{frame, box}}")
     boxes: dict[int, tuple[float, ...]] = {}
     seen: set[int] = set()
-    for place, state in enumerate(states):
+    for index, state in enumerate(states):
         if not isinstance(state, dict):
-            raise ValueError(f"boxes[{place}] {quote(state)}, expected {{frame, box}}")
-        frame = _whole(f"boxes[{place}].frame", state.get("frame"), num_frames - 1)
+            raise ValueError(f"boxes[{index}] {quote(state)}, expected {{frame, box}}")
+        frame = _whole(f"boxes[{index}].frame", state.get("frame"), num_frames - 1)
         if frame in seen:
             raise ValueError(f"frame {frame}: it is there twice")
         seen.add(frame)

@@ -66,7 +66,7 @@ def logic_score(scores: Sequence[int], structure: str) -> float:
         name = structure
     if name not in LOGIC:
         raise ValueError(f"group_structure {structure!r}, expected one of {', '.join(LOGIC)}")
-    right = next((place for place, score in enumerate(scores) if not score), len(scores))
+    right = next((index for index, score in enumerate(scores) if not score), len(scores))
     before, question = _SECOND_OF_TWO.get(name, (-1, 0))
     if right == before and scores[question]:
         right += 1
@@ -126,7 +126,9 @@ def score(rows: Sequence[dict[str, Any]], answers: dict[str, str], reading: str)
     for group in groups_of(rows):
         letters = [letter(answers.get(str(row["question_id"]), "")) for row in group]
         unread = -1 if reading == "official" else 0
-        scores = [int(found == row["answer"]) if found else unread for found, row in zip(letters, group, strict=True)]
+        scores = [
+            int(chosen == row["answer"]) if chosen else unread for chosen, row in zip(letters, group, strict=True)
+        ]
         plain += [one for one in scores if one >= 0]
         last = group[-1]
         if last["group_type"] not in ("relevance", "logic"):

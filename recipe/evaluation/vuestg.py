@@ -124,12 +124,12 @@ def _columns(one: Overlap) -> list[float]:
 
 def _means(values: Array, repeats: int) -> dict[str, float]:
     """Return n and the mean of each column over the rows that define it; a column without any is left out."""
-    found: dict[str, float] = {"n": len(values) // repeats}
+    means: dict[str, float] = {"n": len(values) // repeats}
     for name, column in zip(COLUMNS, values.T, strict=True):
         defined = column[~np.isnan(column)]
         if len(defined):
-            found[name] = float(defined.mean())
-    return found
+            means[name] = float(defined.mean())
+    return means
 
 
 def _bin(value: float, lows: Sequence[tuple[float, str]]) -> str:

@@ -22,7 +22,9 @@ from data_prep.identity import checkpoint_identity, file_digest, stamp_of, text_
 from data_prep.redaction import public as public
 from data_prep.stamps import Difference, check_ended
 from data_prep.video.rates import DYNAMIC, parse_policy
+from recipe.inference.decoding import sampling_of
 from recipe.inputs.arguments import StageArguments
+from recipe.inputs.chat_templates import templates_digest
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.loading import check_checkpoint
 from recipe.inputs.prompts import prompts_digest
@@ -69,16 +71,16 @@ class AnswerKey:
             about: what another key's `describe` gave.
         """
         now = self.describe()
-        found = _differing(_mapping(about.get("settings")), now["settings"])
+        differences = _differing(_mapping(about.get("settings")), now["settings"])
         was, contents = _mapping(about.get("contents")), now["contents"]
         for name in sorted(was.keys() | contents.keys()):
             if was.get(name) == contents.get(name):
                 continue
             if name == "model" and about.get("model") != self.model:
-                found.append(str(Difference("model", about.get("model"), self.model)))
+                differences.append(str(Difference("model", about.get("model"), self.model)))
             else:
-                found.append(str(Difference(f"input {name}")))
-        return found
+                differences.append(str(Difference(f"input {name}")))
+        return differences
 
 
 def key_of(
@@ -104,7 +106,8 @@ def key_of(
     Raises:
         StageError: There is no such checkpoint or track file, or a stage is not done with the checkpoint.
     """
-    settings = decoding | {"backend": backend, "max_frame_pixels": script_args.max_frame_pixels}
+    stated = {name: value for name, value in sampling_of(0.0).items() if name != "temperature"}
+    settings = decoding | {"sampling": stated, "backend": backend, "max_frame_pixels": script_args.max_frame_pixels}
     settings["frame_rate"] = parse_policy(script_args.frame_rate)
     if settings["frame_rate"] == DYNAMIC:
         settings["frame_budget"] = script_args.frame_budget
@@ -117,6 +120,7 @@ def key_of(
         name = check_checkpoint(model)
         check_ended(Path(name))
         contents["model"] = checkpoint_identity(name)
+        contents["chat_templates"] = templates_digest()  # one may take the place of the checkpoint's own
     if tracks is not None:
         contents["tracks"] = file_digest(Path(tracks))
     return AnswerKey(model or "", json.loads(json.dumps(settings)), contents)
@@ -174,8 +178,8 @@ def check_known(key: AnswerKey, about: Mapping[str, Any] | None, path: Path) -> 
             f"be told from others; {ways}"
         )
     if about.get("key") != key.short:
-        found = key.differences(about) or ["its key"]
-        listed = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
+        differing = key.differences(about) or ["its key"]
+        listed = "; ".join(differing[:6]) + ("; ..." if len(differing) > 6 else "")
         raise StageError(f"{path}: holds answers made with another {listed}; {ways}")
 
 

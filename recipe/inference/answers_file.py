@@ -150,8 +150,8 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Line], bool]:
         for number, text in enumerate(stream):
             try:
                 item = json.loads(text)
-                if number == 0 and (said := about_of(item)) is not None:
-                    about = said
+                if number == 0 and (header := about_of(item)) is not None:
+                    about = header
                 else:
                     lines[_name(item)] = item
             except (ValueError, KeyError, TypeError, RecursionError):

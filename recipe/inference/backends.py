@@ -165,9 +165,9 @@ def openai_server(
             "messages": [{"role": "user", "content": form.content(row)}],
             "max_tokens": decoding.longest(row),
         }
-        found = ask(server, body)
+        reply = ask(server, body)
         if usage is not None:
-            usage.add(found.tokens_in, 0 if found.estimated else found.tokens_out)
-        return found.content or ""
+            usage.add(reply.tokens_in, 0 if reply.estimated else reply.tokens_out)
+        return reply.content or ""
 
     return builder, answer

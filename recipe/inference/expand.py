@@ -32,10 +32,10 @@ def expand_boxes(boxes: Mapping[int, Sequence[float]], times_s: Sequence[float])
     (0.0, 0.0, 0.2, 0.2)
     """
     times = np.asarray(times_s, dtype=np.float64)
-    frames, found = expand_array(boxes, times, np.floor(times + 1e-9).astype(np.int64))
+    frames, expanded = expand_array(boxes, times, np.floor(times + 1e-9).astype(np.int64))
     return {
         int(frame): (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        for frame, box in zip(frames, found, strict=True)
+        for frame, box in zip(frames, expanded, strict=True)
     }
 
 
@@ -56,9 +56,9 @@ def expand_array(
     has_box = np.zeros(len(frames_of), dtype=bool)
     has_box[known] = True
     wanted = np.flatnonzero(has_box[seconds])
-    found = np.clip(_interpolate(times[wanted], knots, values), 0.0, 1.0).round(12)
-    left = (found[:, 0] < found[:, 2]) & (found[:, 1] < found[:, 3])
-    return wanted[left], found[left]
+    expanded = np.clip(_interpolate(times[wanted], knots, values), 0.0, 1.0).round(12)
+    left = (expanded[:, 0] < expanded[:, 2]) & (expanded[:, 1] < expanded[:, 3])
+    return wanted[left], expanded[left]
 
 
 def _interpolate(times: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -70,10 +70,10 @@ def _interpolate(times: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np
         return np.repeat(values, len(times), axis=0)
     left = np.clip(np.searchsorted(knots, times, side="right") - 1, 0, len(knots) - 2)
     share = (times - knots[left]) / (knots[left + 1] - knots[left])
-    found = np.asarray(values[left] + share[:, None] * (values[left + 1] - values[left]))
-    outside = (found.min(axis=1) < -_NOISE) | (found.max(axis=1) > 1 + _NOISE)
-    empty = (found[:, 2] - found[:, 0] <= _NOISE) | (found[:, 3] - found[:, 1] <= _NOISE)
+    result = np.asarray(values[left] + share[:, None] * (values[left + 1] - values[left]))
+    outside = (result.min(axis=1) < -_NOISE) | (result.max(axis=1) > 1 + _NOISE)
+    empty = (result[:, 2] - result[:, 0] <= _NOISE) | (result[:, 3] - result[:, 1] <= _NOISE)
     lost = outside | empty
-    found[lost & (times < knots[0])] = values[0]
-    found[lost & (times > knots[-1])] = values[-1]
-    return found
+    result[lost & (times < knots[0])] = values[0]
+    result[lost & (times > knots[-1])] = values[-1]
+    return result

@@ -11,12 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from data_prep.errors import StageError
-from data_prep.records import Record, RecordError, read_records, resolve_video
+from data_prep.records import Record, RecordError, read_questions, resolve_video
+from data_prep.video.looks import fault_of, look_at
 from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
 from recipe.inference.backends import Answerer, Usage
-from recipe.inference.grounding import Policy, QueryError, ground, look_at
+from recipe.inference.grounding import Policy, QueryError, check_video, ground
 from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
@@ -35,7 +36,7 @@ def ground_file(
     workers: int = 1,
     limit: int | None = None,
 ) -> tuple[int, list[str]]:
-    """Ground every record that has a track or could have one, resuming where an earlier call stopped.
+    """Ground every record that could have a track, and lines without truth, resuming where an earlier call stopped.
 
     Args:
         backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
@@ -51,29 +52,48 @@ def ground_file(
             cannot be reached, or gives no answer to `MOST_REFUSED` requests in a row or to all that there are.
         InUse: Another process is at work on `out`.
     """
-    records = [record for record in read_records(tracks) if record["kind"] not in ("caption", "qa")][:limit]
+    records = [record for record in read_questions(tracks) if record["kind"] not in ("caption", "qa")][:limit]
     stamps = {record["id"]: _stamp(videos, record) for record in records}
     failed: list[str] = []
     with AnswersFile(out, key) as file:
         file.outdated(stamps)
         left = [record for record in records if record["id"] not in file.known]
+        faults = _faults(left, videos)  # before a model is loaded
+        failed += [f"{name}: {reason}" for name, reason in faults.items()]
+        left = [record for record in left if record["id"] not in faults]
         if left:
-            asked = _asked(left, _Asker(videos, backend, policy), workers)
+            results = _asked(left, _Asker(videos, backend, policy), workers)
             refused = 0  # in a row
-            for record, found in tqdm(asked, total=len(left), unit="record", desc=out.stem):
-                if isinstance(found, Exception):
-                    failed.append(f"{record['id']}: {found}")
+            for record, result in tqdm(results, total=len(left), unit="record", desc=out.stem):
+                if isinstance(result, Exception):
+                    failed.append(f"{record['id']}: {result}")
                     # Once there are answers, requests that will never do say nothing about the server.
-                    refused += isinstance(found, Unanswered if file.known else Refused)
+                    refused += isinstance(result, Unanswered if file.known else Refused)
                     if refused == MOST_REFUSED:
-                        raise StageError(_all_refused(refused, found, bool(file.known)))
+                        raise StageError(_all_refused(refused, result, bool(file.known)))
                     continue
                 refused = 0
-                file.add([{"id": record["id"]} | found | {"video_stamp": stamps[record["id"]]}])
-            if refused and refused == len(failed) == len(left) and not file.known:
+                file.add([{"id": record["id"]} | result | {"video_stamp": stamps[record["id"]]}])
+            if refused and refused == len(failed) - len(faults) == len(left) and not file.known:
                 raise StageError(_all_refused(refused, failed[-1], False))
         file.finish(record["id"] for record in records)
     return len(records), failed
+
+
+def _faults(records: Iterable[Record], videos: Path) -> dict[str, str]:
+    """Look at the videos that are there; return id -> why a record's video is of no use."""
+    paths: dict[str, Path] = {}
+    listed = list(records)
+    for record in listed:
+        try:
+            path = resolve_video(videos, record["video"])
+        except RecordError:
+            continue  # asking says it
+        if path.exists():
+            paths[record["id"]] = path
+    seen = look_at(paths.values())
+    faults = {record["id"]: fault_of(seen[paths[record["id"]]], record) for record in listed if record["id"] in paths}
+    return {name: f"{fault[0]}: {fault[1]}" for name, fault in faults.items() if fault is not None}
 
 
 def _all_refused(count: int, last: Exception | str, some: bool) -> str:
@@ -98,11 +118,11 @@ class _Asker:
 
     def __call__(self, record: Record) -> dict[str, Any] | Exception:
         """Return the line's fields, or the exception that says why there is no answer."""
-        clip = (record["clip"][0], record["seconds"])
+        clip = (record["clip"][0], record["seconds"]) if record["clip"] else None
         try:
             video = resolve_video(self.videos, record["video"])
             if not hasattr(self._own, "parts"):
-                look_at(video, self.policy, clip)  # a mistyped folder must not cost a model load
+                check_video(video, self.policy, clip)  # a mistyped folder must not cost a model load
         except (VideoError, RecordError) as error:
             return error
         if not hasattr(self._own, "parts"):
@@ -111,13 +131,13 @@ class _Asker:
         usage, builder, answerer = self._own.parts
         before = (usage.prompt_tokens, usage.completion_tokens)
         try:
-            found = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
+            answer = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
         except (VideoError, RecordError, QueryError, Refused) as error:
             return error
         spent = (usage.prompt_tokens - before[0], usage.completion_tokens - before[1])
         if any(spent):
-            found["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
-        return found
+            answer["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
+        return answer
 
 
 def _asked(

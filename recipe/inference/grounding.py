@@ -122,7 +122,7 @@ def record_of(video: Path, info: VideoInfo, query: str, start_s: float, seconds:
     return cast(Record, record)  # of the fields that a row is made of, and no others
 
 
-def look_at(video: Path, policy: Policy, clip: tuple[float, int] | None = None) -> VideoInfo:
+def check_video(video: Path, policy: Policy, clip: tuple[float, int] | None = None) -> VideoInfo:
     """Return what a video's file says of it, if it can be asked about; needs no model.
 
     Args:
@@ -171,7 +171,7 @@ def ground(
     """
     policy = policy or Policy()
     query = check_query(query)
-    info = look_at(video, policy, clip)
+    info = check_video(video, policy, clip)
     real = video.resolve()
     start_s, seconds = clip or (0.0, info.seconds)
     windows, texts, answers = [], [], []

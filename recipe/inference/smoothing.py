@@ -62,10 +62,10 @@ def _pieces(boxes: dict[int, Sequence[float]], most_filled: int) -> list[tuple[r
     if not seconds:
         return []
     cuts = [0]
-    for place in range(1, len(seconds)):
-        gap = seconds[place] - seconds[place - 1] - 1
-        if gap > most_filled or _is_jump(boxes, seconds, place):
-            cuts.append(place)
+    for index in range(1, len(seconds)):
+        gap = seconds[index] - seconds[index - 1] - 1
+        if gap > most_filled or _is_jump(boxes, seconds, index):
+            cuts.append(index)
     pieces = []
     for begin, end in zip(cuts, [*cuts[1:], len(seconds)], strict=True):
         known = seconds[begin:end]
@@ -101,16 +101,16 @@ def _beyond(values: Array, count: int) -> Array:
     return ahead if all(_is_valid(box) for box in ahead) else np.repeat(end[None], count, axis=0)
 
 
-def _is_jump(boxes: Mapping[int, Sequence[float]], seconds: Sequence[int], place: int) -> bool:
-    """Return whether the target is elsewhere from `seconds[place]` on, and stays there: a cut, not a one-second error.
+def _is_jump(boxes: Mapping[int, Sequence[float]], seconds: Sequence[int], index: int) -> bool:
+    """Return whether the target is elsewhere from `seconds[index]` on, and stays there: a cut, not a one-second error.
 
     Elsewhere: the boxes share nothing and their centres are farther apart than the target has moved in the seconds
     around. Stays: the next box is near the new place and the one before was near the old one.
     """
-    here, there = boxes[seconds[place - 1]], boxes[seconds[place]]
-    if _overlap(here, there) or place < 2 or place + 1 >= len(seconds):
+    here, there = boxes[seconds[index - 1]], boxes[seconds[index]]
+    if _overlap(here, there) or index < 2 or index + 1 >= len(seconds):
         return False
-    before, after = boxes[seconds[place - 2]], boxes[seconds[place + 1]]
+    before, after = boxes[seconds[index - 2]], boxes[seconds[index + 1]]
     step = _distance(here, there)
     return _distance(before, here) < step / 3 and _distance(there, after) < step / 3
 

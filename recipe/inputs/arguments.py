@@ -8,6 +8,7 @@ from typing import ClassVar
 from trl import ScriptArguments
 
 from data_prep.video.rates import FRAME_BUDGET
+from recipe.inputs.media import MAX_MISSING
 from recipe.rewards import reward_functions
 from recipe.variants.names import DEFAULT
 
@@ -42,6 +43,10 @@ class StageArguments(ScriptArguments):
         default=None, metadata={"help": "folder of shards of `data_prep frames`; none: the videos are decoded"}
     )
     cache_clips: int = field(default=64, metadata={"help": "decoded clips kept for the next fetch"})
+    max_missing: float = field(
+        default=MAX_MISSING,
+        metadata={"help": "share of a track file's records that may be left out for want of a usable video, 0 to 1"},
+    )
     max_records: int | None = field(default=None, metadata={"help": "use only the first records of each track file"})
     vision_learning_rate: float | None = field(
         default=None,
@@ -52,6 +57,8 @@ class StageArguments(ScriptArguments):
     )
 
     def __post_init__(self) -> None:
+        if not 0 <= self.max_missing <= 1:
+            raise ValueError(f"max_missing {self.max_missing!r}: expected a share from 0 to 1, such as 0.05")
         usual = ScriptArguments()
         for name in self.IGNORED:
             value = getattr(self, name)

@@ -12,9 +12,15 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from recipe.inputs.families import Family
+from data_prep.identity import text_digest
+from recipe.inputs.families import TEMPLATES, Family
 
 logger = logging.getLogger(__name__)
+
+
+def templates_digest() -> str:
+    """Return the digest of all chat templates that may take the place of a checkpoint's own, 64 hex digits."""
+    return text_digest({path.name: path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.jinja"))})
 
 
 def can_train(processor: Any, family: Family) -> bool:

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_prep.command_line import did_you_mean
+from data_prep.yaml_files import read_mapping
 from recipe.inputs.run_folder import CONFIGS, MODELS, stage_files
 
 SECTIONS = ("all", "cpt", "sft", "grpo", "eval")
@@ -36,13 +35,10 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """Return what a settings file holds.
 
     Raises:
-        ValueError: The file is no mapping, or has moved; the message names the new files.
+        ValueError: The file is no mapping of settings, or has moved; the message names the new files.
     """
     check_there(path)
-    settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: expected a YAML mapping of settings")
-    return settings
+    return read_mapping(path)
 
 
 def check_there(path: str | Path) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 
 from datasets import Dataset
 
-from data_prep.records import Record, State, read_records
+from data_prep.records import Record, State
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
 from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
+from recipe.inputs.media import sift_file
 from recipe.inputs.prompts import Shown, plain_text, question, user_message
 from stvg_rewards import Track, format_answer, format_tracks
 
@@ -184,41 +185,29 @@ def _track(label: str, states: list[State]) -> Track:
     return Track(label=label, boxes={state["second"]: tuple(state["box"]) for state in states})
 
 
-def load_mixture(tracks: list[str], builder: RowBuilder, *, limit: int | None = None) -> Dataset:
+def load_mixture(
+    tracks: list[str], builder: RowBuilder, *, limit: int | None = None, max_missing: float = 1.0
+) -> Dataset:
     """Load rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
 
-    A record whose video (with shards: whose frames) is missing is left out, counted and logged with the first names.
+    A record whose video (with shards: whose frames) is of no use is left out, counted by reason and logged.
 
     Args:
         limit: at most this many records of each file.
+        max_missing: share of a file's records that may be left out, 0 to 1.
 
     Raises:
         RecordError: A record is malformed (names file, line and field).
-        FileNotFoundError: A file's records have no video at all.
+        FileNotFoundError: A file's records have no usable video at all.
+        StageError: More than `max_missing` of a file's records have none.
     """
     kept: list[str] = []
     for path in tracks:
-        kept += _records_with_frames(path, builder, limit)
+        found = sift_file(path, builder.clips, limit=limit)
+        if found.lost:
+            logger.warning("%s: %s", path, found.text)
+        if not found.kept:
+            raise FileNotFoundError(f"{path}: none of its {found.count} records is left: {found.text}")
+        found.check(path, max_missing)
+        kept += map(json.dumps, found.kept)
     return Dataset.from_dict({"record": kept}).with_transform(builder)
-
-
-def _records_with_frames(path: str, builder: RowBuilder, limit: int | None) -> list[str]:
-    kept: list[str] = []
-    missing: list[str] = []
-    clips = builder.clips
-    where = f"its video below {clips.video_root}"
-    if clips.store is not None:
-        where = f"its frames at this frame_rate in {clips.store.folder}"
-    for record in read_records(path):
-        if len(kept) == limit:
-            break
-        if clips.has_frames(record):
-            kept.append(json.dumps(record))
-        else:
-            missing.append(record["video"])
-    if missing:
-        names = ", ".join(sorted(set(missing))[:5])
-        logger.warning("%s: %d records left out, without %s: %s", path, len(missing), where, names)
-    if not kept:
-        raise FileNotFoundError(f"{path}: none of its {len(missing)} records has {where}")
-    return kept

@@ -67,7 +67,7 @@ def parse(args: list[str] | None = None) -> tuple[RowsArguments]:
 
 
 def main(arguments: RowsArguments) -> None:
-    """Write the rows. Frames of the same videos that are there are kept, so an interrupted run goes on.
+    """Write the rows. Frames that exist for the same videos are kept, so an interrupted run resumes.
 
     Raises:
         RecordError, VideoError, OSError: a record, video or folder is at fault.

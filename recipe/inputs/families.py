@@ -60,7 +60,7 @@ class Family:
     """One family's conventions, as its publishers trained them.
 
     Timestamps stand as text before each frame in all of them: Qwen2.5-VL's positions in absolute time and the time
-    stamps that the others write themselves exist for video inputs alone, and frames here are images.
+    stamps that the others write themselves exist only for video inputs, and frames here are images.
 
     Attributes:
         config, processor: `model_type` of the config and name of the processor's class.
@@ -115,7 +115,7 @@ class Family:
         return path if path.is_file() else None
 
     def box_scale(self, frame_size: tuple[int, int]) -> tuple[int, int]:
-        """(scale_x, scale_y): what the model's integers are divided by to give [0, 1] of the picture."""
+        """Return (scale_x, scale_y): what the model's integers are divided by to give [0, 1] of the picture."""
         return (1000, 1000) if self.coordinates == "thousandths" else frame_size
 
     def written(self, reasoning: str, answer: str) -> str:
@@ -218,7 +218,7 @@ def family_of(config: Any, processor: Any) -> Family:
 
 
 def frame_grid(config: Any) -> int:
-    """Pixels that a frame's sides must be a multiple of: patch size times merge size."""
+    """Return the number of pixels that a frame's sides must be a multiple of: patch size times merge size."""
     vision = config.vision_config
     return int(vision.patch_size) * int(vision.spatial_merge_size)
 

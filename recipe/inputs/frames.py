@@ -19,6 +19,7 @@ from data_prep.records import Record, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.video.clips import clip_frames
 from data_prep.video.frame_store import FrameStore, clip_key
+from data_prep.video.looks import Fault, fault_of, look
 from data_prep.video.rates import FRAME_BUDGET, Policy, rate_of
 from data_prep.video.sampling import VideoError, probe, probe_whole
 from data_prep.video.sizes import fit_frame
@@ -87,16 +88,24 @@ class ClipFrames:
         info = probe_whole(resolve_video(self.video_root, record["video"]))
         return record | {"seconds": info.seconds, "clip": [0.0, float(info.duration_s)]}
 
-    def has_frames(self, record: Record) -> bool:
-        """Return whether the record's video is there, or, with shards, its clip in them."""
+    def path_of(self, record: Record) -> Path:
+        """Return the file or folder that the record's video is."""
+        return resolve_video(self.video_root, record["video"])
+
+    def fault(self, record: Record) -> tuple[Fault, str] | None:
+        """Return why a record's video, or with shards its clip, is of no use, and what was found; None where it is."""
         if self.store is None:
-            return resolve_video(self.video_root, record["video"]).exists()
+            path = self.path_of(record)
+            if not path.exists():
+                return Fault.MISSING, f"{record['video']}: not below {self.video_root}"
+            return fault_of(look(path), record)
+        missing = Fault.MISSING, f"{record['video']}: no frames at this frame_rate in {self.store.folder}"
         if record["seconds"] is None or record["clip"] is None:
             if self.store.whole_file(record["video"]) is None:
-                return False
+                return missing
             record = self.with_clip(record)
         start, end = record["clip"]
-        return clip_key(record["video"], start, end, self.rate_for(record)) in self.store
+        return None if clip_key(record["video"], start, end, self.rate_for(record)) in self.store else missing
 
     def frames(self, record: Record, *, video: Path | None = None) -> list[Image]:
         """Return the frames of a record with `clip` and `seconds`, in order.

@@ -18,6 +18,7 @@ from recipe.inputs.arguments import StageArguments
 from recipe.inputs.chat_templates import ensure_template
 from recipe.inputs.dataset import RowBuilder, make_builder
 from recipe.inputs.families import Family, family_of, find_family, frame_grid, is_vision
+from recipe.inputs.frames import ClipFrames
 from recipe.inputs.prompts import load_prompts
 
 
@@ -97,7 +98,7 @@ def template_in_place(name: str) -> Path | None:
 
 
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
-    """Return the checkpoint's model, from safetensors alone; its vision tower frozen at a vision rate of 0.
+    """Return the checkpoint's model, only from safetensors; a vision rate of 0 freezes its vision tower.
 
     Raises:
         StageError: See `check_checkpoint` and `without_its_code`.
@@ -137,6 +138,27 @@ def row_builder(script_args: StageArguments, model: Any, processor: Any, *, comp
         completions=completions,
         control_tokens=control_tokens(processor.tokenizer),
         context=model.config.get_text_config().max_position_embeddings,
+    )
+
+
+def clips_of(script_args: StageArguments, grid: int, *, training: bool) -> ClipFrames:
+    """Return what gives a stage's frames, without a model.
+
+    Args:
+        grid: pixels that the sides of the model's frames are multiples of.
+        training: whether rows carry the true completion.
+
+    Raises:
+        StageError: `frames` names a folder without shards.
+    """
+    return ClipFrames(
+        Path(script_args.video_root),
+        grid,
+        script_args.max_frame_pixels,
+        rate=parse_policy(script_args.frame_rate),
+        frame_budget=script_args.frame_budget,
+        training=training,
+        store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
     )
 
 

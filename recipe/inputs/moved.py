@@ -41,11 +41,11 @@ class Moved(MetaPathFinder):
         if package != "recipe" or name not in MOVED:
             return None
         new = f"recipe.{MOVED[name]}"
-        found = find_spec(new)
-        if found is None or found.origin is None:
+        spec = find_spec(new)
+        if spec is None or spec.origin is None:
             return None
         print(f"{fullname} is now {new}; the old name goes with the next release", file=sys.stderr)
-        return spec_from_file_location(fullname, found.origin)
+        return spec_from_file_location(fullname, spec.origin)
 
 
 def install() -> None:

@@ -109,13 +109,13 @@ def fill(value: Any, names: Mapping[str, str | None], *, where: str, later: Coll
             listed = [f"${other}" for other in (*names, *later)]
             hint = did_you_mean(match[0], listed) or f"; known: {', '.join(listed)}"
             raise ValueError(f"{where}: {match[0]} is unknown{hint}")
-        found = names[name]
-        if found is None:
+        replacement = names[name]
+        if replacement is None:
             raise ValueError(
                 f"{where}: nothing says what ${name} is, as the file belongs to no recipe; "
                 f"set the environment variable {name}, such as {name}=runs/tiny, or for a file of recipe/configs/full "
                 "add --config recipe/configs/models/NAME.yaml"
             )
-        return found
+        return replacement
 
     return _NAME.sub(known, value)

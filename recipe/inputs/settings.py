@@ -39,7 +39,8 @@ BY_CONTENT = {"frames", "model_name_or_path", "prompts", "tracks", "video_root"}
 # saved, evaluated or shown.
 HARMLESS = {
     # this recipe's
-    "cache_clips", "held_out_clips", "held_out_every", "media_clips", "overwrite_output_dir", "validation_tracks",
+    "cache_clips", "held_out_clips", "held_out_every", "max_missing", "media_clips", "overwrite_output_dir",
+    "validation_tracks",
     # ScriptArguments' fields for TRL's own data sets, which the stages do not read
     "dataset_config", "dataset_name", "dataset_streaming", "dataset_test_split", "dataset_train_split",
     "ignore_bias_buffers",

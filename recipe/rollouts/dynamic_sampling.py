@@ -1,7 +1,7 @@
-"""Dynamic sampling for GRPO (DAPO): groups whose rewards do not vary are replaced by groups of other prompts.
+"""Replace groups whose rewards do not vary by groups of other prompts in GRPO (DAPO's dynamic sampling).
 
-Such a group has advantages of 0 and teaches nothing. The share of them is logged in any run as `frac_reward_zero_std`;
-`dynamic_sampling` sets in how many rounds at most they are replaced.
+Such a group has advantages of 0 and teaches nothing. Every run logs the share of them as `frac_reward_zero_std`;
+`dynamic_sampling` is the largest number of rounds in which they are replaced.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ EACH_NORMALISED = "normalize_then_sum"
 
 
 class DynamicSampling:
-    """Mixin for GRPOTrainer: `dynamic_sampling` rounds at most in which flat groups of a rollout are replaced.
+    """Mixin for GRPOTrainer that replaces flat groups of a rollout in at most `dynamic_sampling` rounds.
 
-    Adds what TRL 1.16 lacks; can go when it has the like. Overrides `_generate_and_score_completions`: after a
-    rollout, as many groups as the process with most flat ones has are drawn of other prompts, on every process, so
-    that all take part in the same collective calls. Which prompts follows from seed, step, round and process, so that
-    a resumed run draws the same ones. Groups must lie whole on a process, and advantages be scaled within groups
-    (`scale_rewards: group` or `none`) or, with GDPO (`multi_objective_aggregation: normalize_then_sum`), over the
-    rollout that is kept, for which they are computed once more; `recipe.preflight` checks both.
+    It adds what TRL 1.16 lacks and can go when TRL has the like. It overrides `_generate_and_score_completions`. After
+    a rollout every process draws groups of other prompts, as many as the process with the most flat groups has. The
+    prompts follow from seed, step, round and process, so that a resumed run draws the same ones.
+
+    Groups must lie whole on a process. Advantages must be scaled within groups (`scale_rewards: group` or `none`) or,
+    with GDPO (`multi_objective_aggregation: normalize_then_sum`), over the rollout that is kept, for which they are
+    computed once more. `recipe.preflight` checks both.
 
     Logs `dynamic_sampling/replaced` and `dynamic_sampling/left`: shares of a rollout's groups, 0 to 1.
     """
@@ -62,9 +63,13 @@ class DynamicSampling:
             return output
         each, device = trainer.num_generations, trainer.accelerator.device
         groups = len(inputs) // each
+        # Whole groups are replaced, never single answers: an advantage is an answer's reward against the mean of its
+        # own group, so an answer from elsewhere would be judged against a mean that it took no part in.
         flat, replaced = self._flat_groups(groups), 0
         rewards = self._own_rewards(len(inputs))
         for attempt in range(self.dynamic_sampling):
+            # The maximum over all processes, since generating and scoring gather across them: a process without flat
+            # groups that skipped the draw would leave the others waiting for ever. It throws its fresh groups away.
             wanted = int(trainer.accelerator.gather(torch.tensor([len(flat)], device=device)).max())
             if wanted == 0:
                 break
@@ -72,15 +77,18 @@ class DynamicSampling:
             still_flat = set(self._flat_groups(min(wanted, groups)))
             pairs = list(zip(flat, [new for new in range(wanted) if new not in still_flat], strict=False))
             output = exchange(output, fresh, pairs, each, trainer._tokenizer.pad_token_id)
+            # A process keeps its own rewards too, because each draw overwrites what `_calculate_rewards` noted.
             fresh_rewards = self._own_rewards(min(wanted, groups) * each)
             for old, new in pairs:
                 rewards[old * each : (old + 1) * each] = fresh_rewards[new * each : (new + 1) * each]
             flat, replaced = flat[len(pairs) :], replaced + len(pairs)
         if trainer.multi_objective_aggregation == EACH_NORMALISED:
+            # TRL scaled each draw by the spread of that whole draw; the rollout that is kept is a mixture of draws.
             everywhere = trainer.accelerator.gather(rewards)
             advantages = normalised_advantages(everywhere, trainer.reward_weights.to(device), each)
             first = trainer.accelerator.process_index * len(inputs)
             output["advantages"] = advantages[first : first + len(inputs)]
+        # The loss is divided by the tokens of the whole batch, and the new answers have other lengths.
         output["num_items_in_batch"] = trainer.accelerator.gather(output["completion_mask"].sum()).sum()
         shares = torch.tensor([replaced / groups, len(flat) / groups], device=device)
         means = trainer.accelerator.gather(shares).view(-1, 2).mean(dim=0).tolist()

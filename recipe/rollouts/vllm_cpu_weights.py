@@ -1,9 +1,9 @@
-"""Weights from the trainer to a vLLM server on a machine without a GPU: through a safetensors file, instead of NCCL.
+"""Send weights from the trainer to a vLLM server on a machine without a GPU, through a safetensors file.
 
-TRL and vLLM 0.31 send weights by NCCL, which a CPU does not have. Both sides of the way by file are here: the engine
-that vLLM's worker receives with, registered as `file` when this module is imported (`recipe.serve --rollouts` has the
-worker import it), and the client that the trainer sends with (`recipe.rollouts.vllm`). Trainer and server share a file
-system. With a GPU nothing of this is used. Needs vLLM installed.
+TRL and vLLM 0.31 send weights by NCCL, which a CPU does not have. Both ends are here. vLLM's worker receives with an
+engine that is registered as `file` when this module is imported (`recipe.serve --rollouts` has the worker import it).
+The trainer sends with a client (`recipe.rollouts.vllm`). Trainer and server share a file system. With a GPU nothing of
+this is used. The module needs vLLM.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BACKEND = "file"
 
 @dataclass
 class FileInit(WeightTransferInitInfo):
-    """Nothing is agreed on beforehand."""
+    """The settings of a transfer: none, because a file needs no meeting of both sides."""
 
 
 @dataclass
@@ -44,6 +44,9 @@ class FileEngine(WeightTransferEngine):
 
     init_info_cls = FileInit
     update_info_cls = FileUpdate
+
+    # vLLM calls each of these methods. Those without a body have nothing to do here: NCCL's engine joins the trainer's
+    # process group in the first, and prepares and ends a layer by layer reload in the others.
 
     def init_transfer_engine(self, init_info: FileInit) -> None: ...
 
@@ -62,11 +65,14 @@ class FileEngine(WeightTransferEngine):
 
 
 class WorkerExtension:
-    """What `--worker-extension-cls` names, so that the worker's process imports this module before its model."""
+    """A class for `--worker-extension-cls` to name, so that the worker imports this module before its model.
+
+    The worker is a process of its own: an engine that the server's process registered would be unknown there.
+    """
 
 
 class FileClient(VLLMClient):
-    """The trainer's side."""
+    """The trainer's side: TRL's client, except for the way of the weights."""
 
     def init_communicator(self, device: torch.device | str | int = 0) -> None:
         """Check that the server receives by file.

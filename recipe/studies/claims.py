@@ -14,7 +14,7 @@ Runs = Sequence[Sequence[Sample]]
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper and what became of it here.
+    """A claim of the paper, and the verdict on it here.
 
     Attributes:
         text: the claim in our words; where: the paper's section, table or figure.
@@ -31,7 +31,7 @@ class Claim:
 
 
 def by_clip(runs: Runs, metric: str) -> list[float]:
-    """A metric's value for each clip: the mean over repeated runs.
+    """Return a metric's value for each clip: the mean over repeated runs.
 
     Args:
         runs: scored samples, one list a run, the same clips in the same order.
@@ -46,7 +46,7 @@ def by_clip(runs: Runs, metric: str) -> list[float]:
 
 
 def mean_over(columns: Sequence[Sequence[float]]) -> list[float]:
-    """The mean of several lists, place by place.
+    """Return the mean of several lists, element by element.
 
     >>> mean_over([[0.0, 1.0], [1.0, 1.0]])
     [0.5, 1.0]
@@ -56,7 +56,7 @@ def mean_over(columns: Sequence[Sequence[float]]) -> list[float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much B is above A on the same clips.
+    """How far B lies above A on the same clips.
 
     Attributes:
         mean, low, high: of the clips' means over seeds, with the bootstrap 95 % interval over clips.
@@ -81,7 +81,9 @@ class Difference:
 
 
 def difference(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> Difference:
-    """Scores by clip of A and of B, a list a seed each; one list of A stands for all seeds of B.
+    """Return by how much B's scores exceed A's, paired by clip.
+
+    Both are lists of scores by clip, one list for each seed; a single list of A stands for all seeds of B.
 
     >>> found = difference([[0.1, 0.2]], [[0.2, 0.3], [0.4, 0.5]])
     >>> [round(value, 6) for value in (found.mean, found.low, *found.seeds)], found.above
@@ -97,13 +99,13 @@ def difference(before: Sequence[Sequence[float]], after: Sequence[Sequence[float
 
 
 def rl_over_sft(decoding: str, differences: Mapping[str, Difference]) -> Claim:
-    """Table 1: RL with the whole verifier above SFT, by metric."""
-    short = [name for name, found in differences.items() if not found.above]
+    """Judge table 1's claim that RL with the whole verifier beats SFT, metric by metric."""
+    short = [name for name, gain in differences.items() if not gain.above]
     return Claim(
         f"RL with tIoU + mvIoU is above SFT on all three metrics ({decoding} answers)",
         "table 1",
         NOT_CONFIRMED if short else CONFIRMED,
-        "; ".join(f"{name} {found}" for name, found in differences.items()),
+        "; ".join(f"{name} {gain}" for name, gain in differences.items()),
         f"not above 0 over clips and in every seed: {', '.join(short)}. SFT's greedy answers are near what this model "
         "can do; RL moves the sampled ones towards them first"
         if short
@@ -112,12 +114,12 @@ def rl_over_sft(decoding: str, differences: Mapping[str, Difference]) -> Claim:
 
 
 def whole_verifier(
-    decoding: str, found: Difference, against_other: Difference, span_ratio: Mapping[str, float]
+    decoding: str, gain: Difference, against_other: Difference, span_ratio: Mapping[str, float]
 ) -> Claim:
-    """Table 1 and section 5.1: tIoU + mvIoU ends above mvIoU alone.
+    """Judge the claim of table 1 and section 5.1 that tIoU + mvIoU ends above mvIoU only.
 
     Args:
-        found: of m_vIoU, tIoU + mvIoU over mvIoU.
+        gain: of m_vIoU, tIoU + mvIoU over mvIoU.
         against_other: of m_vIoU, vIoU as the reward over tIoU + mvIoU.
         span_ratio: reward -> predicted over true span of the rollouts, late in training.
     """
@@ -132,16 +134,16 @@ def whole_verifier(
     return Claim(
         f"tIoU + mvIoU ends above mvIoU alone on m_vIoU ({decoding} answers)",
         "table 1, section 5.1",
-        CONFIRMED if found.above else NOT_CONFIRMED,
-        f"{found}; vIoU as the reward over tIoU + mvIoU {against_other}",
-        ("" if found.above else "The interval or a seed reaches 0. ")
+        CONFIRMED if gain.above else NOT_CONFIRMED,
+        f"{gain}; vIoU as the reward over tIoU + mvIoU {against_other}",
+        ("" if gain.above else "The interval or a seed reaches 0. ")
         + reason
         + f". The tube metric itself as the reward {other} here",
     )
 
 
 def faster(score: float, steps: Mapping[str, Sequence[float | None]]) -> Claim:
-    """Section 4.2: tIoU + mvIoU needs fewer steps to one m_vIoU than mvIoU alone.
+    """Judge the claim of section 4.2 that tIoU + mvIoU needs fewer steps to the same m_vIoU than mvIoU only.
 
     Args:
         steps: reward -> the step of each seed at which its running mean reaches the score, None where it never does.
@@ -149,8 +151,8 @@ def faster(score: float, steps: Mapping[str, Sequence[float | None]]) -> Claim:
     pairs = list(zip(steps["tiou_mviou"], steps["mviou"], strict=True))
     ahead = [b is None or a < b for a, b in pairs if a is not None]
     numbers = "; ".join(
-        f"{name} {', '.join('never' if step is None else f'{step:g}' for step in found)}"
-        for name, found in steps.items()
+        f"{name} {', '.join('never' if step is None else f'{step:g}' for step in steps_by_seed)}"
+        for name, steps_by_seed in steps.items()
     )
     sooner = len(ahead) == len(pairs) and all(ahead)
     return Claim(
@@ -165,7 +167,7 @@ def faster(score: float, steps: Mapping[str, Sequence[float | None]]) -> Claim:
 
 
 def weak_signal(empty: Mapping[str, float], silent: Mapping[str, float], floor: float = 0.2) -> Claim:
-    """Section 5.1: mvIoU alone gives a weak signal early, because windows miss the event.
+    """Judge the claim of section 5.1 that mvIoU by itself gives a weak signal early, because windows miss the event.
 
     Args:
         empty: reward -> share of rollouts whose span misses the event, early in training.
@@ -189,14 +191,14 @@ def weak_signal(empty: Mapping[str, float], silent: Mapping[str, float], floor: 
 
 
 def best_rate(scores: Mapping[str, Sequence[float]], hota: Mapping[str, float], rate: str = "1") -> Claim:
-    """Section 4.3: one frame a second is the best training rate.
+    """Judge the claim of section 4.3 that one frame a second is the best training rate.
 
     Args:
         scores: rate -> vIoU by scene.
     """
     others = {name: difference([values], [scores[rate]]) for name, values in scores.items() if name != rate}
-    behind = [name for name, found in others.items() if not found.above]
-    numbers = "; ".join(f"over {name}: {found}" for name, found in others.items())
+    behind = [name for name, gain in others.items() if not gain.above]
+    numbers = "; ".join(f"over {name}: {gain}" for name, gain in others.items())
     return Claim(
         "1 FPS is the best training rate",
         "section 4.3, figure 3",
@@ -216,7 +218,7 @@ def kept(
     floor: float,
     margin: float = 0.05,
 ) -> Claim:
-    """Section 4.2, in small: RL does not cost general understanding.
+    """Judge, on questions about shapes, the claim of section 4.2 that RL does not cost general understanding.
 
     Args:
         cpt: accuracy after CPT.
@@ -225,10 +227,10 @@ def kept(
         floor: accuracy of always naming a topic's most frequent answer.
         margin: a loss that counts as none.
     """
-    found, before = difference([sft], rl), sum(sft) / len(sft)
+    change, before = difference([sft], rl), sum(sft) / len(sft)
     numbers = (
         f"right answers: CPT {cpt:.3f}; SFT on grounding alone {plain[0]:.3f}, its RL {plain[1]:.3f}; SFT with "
-        f"questions {before:.3f}, its RL {before + found.mean:.3f}, the difference {found}; floor {floor:.3f}"
+        f"questions {before:.3f}, its RL {before + change.mean:.3f}, the difference {change}; floor {floor:.3f}"
     )
     text, where = "general understanding survives RL on grounding", "section 4.2, figure 3"
     if before <= floor:
@@ -240,7 +242,7 @@ def kept(
         if plain[0] < floor
         else ""
     )
-    fine = found.low > -margin
+    fine = change.low > -margin
     why = (
         f"Where SFT keeps them, RL on grounding loses less than {margin} (95 %). The paper's own claim is another: a "
         "gain over the base model"
@@ -251,7 +253,7 @@ def kept(
 
 
 def cheaper(cost: Mapping[str, Any]) -> Claim:
-    """Figure 1 and section 3.7: second-level tracks keep prompt and answer short."""
+    """Judge the claim of figure 1 and section 3.7 that second-level tracks keep prompt and answer short."""
     second, frame = cost["second"], cost["frame"]
     fewer = all(second[name] < frame[name] for name in second)
     ratios = ", ".join(f"x{item['ratio']:.1f} at {item['fps']:g} frames a second" for item in cost["latency"])
@@ -267,21 +269,21 @@ def cheaper(cost: Mapping[str, Any]) -> Claim:
     )
 
 
-def steadier(found: Difference, temporal: float, changed: float) -> Claim:
-    """Section 3.7: smoothing between seconds helps and leaves the span alone.
+def steadier(gain: Difference, temporal: float, changed: float) -> Claim:
+    """Judge the claim of section 3.7 that smoothing between seconds helps and keeps the span.
 
     Args:
-        found: of m_vIoU, smoothing on over off.
+        gain: of m_vIoU, smoothing on over off.
         temporal: difference in m_tIoU.
         changed: share of answers that it changed.
     """
     return Claim(
         "smoothing between seconds improves tracks and keeps their span",
         "section 3.7",
-        CONFIRMED if found.above and temporal == 0 else NOT_CONFIRMED,
-        f"m_vIoU, on over off: {found}; m_tIoU {temporal:+.3f}; {100 * changed:.1f} % of the answers changed",
+        CONFIRMED if gain.above and temporal == 0 else NOT_CONFIRMED,
+        f"m_vIoU, on over off: {gain}; m_tIoU {temporal:+.3f}; {100 * changed:.1f} % of the answers changed",
         ""
-        if found.above
+        if gain.above
         else "shapes here take a new course every second, so a jump is more often true than a slip; on smoother "
         "motion it helps (docs/smoothing.md)",
     )

@@ -1,4 +1,4 @@
-"""Systems of table 1 that live behind an OpenAI-compatible endpoint: asked once a record, their tokens counted."""
+"""Ask the systems of table 1 that live behind an OpenAI-compatible endpoint, once a record, and count their tokens."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Endpoint:
         timestamps: whether the time of each frame stands in the text before it.
         openai_only: whether it refuses sampling settings that OpenAI's own API does not know, as some hosted ones do.
         workers: requests at a time.
-        dollars_in, dollars_out: price of a million tokens asked and answered; without them tokens alone are stated.
+        dollars_in, dollars_out: price of a million tokens asked and answered; without them only tokens are stated.
 
     Raises:
         ValueError: No worker, or an unknown family, order, unit or media.
@@ -77,14 +77,14 @@ class Endpoint:
         return Server(self.base_url, api_key, self.family, openai_only=self.openai_only, form=self.form)
 
     def unusable(self) -> str:
-        """Why it cannot be asked, or an empty string."""
+        """Return why the endpoint cannot be asked, or an empty string."""
         if self.key and not os.environ.get(self.key):
             return f"no key in ${self.key}"
         return ""
 
 
 def read_endpoint(where: str, settings: Any) -> Endpoint:
-    """The endpoint of a system's `api` settings.
+    """Return the endpoint that a system's `api` settings describe.
 
     Raises:
         ValueError: No mapping, an unknown or missing key, no worker, or a family or form of request that is unknown.
@@ -119,6 +119,7 @@ def key_of_endpoint(args: EvalArguments, endpoint: Endpoint) -> AnswerKey:
         timestamps=endpoint.timestamps,
         temperature=args.temperature,
         max_new_tokens=args.max_new_tokens,
+        openai_only=endpoint.openai_only,
         **POLICY.settings(),
     )
 
@@ -152,18 +153,18 @@ def ask(args: EvalArguments, endpoint: Endpoint) -> dict[str, Any]:
         for line in failed[:10]:
             print(f"not answered: {line}", file=sys.stderr)
     spent = tokens_of(out)
-    found: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
+    totals: dict[str, Any] = {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
     if endpoint.dollars_in is not None and endpoint.dollars_out is not None:
         dollars = spent.prompt_tokens * endpoint.dollars_in + spent.completion_tokens * endpoint.dollars_out
-        found["dollars"] = round(dollars / 1e6, 4)
-    return found
+        totals["dollars"] = round(dollars / 1e6, 4)
+    return totals
 
 
 def cost(result: Mapping[str, Any]) -> str:
-    """What a cell cost, in words."""
+    """Return what a cell of the table cost, in words."""
     spent = result.get("cost") or {}
-    words = [f"{spent.get('seconds', 0)} s"]
+    parts = [f"{spent.get('seconds', 0)} s"]
     if "prompt_tokens" in spent:
-        words.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
-        words.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
-    return ", ".join(words)
+        parts.append(f"{spent['prompt_tokens']} tokens asked, {spent['completion_tokens']} answered")
+        parts.append(f"${spent['dollars']:.2f}" if "dollars" in spent else "price not stated")
+    return ", ".join(parts)

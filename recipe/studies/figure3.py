@@ -1,4 +1,6 @@
-"""Figure 3: Video-MME-v2 head-to-head, training frame rates, rewards; what was not measured is said in its place.
+"""Draw figure 3: the Video-MME-v2 head-to-head, training frame rates and rewards.
+
+What was not measured is named in its panel.
 
     RUN=runs/glm-4.1v-9b python -m recipe.studies.figure3 --config recipe/configs/studies/figure3.yaml
 
@@ -31,7 +33,7 @@ RATE_SCORES = ("m_vIoU", "HOTA", "IDF1")
 
 @dataclass
 class Panel:
-    """One panel's content, or why it is empty.
+    """The content of one panel, or why it is empty.
 
     Attributes:
         found: what was measured, by name.
@@ -43,7 +45,7 @@ class Panel:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The figure's settings.
+    """Return the figure's settings.
 
     Raises:
         ValueError: A key that is unknown.
@@ -52,7 +54,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def head_to_head(config: dict[str, Any]) -> Panel:
-    """Both scores of each system whose answers are there, fractions in [0, 1]."""
+    """Return both scores, in [0, 1], of each system whose answers exist."""
     panel = Panel({}, [])
     reading = config.get("reading", "corrected")
     for name, answers in (config.get("answers") or {}).items():
@@ -66,7 +68,7 @@ def head_to_head(config: dict[str, Any]) -> Panel:
 
 
 def study(config: dict[str, Any], key: str, hint: str) -> Panel:
-    """A study's result, or the command that makes it."""
+    """Return a study's result, or a panel that names the command that makes it."""
     path = Path(config.get(key) or "")
     try:
         return Panel(json.loads(path.read_text(encoding="utf-8")), [])
@@ -75,11 +77,11 @@ def study(config: dict[str, Any], key: str, hint: str) -> Panel:
 
 
 def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> None:
-    """Bars of the measured scores; published ones in outline."""
+    """Draw the measured scores as bars and the published ones as outlines."""
     names = list(dict.fromkeys([*panel.found, *published]))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         for offset, (colour, key) in enumerate(zip(COLOURS, SCORES, strict=False)):
-            x = place + 0.4 * offset - 0.2
+            x = index + 0.4 * offset - 0.2
             if name in panel.found:
                 axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour)
             if name in published:
@@ -94,7 +96,7 @@ def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> Non
 
 
 def draw_rates(axes: Any, panel: Panel) -> None:
-    """Scores over the training rate."""
+    """Draw the scores over the training rate."""
     for colour, key in zip(COLOURS, RATE_SCORES, strict=False):
         axes.plot(
             range(len(panel.found)), [result[key] for result in panel.found.values()], "o-", color=colour, label=key
@@ -104,14 +106,14 @@ def draw_rates(axes: Any, panel: Panel) -> None:
 
 
 def draw_rewards(axes: Any, panel: Panel) -> None:
-    """m_vIoU of sampled answers in training, mean over seeds and their range."""
+    """Draw m_vIoU of sampled answers in training: the mean over seeds and their range."""
     for colour, (name, line) in zip(COLOURS, panel.found["curves"]["m_vIoU"].items(), strict=False):
         plots.band(axes, colour, name, line["step"], line["mean"], line["low"], line["high"])
     plots.label(axes, "m_vIoU in training, by reward", "step")
 
 
 def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> None:
-    """All three panels as SVG; an empty one says what is missing."""
+    """Write all three panels as SVG; an empty panel says that it was not measured."""
     draw: dict[str, Callable[[Any, Panel], None]] = {
         "head_to_head": lambda axes, panel: draw_head_to_head(axes, panel, published),
         "fps_study": draw_rates,
@@ -131,7 +133,7 @@ def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> N
 
 
 def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
-    """The numbers as Markdown, and what is missing."""
+    """Return the numbers as Markdown, followed by what is missing."""
     published = config.get("published") or {}
     lines = [
         "![Figure 3](figure3.svg)",
@@ -143,11 +145,11 @@ def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
         "| system | non-linear | plain | n | non-linear, published | plain, published |",
         "|---|" + "---:|" * 5,
     ]
-    found = panels["head_to_head"].found
-    for name in dict.fromkeys([*found, *published]):
+    measured = panels["head_to_head"].found
+    for name in dict.fromkeys([*measured, *published]):
         ours = (
-            [f"{100 * found[name][key]:.1f}" for key in SCORES] + [str(found[name]["n"])]
-            if name in found
+            [f"{100 * measured[name][key]:.1f}" for key in SCORES] + [str(measured[name]["n"])]
+            if name in measured
             else ["–"] * 3
         )
         theirs = [f"{value:g}" for value in published[name]] if name in published else ["", ""]
@@ -166,7 +168,7 @@ def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
 
 
 def main(config: dict[str, Any]) -> dict[str, Panel]:
-    """Collect, draw, write, print."""
+    """Collect the results, write the figure and its numbers, and print them."""
     panels = {
         "head_to_head": head_to_head(config),
         "fps_study": study(config, "fps_study", "make fps-study"),
@@ -183,8 +185,8 @@ def main(config: dict[str, Any]) -> dict[str, Panel]:
     return panels
 
 
-def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """The settings of --config; what is given on the command line beats the file's."""
+def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:
+    """Return the settings of --config; an option on the command line beats the file's value."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/figure3.yaml"))
     for name, text in (
@@ -194,7 +196,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
         ("reward_study", "result of recipe.studies.rewards"),
     ):
         parser.add_argument(f"--{name}", help=text)
-    args = vars(parser.parse_args(words))
+    args = vars(parser.parse_args(argv))
     config = read_config(args.pop("config"))
     config |= {name: value for name, value in args.items() if value is not None}
     config["out"] = config.get("out") or "runs/figure3"

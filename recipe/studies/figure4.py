@@ -1,4 +1,4 @@
-"""Figure 4: chosen cases as contact sheets and overlay videos, several models side by side on one page.
+"""Make figure 4: chosen cases as contact sheets and overlay videos, several models side by side on one page.
 
     RUN=runs/glm-4.1v-9b python -m recipe.studies.figure4 --config recipe/configs/studies/figure4.yaml
 
@@ -30,7 +30,7 @@ CASE_KEYS = {"name", "video", "query", "true_span", "note"}
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The figure's settings.
+    """Return the figure's settings.
 
     Raises:
         ValueError: A key that is unknown, or a part that is missing.
@@ -53,47 +53,47 @@ def answer(config: dict[str, Any], case: dict[str, Any], name: str) -> tuple[dic
     Raises:
         StageError, VideoError: The model or the video is not there, or cannot be used.
     """
-    words = [case["video"], case["query"], "--model", config["models"][name]]
+    argv = [case["video"], case["query"], "--model", config["models"][name]]
     if case.get("true_span"):  # drawn into the pictures
-        words += ["--true_span", *map(str, case["true_span"])]
-    words += [str(word) for word in config.get("arguments") or []]
-    (asked,) = ground.parse(words)
+        argv += ["--true_span", *map(str, case["true_span"])]
+    argv += [str(word) for word in config.get("arguments") or []]
+    (args,) = ground.parse(argv)
     key = text_digest(
-        ground.key_of_answers(asked).describe(),
-        video_stamp(asked.video),
-        asked.query,
-        asked.true_span,
-        asked.box_frames,
+        ground.key_of_answers(args).describe(),
+        video_stamp(args.video),
+        args.query,
+        args.true_span,
+        args.box_frames,
     )
     stem = Path(config["out"]) / f"{file_name(case['name'])}-{file_name(name)}-{key[:8]}"
     out = _beside(stem, ".json")
     if not out.is_file() or config.get("again"):
-        words += ["--out", str(out), "--overlay", str(_beside(stem, ".mp4")), "--sheet", str(_beside(stem, ".png"))]
-        ground.main(*ground.parse(words))
-    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    return found, stem
+        argv += ["--out", str(out), "--overlay", str(_beside(stem, ".mp4")), "--sheet", str(_beside(stem, ".png"))]
+        ground.main(*ground.parse(argv))
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return result, stem
 
 
 def _beside(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)  # a name may hold a dot
 
 
-def part(name: str, found: dict[str, Any] | str, stem: Path | None) -> str:
-    """A model's answer as HTML; every text of a model or a user is escaped."""
-    if isinstance(found, str) or stem is None:
-        return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(str(found))}</p>"
-    span = found["span"]
-    said = f"seconds {span[0]} to {span[1]}" if span else "no second named"
-    reasoning = found["reasoning"] if isinstance(found["reasoning"], str) else " / ".join(found["reasoning"])
+def part(name: str, answer: dict[str, Any] | str, stem: Path | None) -> str:
+    """Return a model's answer as HTML, with every text of a model or a user escaped."""
+    if isinstance(answer, str) or stem is None:
+        return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(str(answer))}</p>"
+    span = answer["span"]
+    when = f"seconds {span[0]} to {span[1]}" if span else "no second named"
+    reasoning = answer["reasoning"] if isinstance(answer["reasoning"], str) else " / ".join(answer["reasoning"])
     return (
-        f"<h3>{html.escape(name)}: {said}</h3>"
+        f"<h3>{html.escape(name)}: {when}</h3>"
         f'<a href="{stem.name}.mp4"><img src="{stem.name}.png" alt="a tile a second with the answer\'s box"></a>'
         f"<p>{html.escape(reasoning) or '<i>no reasoning</i>'}</p>"
     )
 
 
 def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Answer every case with every model, write the page; what cannot be answered is said there.
+    """Answer every case with every model and write the page, which also says what could not be answered.
 
     Raises:
         InUse: Another process makes the same figure.
@@ -114,7 +114,7 @@ def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return case -> model -> its answer, or why there is none; and the page's parts."""
+    """Return each model's answer to each case (or why there is none), and the parts of the page."""
     results: dict[str, dict[str, Any]] = {}
     body = []
     for case in config["cases"]:
@@ -124,20 +124,20 @@ def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[st
         if case.get("note"):
             body.append(f"<p>{html.escape(case['note'])}</p>")
         for name in config["models"]:
-            found: dict[str, Any] | str
+            result: dict[str, Any] | str
             stem: Path | None = None
             try:
-                found, stem = answer(config, case, name)
+                result, stem = answer(config, case, name)
             except (StageError, VideoError) as error:
-                found = str(error)
+                result = str(error)
                 print(f"{case['name']}, {name}: {error}")
-            results.setdefault(case["name"], {})[name] = found
-            body.append(part(name, found, stem))
+            results.setdefault(case["name"], {})[name] = result
+            body.append(part(name, result, stem))
     return results, body
 
 
-def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """Return the settings of --config; --out and --again come on top.
+def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:
+    """Return the settings of --config, with --out and --again on top.
 
     Raises:
         StageError: The page would take the place of a file that it is made from.
@@ -146,7 +146,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     parser.add_argument("--config", type=Path, default=Path("recipe/configs/studies/figure4.yaml"))
     parser.add_argument("--out", help="folder of the cases")
     parser.add_argument("--again", action="store_true", help="ask again what was answered before")
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     config = read_config(args.config)
     config |= {"out": args.out or config.get("out") or "runs/figure4", "again": args.again}
     videos = [case["video"] for case in config["cases"]]

@@ -1,4 +1,4 @@
-"""From floor to ceiling: what simple predictors score on real annotations, so that a number can be read.
+"""Score simple predictors on real annotations, from floor to ceiling, so that other scores can be read against them.
 
     python -m recipe.studies.floor --samples /path/to/annotations
 
@@ -32,17 +32,17 @@ LASOT_FPS, LASOT_CLIP = 30, 600  # frames a second, frames a clip
 
 
 def states(first: int, last: int, box: list[float]) -> States:
-    """One box for every second of a span."""
+    """Return the same box for every second of a span."""
     return [{"second": k, "box": box} for k in range(first, last + 1)]
 
 
 def whole_video(record: Record) -> States:
-    """Every second, the whole picture."""
+    """Predict every second with the whole picture as the box."""
     return states(0, record["seconds"] - 1, WHOLE)
 
 
 def middle(record: Record) -> States:
-    """The middle half of the seconds, a box of half the width and height in the middle.
+    """Predict the middle half of the seconds, and a box of half the width and height in the middle of the picture.
 
     >>> [state["second"] for state in middle({"seconds": 8})]
     [2, 3, 4, 5]
@@ -52,14 +52,17 @@ def middle(record: Record) -> States:
 
 
 def perfect(record: Record) -> States:
-    """The true span and the true boxes; a second of it without one has an empty box, so that the span stays."""
+    """Predict the true span and the true boxes.
+
+    A second of the span without a true box gets an empty box, so that the span stays whole.
+    """
     boxes = {state["second"]: state["box"] for state in record["track"]}
     first, last = record["span"]
     return [{"second": k, "box": boxes.get(k, [])} for k in range(first, last + 1)]
 
 
 def shifted(record: Record) -> States:
-    """`perfect`, one second late.
+    """Predict what `perfect` does, one second late.
 
     >>> shifted({"span": [1, 2], "track": [{"second": 1, "box": WHOLE}]})
     [{'second': 2, 'box': [0.0, 0.0, 1.0, 1.0]}, {'second': 3, 'box': []}]
@@ -76,7 +79,7 @@ PREDICTORS: dict[str, Callable[[Record], States]] = {
 
 
 def record_of(name: str, truth: FrameTruth) -> Record:
-    """The second-level record of a frame annotation."""
+    """Return the second-level record of a frame annotation."""
     boxes = aggregate_frames(truth.boxes, truth.fps)
     record = {
         "id": name,
@@ -91,7 +94,7 @@ def record_of(name: str, truth: FrameTruth) -> Record:
 
 
 def vidstg(path: Path) -> Iterator[tuple[str, FrameTruth]]:
-    """VidSTG's events, one for each sentence, inside their segments; the box is the whole picture."""
+    """Yield VidSTG's events, one for each sentence, inside their segments; each box is the whole picture."""
     for number, item in enumerate(json.loads(path.read_text(encoding="utf-8"))):
         begin, last = item["used_segment"]["begin_fid"], item["used_segment"]["end_fid"]
         event = item["temporal_gt"]["begin_fid"] - begin, item["temporal_gt"]["end_fid"] - begin
@@ -102,7 +105,7 @@ def vidstg(path: Path) -> Iterator[tuple[str, FrameTruth]]:
 
 
 def lasot(folder: Path) -> Iterator[tuple[str, FrameTruth]]:
-    """Clips of 20 seconds of LaSOT's sequences; the event is from the first to the last visible frame.
+    """Yield clips of 20 seconds of LaSOT's sequences; the event runs from the first to the last visible frame.
 
     The annotations state no picture size: coordinates are divided by the sequence's largest.
     """
@@ -122,7 +125,7 @@ def lasot(folder: Path) -> Iterator[tuple[str, FrameTruth]]:
 
 
 def table(truths: dict[str, FrameTruth], *, boxes_are_right: bool = False) -> str:
-    """Markdown: each predictor under each protocol, and the ceiling, in percent."""
+    """Return a Markdown table of each predictor under each protocol, and of the ceiling, in percent."""
     records = [record_of(name, truth) for name, truth in truths.items()]
     lines = [
         f"| protocol | predictor (n = {len(records)}) | {' | '.join(NAMES)} |",
@@ -145,7 +148,7 @@ def _row(protocol: str, name: str, values: dict[str, float]) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the tables of what is there.
+    """Print a table for each set of annotations that exists.
 
     Raises:
         StageError: None of the annotations is there.
@@ -162,11 +165,11 @@ def main(args: argparse.Namespace) -> None:
         print(f"LaSOT, clips of 20 s:\n\n{table(dict(lasot(tracks)))}")
 
 
-def parse(words: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """The command line."""
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Return the arguments of the command line."""
     parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, required=True, help="folder that holds vidstg/ and lasot_toolkit/")
-    return (parser.parse_args(words),)
+    return (parser.parse_args(argv),)
 
 
 if __name__ == "__main__":

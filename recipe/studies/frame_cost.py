@@ -1,4 +1,4 @@
-"""What second-level tracks cost and lose against frame-level ones on the same clips (figure 1, section 3.7).
+"""Measure what second-level tracks save and lose against frame-level ones on the same clips (figure 1, section 3.7).
 
 Frame level means every frame in the prompt and a box for every frame of the event in the answer. What is lost is the
 ceiling: the best that a second-level answer can score on frames.
@@ -23,7 +23,10 @@ LATENCY_ROUNDS = 2  # the faster one counts
 
 
 def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: float, device: Any = "cpu") -> Any:
-    """The model's inputs for a record at `rate` frames a second; blank frames, since only their number counts."""
+    """Return the model's inputs for a record at `rate` frames a second.
+
+    The frames are blank, because only their number counts.
+    """
     starts = [index / rate for index in range(max(1, round(record["seconds"] * rate)))]
     size = builder.frame_size(record)
     text = question(record, builder.prompts, builder.control_tokens, builder.shown(size))
@@ -39,14 +42,14 @@ def prompt_inputs(processor: Any, record: Record, builder: RowBuilder, rate: flo
 
 
 def answer_tokens(processor: Any, record: Record, builder: RowBuilder) -> int:
-    """Tokens of the true answer to a record, reasoning left out."""
+    """Return the number of tokens of a record's true answer without reasoning."""
     scale = builder.family.box_scale(builder.frame_size(record))
     text = completion_text({**record, "reasoning": None}, builder.family, scale)
     return len(processor.tokenizer(text)["input_ids"])
 
 
 def latency(model: Any, inputs: Any, tokens: int) -> float:
-    """Seconds of one greedy answer of exactly `tokens` tokens."""
+    """Measure the seconds that one greedy answer of exactly `tokens` tokens takes."""
     never = [model.config.image_token_id, model.config.video_token_id]
     best = float("inf")
     for _ in range(LATENCY_ROUNDS):
@@ -57,13 +60,16 @@ def latency(model: Any, inputs: Any, tokens: int) -> float:
 
 
 def frame_record(record: Record, truth: FrameTruth) -> Record:
-    """The record as a frame-level method would state it: a state for every frame of the event."""
+    """Return the record as a frame-level method would state it: a state for every frame of the event."""
     states: list[State] = [{"second": frame, "box": list(box)} for frame, box in sorted(truth.boxes.items())]
     return {**record, "track": states, "span": [truth.begin, truth.end - 1]}
 
 
 def synthetic_truth(record: Record, annotation: Mapping[str, Any]) -> FrameTruth:
-    """A synthetic record's frame annotation; the last part of its id is the object's place in the clip."""
+    """Return a synthetic record's frame annotation.
+
+    The last part of the record's id is the object's index in the clip.
+    """
     target = annotation["objects"][int(record["id"].rpartition("/")[2])]
     width, height = annotation["width"], annotation["height"]
     boxes = {
@@ -82,7 +88,7 @@ def compare(
     *,
     timed: int = 3,
 ) -> dict[str, Any]:
-    """Means a clip at both levels.
+    """Return the mean cost of a clip at both levels, and the best score that second-level answers can reach on frames.
 
     Args:
         truths: id -> frame annotation, one for each record.
@@ -100,14 +106,14 @@ def compare(
             prompt = prompt_inputs(processor, record, builder, rate)["input_ids"].shape[1]
             levels[level].append((prompt, answer_tokens(processor, stated, builder)))
     best = [ceiling("frame", true_track(record).boxes, truths[record["id"]]) for record in records]
-    order = sorted(range(len(records)), key=lambda place: truths[records[place]["id"]].fps)
+    order = sorted(range(len(records)), key=lambda index: truths[records[index]["id"]].fps)
     chosen = [order[(2 * step + 1) * len(order) // (2 * timed)] for step in range(timed)] if timed else []
     ratios = []
-    for place in chosen:
-        record, fps = records[place], truths[records[place]["id"]].fps
+    for index in chosen:
+        record, fps = records[index], truths[records[index]["id"]].fps
         spent = {
             level: latency(
-                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][place][1]
+                model, prompt_inputs(processor, record, builder, rate, model.device), levels[level][index][1]
             )
             for level, rate in (("second", 1.0), ("frame", fps))
         }

@@ -4,7 +4,7 @@
         --config recipe/configs/tiny/frame-rates.yaml
 
 From one checkpoint, on the same scenes with the same steps, at 0.5, 1, 2 and 4 frames a second and `dynamic`; each is
-evaluated at the rate that it was trained at (`dynamic` by the clip's duration alone). Writes `fps-study.json`, a page
+evaluated at the rate that it was trained at (`dynamic` only by the clip's duration). Writes `fps-study.json`, a page
 and a figure. What exists with the same settings is not made again. On DanceTrack give its converted scenes as `train`
 and `tracks`, and another recipe as `configs`.
 """

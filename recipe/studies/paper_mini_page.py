@@ -1,4 +1,4 @@
-"""The page of `recipe.studies.paper_mini`: verdicts, then tables and figures, then what cannot be tested in small."""
+"""Write the page of `recipe.studies.paper_mini`: verdicts, tables and figures, and what cannot be tested in small."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNTESTABLE = (
 
 
 def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
-    """SFT and each reward, a panel a metric: a bar for the mean over seeds, a dot a seed."""
+    """Write a figure of SFT and each reward, one panel a metric: bars are means over seeds, dots are seeds."""
     names = ["SFT", *rewards["rewards"]]
     with atomic_write(path, "wb") as out, plots.drawn(out, 8.4, 4.6, "paper-mini") as page:
         rows = page.subplots(len(DECODING), len(METRICS), squeeze=False)
@@ -49,28 +49,28 @@ def gains_figure(rewards: Mapping[str, Any], path: Path) -> None:
                 ]
                 means = [sum(seeds) / len(seeds) for seeds in values]
                 axes.bar(range(len(names)), means, color=[GREY, *COLOURS][: len(names)], alpha=0.7)
-                for place, seeds in enumerate(values):
-                    axes.plot([place] * len(seeds), seeds, "o", color=GREY, markersize=3)
+                for index, seeds in enumerate(values):
+                    axes.plot([index] * len(seeds), seeds, "o", color=GREY, markersize=3)
                 axes.set_ylim(0.8 * min(map(min, values)), 1.02 * max(map(max, values)))
                 plots.label(axes, f"{metric}, {decoding}")
                 axes.set_xticks(range(len(names)), names, rotation=25, fontsize=8)
                 plots.soften(axes, lines="y")
 
 
-def verdicts(found: Sequence[Claim]) -> str:
-    """The claims as a Markdown table, and below it the numbers and reasons."""
+def verdicts(claims: Sequence[Claim]) -> str:
+    """Return the claims as a Markdown table, followed by their numbers and reasons."""
     lines = ["| | claim | in the paper | verdict |", "|---:|---|---|---|"]
-    for number, claim in enumerate(found, 1):
+    for number, claim in enumerate(claims, 1):
         lines.append(f"| {number} | {claim.text} | {claim.where} | **{claim.verdict}** |")
     lines.append("")
-    for number, claim in enumerate(found, 1):
+    for number, claim in enumerate(claims, 1):
         why = f" {claim.why[0].upper()}{claim.why[1:]}." if claim.why else ""
         lines.append(f"{number}. {claim.numbers}.{why}")
     return "\n".join(lines)
 
 
 def costs(cost: Mapping[str, Any]) -> str:
-    """Tokens at both levels, as Markdown."""
+    """Return the tokens at both levels as Markdown."""
     lines = ["| a clip | second level | frame level | ratio |", "|---|---:|---:|---:|"]
     for key, name in (("prompt_tokens", "prompt, tokens"), ("answer_tokens", "answer, tokens")):
         second, frame = cost["second"][key], cost["frame"][key]
@@ -79,7 +79,7 @@ def costs(cost: Mapping[str, Any]) -> str:
 
 
 def untestable() -> str:
-    """What this page cannot say, as Markdown."""
+    """Return, as Markdown, the claims that this page cannot test."""
     lines = ["| claim | in the paper | not testable here, because |", "|---|---|---|"]
     return "\n".join(lines + [f"| {claim} | {where} | {why} |" for claim, where, why in UNTESTABLE])
 

@@ -1,4 +1,4 @@
-"""The README's picture: a few clips as strips of frames with the boxes and spans of SFT and RL."""
+"""Draw the README's picture: a few clips as strips of frames with the boxes and spans of SFT and RL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_picture(path: Path, clips: Sequence[Clip], video_root: Path, *, width:
     from recipe.studies.report import clip_frames, clip_spans
 
     ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
-    chosen = [ranked[round((place + 1) * (len(ranked) - 1) / (count + 1))] for place in range(count)]
+    chosen = [ranked[round((index + 1) * (len(ranked) - 1) / (count + 1))] for index in range(count)]
     font = ImageFont.load_default(14)
     parts: list[Image.Image] = [_legend(width, font)]
     for clip in chosen:

@@ -84,14 +84,14 @@ def measure(
 ) -> dict[str, Any]:
     """Return a checkpoint's right answers by topic and by question, and its greedy grounding of the test clips."""
     records = questions_of(args.questions)
-    asked = replace(evaluation, tracks=args.questions, video_root=args.question_videos, limit=None)
-    answers = answer(asked, checkpoint)
-    found: dict[str, Any] = {"questions": accuracy(records, answers), "right": right(records, answers)}
+    settings = replace(evaluation, tracks=args.questions, video_root=args.question_videos, limit=None)
+    answers = answer(settings, checkpoint)
+    results: dict[str, Any] = {"questions": accuracy(records, answers), "right": right(records, answers)}
     if grounds:
         greedy = replace(evaluation, model=str(checkpoint), out=str(checkpoint / "eval" / "greedy.json"))
         metrics, _ = evaluate(replace(greedy, **DECODING["greedy"]))
-        found |= {name: metrics[name] for name in ("m_tIoU", "m_vIoU", "vIoU@0.5")}
-    return found
+        results |= {name: metrics[name] for name in ("m_tIoU", "m_vIoU", "vIoU@0.5")}
+    return results
 
 
 def table(result: dict[str, Any]) -> str:
@@ -102,8 +102,10 @@ def table(result: dict[str, Any]) -> str:
         def mean(values: list[float]) -> str:
             return f"{sum(values) / len(values):.3f}" if values else ""
 
-        cells = [mean([found["questions"][key] for found in checkpoints]) for key in ("all", *topics)]
-        cells += [mean([found[key] for found in checkpoints if key in found]) for key in ("m_tIoU", "m_vIoU")]
+        cells = [mean([checkpoint["questions"][key] for checkpoint in checkpoints]) for key in ("all", *topics)]
+        cells += [
+            mean([checkpoint[key] for checkpoint in checkpoints if key in checkpoint]) for key in ("m_tIoU", "m_vIoU")
+        ]
         return [data, after, *cells]
 
     rows = [line("", "CPT", [result["cpt"]])]

@@ -1,4 +1,4 @@
-"""`report.html`: SFT against RL in one self-contained page, from the stages' logs and answers.
+"""Write `report.html`: SFT against RL in one self-contained page, from the stages' logs and answers.
 
     python -m recipe.studies.report --config recipe/configs/tiny/eval.yaml --run runs/tiny --grpo grpo-tiou_mviou-s0
 
@@ -63,7 +63,7 @@ class ReportArguments(ComparedArguments):
 
 @dataclass(frozen=True)
 class Clip:
-    """One held-out clip with the answers of both systems read.
+    """One held-out clip with the parsed answers of both systems.
 
     Attributes:
         texts: raw answers of SFT and RL.
@@ -83,7 +83,7 @@ class Clip:
 
 
 def box_scale(checkpoint: Path, record: Record) -> tuple[float, float]:
-    """What a checkpoint's coordinates are divided by, for one record."""
+    """Return what a checkpoint's coordinates are divided by, for one record."""
     config, family = _known(str(checkpoint))
     settings = (read_stamp(checkpoint) or {}).get("settings", {})
     size = record["width"], record["height"]
@@ -99,7 +99,7 @@ def _known(checkpoint: str) -> tuple[Any, Family]:
 
 
 def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list[Clip]:
-    """Every record with a true track and both systems' answers to it; a missing answer is an empty one."""
+    """Return every record that has a true track, with both systems' answers; a missing answer is an empty text."""
     texts = [read_answers(answers[name]) for name in ("sft", "rl")]
     clips = []
     scale: tuple[float, float] = (0, 0)
@@ -118,15 +118,15 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
 
 
 def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
-    """Clips at even steps of rank by the change in vIoU, the worst and the best included (`RULE`)."""
+    """Choose clips at even steps of rank by the change in vIoU, the worst and the best included (`RULE`)."""
     ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
     if len(ranked) <= count:
         return ranked
-    return [ranked[round(place * (len(ranked) - 1) / (count - 1))] for place in range(count)]
+    return [ranked[round(index * (len(ranked) - 1) / (count - 1))] for index in range(count)]
 
 
 def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
-    """The clip's frames, one a second, with the true box and both systems' boxes."""
+    """Draw the clip's frames, one a second, with the true box and both systems' boxes."""
     record = clip.record
     start, _ = record["clip"]
     video = resolve_video(video_root, record["video"])
@@ -140,20 +140,20 @@ def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.
 
 
 def clip_spans(clip: Clip) -> list[tuple[Look, tuple[int, int] | None]]:
-    """The true span and both systems'."""
+    """Return the true span and both systems' spans, each with its look."""
     true = (clip.record["span"][0], clip.record["span"][1])
     return [(TRUE, true), (SFT, clip.answers[0].span), (RL, clip.answers[1].span)]
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as text, so that the page is one file."""
+    """Return a picture as a data URI, so that the page is one file."""
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
 def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
-    """What the template shows of one clip."""
+    """Return the values that the template shows of one clip."""
     seconds = clip.record["seconds"]
     bars = []
     for look, span in clip_spans(clip):
@@ -176,13 +176,13 @@ def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
 
 
 def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The comparison's table, a dict a row."""
+    """Return the comparison's table, one dict a row."""
     rows = []
     for decoding in summary["sft"]:
-        for place, metric in enumerate((*METRICS, "mvIoU")):
+        for index, metric in enumerate((*METRICS, "mvIoU")):
             sft, rl = summary["sft"][decoding][metric], summary["rl"][decoding][metric]
             gain = summary["gain"][decoding].get(metric if metric.startswith(("m_", "v")) else f"m_{metric}")
-            row = {"first": place == 0, "decoding": decoding, "metric": metric, "sft": f"{sft:.3f}", "rl": f"{rl:.3f}"}
+            row = {"first": index == 0, "decoding": decoding, "metric": metric, "sft": f"{sft:.3f}", "rl": f"{rl:.3f}"}
             row["ratio"] = f"×{rl / sft:.2f}" if sft else ""
             row["gain"] = f"{gain['mean']:+.3f}" if gain else f"{rl - sft:+.3f}"
             row["interval"] = f"{gain['low95']:+.3f} … {gain['high95']:+.3f}" if gain else ""
@@ -191,23 +191,23 @@ def table_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def checks(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(name, value, what it means) of what must hold for the numbers to mean something."""
+    """Return (name, value, meaning) of each condition that must hold before the numbers mean anything."""
 
     def shown(value: float | None, form: str) -> str:
         return "not logged" if value is None else format(value, form)
 
     ratios = summary["wrong_image_loss_ratio"]
-    found = [
+    rows = [
         (f"wrong-image loss ratio, {name}", shown(ratios.get(name), ".2f"), "1.0 would be a model that does not look")
         for name in ("cpt", "sft")
     ]
     for name, system in (("SFT", "sft"), ("RL", "rl")):
         for decoding, result in summary[system].items():
-            found.append((f"parse failures, {name} {decoding}", f"{result['parse_failures']:.2%}", "count as 0"))
+            rows.append((f"parse failures, {name} {decoding}", f"{result['parse_failures']:.2%}", "count as 0"))
     clipped = summary.get("clip_ratio_region_mean")
-    found.append(("share of tokens clipped, mean", shown(clipped, ".4f"), "0 where each rollout is used for one step"))
-    found.append(("reward, seed", f"{summary.get('reward')}, {summary.get('seed')}", "of the GRPO stage"))
-    return found
+    rows.append(("share of tokens clipped, mean", shown(clipped, ".4f"), "0 where each rollout is used for one step"))
+    rows.append(("reward, seed", f"{summary.get('reward')}, {summary.get('seed')}", "of the GRPO stage"))
+    return rows
 
 
 def write_report(

@@ -1,4 +1,4 @@
-"""Where the summary, the report and the answers of a GRPO run lie, and which of several reports is the newest."""
+"""Find the summary, the report and the answers of a GRPO run, and the newest of several reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ComparedArguments:
 
 
 def grpo_folder(run: str, name: str) -> Path:
-    """Return the folder of a GRPO run: a name lies in the run's folder, a path is what it is.
+    """Return the folder of a GRPO run: a bare name lies in the run's folder, and a path is taken as it is.
 
     >>> print(grpo_folder("runs/tiny", "grpo-viou-s0"), grpo_folder("runs/tiny", "elsewhere/mine"))
     runs/tiny/grpo-viou-s0 elsewhere/mine
@@ -61,7 +61,7 @@ def write_newest(run: Path, page: Path, summary: dict[str, Any]) -> Path:
 
 
 def link(path: Path, folder: Path) -> tuple[str, str]:
-    """Return the address and the name of a page as a page in `folder` links it; one elsewhere by its whole path.
+    """Return a page's address and name for a link from a page in `folder`; a page elsewhere keeps its whole path.
 
     >>> link(Path("runs/tiny/grpo-a+b-s0/report.html"), Path("runs/tiny"))
     ('grpo-a%2Bb-s0/report.html', 'grpo-a+b-s0/report.html')
@@ -73,15 +73,15 @@ def link(path: Path, folder: Path) -> tuple[str, str]:
 
 
 def page_templates() -> Environment:
-    """Return the templates of pages; what they are given is escaped."""
+    """Return the templates of pages, which escape the values that they are given."""
     return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 
 
 def kept_answers(sft: Path, grpo: Path) -> Path:
-    """Return where the answers of the checkpoint that GRPO began from are kept: with it, if it has a folder here."""
+    """Return where the answers of GRPO's first checkpoint are kept: in its folder, if it has one on this machine."""
     return sft / "eval" if sft.is_dir() else grpo / "eval-before"
 
 
 def greedy_answers(evaluation: EvalArguments, checkpoint: Path, folder: Path) -> Path:
-    """Return where `recipe.studies.before_after` leaves the greedy answers of a checkpoint in a folder of answers."""
+    """Return where `recipe.studies.before_after` writes the greedy answers of a checkpoint in a folder of answers."""
     return answers_path(replace(evaluation, model=str(checkpoint), out=str(folder / "greedy.json")), 0)

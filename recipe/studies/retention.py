@@ -1,4 +1,4 @@
-"""Is general understanding kept? A checkpoint's exact answers to questions, by what they are about (section 4.2).
+"""Score a checkpoint's answers to general questions by topic, to see whether that ability is kept (section 4.2).
 
     python -m recipe.studies.retention --config recipe/configs/tiny/eval.yaml \\
         --config recipe/configs/tiny/retention.yaml --model runs/tiny/sft --out q.json
@@ -26,7 +26,7 @@ TOPICS = ("colour", "count", "order")
 
 
 def topic(question: str) -> str:
-    """What a synthetic question is about.
+    """Return what a synthetic question is about.
 
     >>> [topic(text) for text in ("how many shapes are there?", "which colour comes first?", "what colour is it?")]
     ['count', 'order', 'colour']
@@ -37,7 +37,7 @@ def topic(question: str) -> str:
 
 
 def plain(text: str) -> str:
-    """An answer without its reasoning, tags, case and final stop.
+    """Return an answer in lower case, without its reasoning, tags and final full stop.
 
     >>> plain("<think>two of them</think><answer> Red. </answer>")
     'red'
@@ -49,60 +49,60 @@ def plain(text: str) -> str:
 
 
 def right(records: Sequence[Mapping[str, Any]], answers: Mapping[str, str]) -> list[float]:
-    """1 for each question that was answered as annotated, else 0; a missing answer is wrong."""
+    """Return 1 for each question that was answered as annotated, else 0; a missing answer is wrong."""
     return [float(plain(answers.get(record["id"], "")) == plain(record["answer"])) for record in records]
 
 
 def accuracy(records: Sequence[Mapping[str, Any]], answers: Mapping[str, str]) -> dict[str, float]:
-    """Share of right answers in [0, 1], of all and by topic, `n`, and the most frequent answer's share by topic.
+    """Return the share of right answers in [0, 1], of all and by topic, with `n` and `floor`.
 
     `floor` is what a model reaches that knows the answers' distribution of each topic and never looks.
     """
     scores = right(records, answers)
-    found: dict[str, float] = {"all": sum(scores) / len(scores), "n": len(records)}
+    shares: dict[str, float] = {"all": sum(scores) / len(scores), "n": len(records)}
     best = 0
     for name in TOPICS:
-        members = [place for place, record in enumerate(records) if topic(record["query"]) == name]
+        members = [index for index, record in enumerate(records) if topic(record["query"]) == name]
         if members:
-            found[name] = sum(scores[place] for place in members) / len(members)
-            true = [plain(records[place]["answer"]) for place in members]
+            shares[name] = sum(scores[index] for index in members) / len(members)
+            true = [plain(records[index]["answer"]) for index in members]
             best += max(map(true.count, set(true)))
-    return found | {"floor": best / len(records)}
+    return shares | {"floor": best / len(records)}
 
 
 def questions_of(path: str, limit: int | None = None) -> list[Record]:
-    """The question records of a file.
+    """Return the question records of a file.
 
     Raises:
         StageError: There are none.
     """
-    found = [record for record in read_records(path) if record["kind"] == "qa"][:limit]
-    if not found:
+    questions = [record for record in read_records(path) if record["kind"] == "qa"][:limit]
+    if not questions:
         raise StageError(f"{path}: no question in it, expected records of kind qa")
-    return found
+    return questions
 
 
 def answer(args: EvalArguments, checkpoint: Path) -> dict[str, str]:
-    """A checkpoint's greedy answers, id -> text; those that its folder holds already are not asked again."""
+    """Return a checkpoint's greedy answers, id -> text; answers that its folder already holds are reused."""
     out = str(checkpoint / "eval" / "questions.json")
     (answers,), _ = answers_of_model(replace(args, model=str(checkpoint), out=out, repeats=1, temperature=0.0))
     return answers
 
 
 def main(args: EvalArguments) -> dict[str, float]:
-    """Answer, score, write, print."""
+    """Answer the questions, then score, write and print."""
     if not args.model:
         raise StageError("--model is missing: the checkpoint that answers")
     check_outputs({"--out": Path(args.out)}, [args.tracks, args.model])
-    found = accuracy(questions_of(args.tracks, args.limit), answer(args, Path(args.model)))
+    shares = accuracy(questions_of(args.tracks, args.limit), answer(args, Path(args.model)))
     with atomic_write(args.out) as stream:
-        json.dump(found, stream, indent=1)
-    print(json.dumps(found))
-    return found
+        json.dump(shares, stream, indent=1)
+    print(json.dumps(shares))
+    return shares
 
 
 def parse(args: list[str] | None = None) -> tuple[EvalArguments, ...]:
-    """Settings from --config YAML and the command line (which wins); an unknown key is an error."""
+    """Return the settings from --config YAML and the command line (which wins); an unknown key is an error."""
     return Parser((EvalArguments,), "eval").parse_args_and_config(args)
 
 

@@ -1,4 +1,4 @@
-"""Table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
+"""Make table 1: VidSTG and HC-STVG for a list of systems, beside the published numbers, which are marked as such.
 
     RUN=runs/glm-4.1v-9b python -m recipe.studies.table1 --config recipe/configs/studies/table1.yaml
 
@@ -48,7 +48,7 @@ SYSTEM_KEYS = {"name", "model", "predictions", "api", *OF_A_SYSTEM}
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The table's settings.
+    """Return the table's settings.
 
     Raises:
         ValueError: A key that is unknown, a part that is missing, or two systems of one name.
@@ -127,7 +127,7 @@ def choose_readings(config: dict[str, Any]) -> dict[str, Choice]:
 
 
 def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any]) -> EvalArguments | str:
-    """Return how one cell is evaluated, or why it cannot be."""
+    """Return how one cell is evaluated, or the reason why it cannot be."""
     data = config["benchmarks"][benchmark]
     predictions: str | None = (system.get("predictions") or {}).get(benchmark)
     if not Path(data["tracks"]).is_file():
@@ -152,26 +152,29 @@ def cell_arguments(config: dict[str, Any], benchmark: str, system: dict[str, Any
 
 
 def evaluate_all(config: dict[str, Any], readings: dict[str, Choice]) -> dict[str, dict[str, dict[str, Any]]]:
-    """benchmark -> system -> its metrics and seconds, or {"missing": reason}; says what each cell cost.
+    """Evaluate every system on every benchmark, and print what each cell cost.
 
     Args:
         readings: system -> reading of the endpoints among them.
+
+    Returns:
+        benchmark -> system -> its metrics and seconds, or {"missing": reason}.
     """
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for benchmark in config["benchmarks"]:
         for system in config["systems"]:
             arguments = cell_arguments(config, benchmark, system)
-            found: dict[str, Any] = {"missing": arguments}
+            cell: dict[str, Any] = {"missing": arguments}
             if isinstance(arguments, EvalArguments):
                 begin = time.monotonic()
                 try:
                     spent = asked(arguments, system, readings) if system.get("api") else {}
                     metrics, _ = evaluate(arguments)
-                    found = metrics | {"cost": {"seconds": round(time.monotonic() - begin, 1)} | spent}
-                    print(f"{benchmark}, {system['name']}: {found['n']} samples, {cost(found)}", file=sys.stderr)
+                    cell = metrics | {"cost": {"seconds": round(time.monotonic() - begin, 1)} | spent}
+                    print(f"{benchmark}, {system['name']}: {cell['n']} samples, {cost(cell)}", file=sys.stderr)
                 except StageError as error:
-                    found = {"missing": str(error)}
-            results.setdefault(benchmark, {})[system["name"]] = found
+                    cell = {"missing": str(error)}
+            results.setdefault(benchmark, {})[system["name"]] = cell
     return results
 
 
@@ -198,7 +201,7 @@ def notes_on_readings(config: dict[str, Any], readings: dict[str, Choice]) -> li
 def table(
     config: dict[str, Any], results: dict[str, dict[str, dict[str, Any]]], readings: dict[str, Choice] | None = None
 ) -> str:
-    """Markdown, in percent: measured here, and the published numbers in columns of their own."""
+    """Return a Markdown table in percent; the published numbers have columns of their own."""
     protocol, smooth = config.get("protocol", "second"), config.get("smooth", "off")
     usual = config.get("published_in", "the paper")
     heads = [f"{name} (95 %)" for name in SHOWN] + [f"{name}, published" for name in SHOWN]
@@ -237,7 +240,7 @@ def table(
 
 
 def main(config: dict[str, Any]) -> None:
-    """Choose the readings; then, unless that is all that is asked for, evaluate, write, print.
+    """Choose the readings; then, unless only that is asked for, evaluate every cell, write the table and print it.
 
     Raises:
         InUse: Another process makes the same table.
@@ -260,8 +263,8 @@ def main(config: dict[str, Any]) -> None:
     print(page)
 
 
-def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
-    """Return the settings of --config; --out beats the file's.
+def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:
+    """Return the settings of --config; --out beats the file's value.
 
     Raises:
         StageError: A file of the table would take the place of one that it is made from.
@@ -272,7 +275,7 @@ def parse(words: list[str] | None = None) -> tuple[dict[str, Any]]:
     parser.add_argument(
         "--choose_reading", action="store_true", help="only choose how served systems' boxes are read, on development"
     )
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     config = read_config(args.config)
     config["out"] = args.out or config.get("out", "runs/table1")
     config["choose_reading"] = args.choose_reading

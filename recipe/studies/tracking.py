@@ -1,4 +1,4 @@
-"""Multi-object answers against a scene's true tubes: HOTA and IDF1 through TrackEval, and the matched vIoU.
+"""Score multi-object answers against a scene's true tubes: HOTA and IDF1 through TrackEval, and the matched vIoU.
 
 Seconds are TrackEval's time steps. Answers of one scene are one sequence; HOTA and IDF1 are of all sequences together,
 as TrackEval combines them.
@@ -24,7 +24,7 @@ def thousandths(record: Record) -> tuple[float, float]:
 
 
 def true_tubes(record: Record) -> list[Track]:
-    """The true tubes of a scene record."""
+    """Return the true tubes of a scene record."""
     return [
         Track(item["label"], {state["second"]: tuple(state["box"]) for state in item["track"]})
         for item in record["tracks"]
@@ -33,7 +33,7 @@ def true_tubes(record: Record) -> list[Track]:
 
 
 def sequence(predicted: Sequence[Track], true: Sequence[Track], seconds: int) -> dict[str, Any]:
-    """One scene in the form of TrackEval's metrics: ids and IoU by time step.
+    """Return one scene in the form that TrackEval's metrics take: ids and IoU by time step.
 
     Args:
         seconds: K of the clip; states past it are left out.
@@ -58,19 +58,19 @@ def sequence(predicted: Sequence[Track], true: Sequence[Track], seconds: int) ->
 def matched_vious(
     records: Sequence[Record], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> list[float]:
-    """The matched vIoU of each scene, 0 to 1; a scene without an answer is one without tubes."""
+    """Return the matched vIoU of each scene, 0 to 1; a scene without an answer counts as one without tubes."""
     return [tubes_score(predicted_tubes(record, answers, scale_of(record)), true_tubes(record)) for record in records]
 
 
 def predicted_tubes(record: Record, answers: Mapping[str, str], scale: tuple[float, float]) -> list[Track]:
-    """The tubes of the answer to a scene; none where there is no answer or it cannot be read."""
+    """Return the tubes of the answer to a scene; there are none where the answer is missing or cannot be read."""
     return parse_tracks(answers.get(record["id"], ""), seconds=record["seconds"], scale=scale)
 
 
 def score_scenes(
     records: Sequence[Record], answers: Mapping[str, str], scale_of: ScaleOf = thousandths
 ) -> dict[str, float]:
-    """m_vIoU (mean of the matched vIoU a scene), HOTA, IDF1, AssA and DetA, each 0 to 1, and n.
+    """Return m_vIoU (the mean matched vIoU of a scene), HOTA, IDF1, AssA and DetA, each 0 to 1, and `n`.
 
     Args:
         records: scene records.

@@ -104,7 +104,7 @@ def mark(folder: Path, spent: float) -> None:
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """Return a marker's content; None where it is missing or cannot be read. Older ones hold the seconds alone."""
+    """Return a marker's content; None where it is missing or cannot be read. Older ones hold only the seconds."""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8") or "0")
     except (OSError, ValueError):
@@ -128,7 +128,7 @@ def lost_files(folder: Path) -> list[str]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether training can go on from a folder: marked and with all its files, or of another trainer's making.
+    """Return whether training can resume from a folder: marked and with all its files, or made by another trainer.
 
     One without a marker counts if it lies outside a run of this recipe and holds a trainer's state and weights.
     """
@@ -157,7 +157,7 @@ def complete(output_dir: Path) -> list[Path]:
 
 
 def report_half_written(output_dir: Path) -> None:
-    """Say which checkpoints are not gone on from: half-written ones, and marked ones that lost a file."""
+    """Say which checkpoints are skipped when training resumes: half-written ones, and marked ones that lost a file."""
     for folder in at_step(output_dir):
         if not (folder / MARKER).exists():
             print(f"{folder}: half-written, not gone on from", file=sys.stderr)

@@ -22,7 +22,7 @@ def end(start: Start, trainer: Any, model_args: ModelConfig, results: Callable[[
     """
     save_whole(trainer, model_args)
     trainer.save_state()
-    found = dict(results())
+    figures = dict(results())
     if trainer.accelerator.is_main_process:
-        start.stage.finish(found, spent_before=start.spent_before)
+        start.stage.finish(figures, spent_before=start.spent_before)
     end_run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from recipe.evaluation.scores import metrics, score_records, scored
 from recipe.inference.answer_key import key_in_training
 from recipe.inference.generation import generate
 from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.media import sift
+
+logger = logging.getLogger(__name__)
 
 NAMES = {"m_tIoU": "held_out/m_tIoU", "m_vIoU": "held_out/m_vIoU", "vIoU@0.5": "held_out/vIoU@0.5"}
 
@@ -25,7 +29,8 @@ class HeldOut(TrainerCallback):
 
     Args:
         trainer: the trainer whose model answers and whose log takes the numbers.
-        tracks: track file; its first `clips` records that have a true track are used.
+        tracks: track file; its first `clips` records that have a true track are used. One whose video is of no use
+            is not answered and counts 0, as in evaluation.
         every: optimiser steps.
         longest: most tokens of an answer.
         media_clips: of how many of them pictures and answers are kept (recipe/dashboards/media.py).
@@ -47,6 +52,10 @@ class HeldOut(TrainerCallback):
         self.every, self.longest, self.media_clips = every, longest, media_clips
         self.tracks = tracks
         self.records = scored(read_records(tracks))[:clips]
+        found = sift(self.records, builder.clips, what=f"videos of {tracks}")
+        if found.lost:
+            logger.warning("%s: held out, counted 0: %s", tracks, found.text)
+        self.answerable = found.kept
         self.answers: dict[str, str] = {}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -65,17 +74,17 @@ class HeldOut(TrainerCallback):
         shown: list[Shown] = []
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             model.eval()
-            for begin in range(0, len(self.records), size):
-                records = self.records[begin : begin + size]
+            for begin in range(0, len(self.answerable), size):
+                records = self.answerable[begin : begin + size]
                 rows = [self.builder.row(record) for record in records]
                 texts = generate(model, self.processor, rows, max_new_tokens=self.longest)
                 for record, row, text in zip(records, rows, texts, strict=True):
                     self.answers[record["id"]] = text
-                    scales[record["id"]] = row["box_scale"]
+                    scales[record["id"]] = tuple(row["box_scale"])
                     if len(shown) < self.media_clips:
-                        shown.append(Shown(record, row["images"], tuple(row["box_scale"]), text))
+                        shown.append(Shown(record, row["images"], scales[record["id"]], text))
             model.train(was_training)
-        found = metrics(score_records(self.records, self.answers, lambda record: tuple(scales[record["id"]])))
+        found = metrics(score_records(self.records, self.answers, lambda record: scales.get(record["id"], (1, 1))))
         logged = {NAMES[name]: float(found[name]) for name in NAMES}
         # Not GRPOTrainer.log, which empties its metrics; and any log takes back that a training log is due.
         due = trainer.control.should_log

@@ -27,7 +27,7 @@ class PhaseClock(TrainerCallback):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the body's time to a phase; what an inner phase takes counts there alone."""
+        """Add the body's time to a phase; what an inner phase takes counts only there."""
         inner, began = sum(self.seconds.values()), time.perf_counter()
         try:
             yield
@@ -56,7 +56,7 @@ class PhaseClock(TrainerCallback):
 class PhaseTimes:
     """Mixin for GRPOTrainer: times its phases and logs them with the training log.
 
-    Overrides the methods that are the phases; TRL's own profiling goes to W&B alone, on W&B's clock, and not into
+    Overrides the methods that are the phases; TRL's own profiling goes only to W&B, on W&B's clock, and not into
     `trainer_state.json`. It can go when TRL logs its phases with its metrics.
     """
 

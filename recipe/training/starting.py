@@ -213,13 +213,13 @@ class Resume:
         return f"resume_from_checkpoint {path}" if path else ""
 
     def goes_on(self, differences: Sequence[Difference]) -> bool:
-        """Return whether a run may go on although it differs: as asked for, or because it is only made longer."""
+        """Return whether a run may resume although it differs: as it was asked to, or because it is only longer."""
         if self.own is not None:
             return all(difference.name != "stage" for difference in differences)
         return bool(differences) and all(map(is_longer, differences))
 
     def checkpoint(self, folder: Path) -> str | None:
-        """Return the checkpoint to go on from, or None to start at the first step."""
+        """Return the checkpoint to resume from, or None to start at the first step."""
         if self.own is not None:
             return str(self.own)
         whole = complete(folder)

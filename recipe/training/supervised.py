@@ -9,6 +9,7 @@ from recipe.dashboards.wandb_run import begin_run, keep_training
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import load_mixture
 from recipe.inputs.loading import load_model, load_processor, row_builder
+from recipe.inputs.media import VALIDATED
 from recipe.training.checkpoints import MarkComplete
 from recipe.training.ending import end
 from recipe.training.lora import peft_config
@@ -42,9 +43,10 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     processor = load_processor(model_args)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
-    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records)
-    if script_args.validation_tracks:  # say before the training, not after it, that its videos are missing
-        load_mixture([script_args.validation_tracks], builder, limit=1)
+    most = script_args.max_missing
+    train_dataset = load_mixture(script_args.tracks, builder, limit=script_args.max_records, max_missing=most)
+    if script_args.validation_tracks:  # say before the training, not after it, that its videos cannot be used
+        load_mixture([script_args.validation_tracks], builder, limit=VALIDATED, max_missing=most)
 
     # Trainer
     trainer = GroundingSFTTrainer(

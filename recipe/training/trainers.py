@@ -1,4 +1,4 @@
-"""TRL's trainers with two learning rates: one for the vision tower, one for the rest."""
+"""The recipe's trainers: TRL's, with a learning rate for the vision tower and what else TRL lacks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ LOG_SCORES = (tiou_reward, mviou_reward, viou_reward, format_reward)
 
 
 class TwoRates:
-    """Mixin: `vision_learning_rate` for the vision tower's parameters.
+    """Mixin that gives the vision tower's parameters the rate `vision_learning_rate`.
 
-    Mends: Trainer gives one rate to all parameters, and at a rate that suits a small language model its vision tower
-    collapses. Overrides `create_optimizer` alone, after which the scheduler treats both groups alike. It can go when
-    TrainingArguments takes a rate by parameter pattern.
+    Trainer gives one rate to all parameters, and at a rate that suits a small language model its vision tower
+    collapses. The mixin overrides `create_optimizer` only, after which the scheduler treats both groups alike. It can
+    go when TrainingArguments takes a rate by parameter pattern.
     """
 
     vision_learning_rate: float | None = None
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
+        # A second `train()` calls this with the optimizer in place: the tower must not be split off again.
         fresh = self.optimizer is None  # type: ignore[attr-defined]
         optimizer: Optimizer = super().create_optimizer(model)  # type: ignore[misc]
         if not fresh or self.vision_learning_rate is None:
@@ -40,7 +41,7 @@ class TwoRates:
         vision = {id(p) for name, p in (model or self.model).named_parameters() if is_vision(name)}  # type: ignore[attr-defined]
         for group in list(optimizer.param_groups):
             tower = [p for p in group["params"] if id(p) in vision]
-            if tower:
+            if tower:  # split off its group, so that weight decay stays as Trainer chose it for each parameter
                 group["params"] = [p for p in group["params"] if id(p) not in vision]
                 rest = {key: value for key, value in group.items() if key != "params"}
                 optimizer.add_param_group(rest | {"params": tower, "lr": self.vision_learning_rate})
@@ -48,23 +49,25 @@ class TwoRates:
 
 
 class GroundingSFTTrainer(WholeCheckpoints, TwoRates, SFTTrainer):
-    """SFTTrainer with `vision_learning_rate`, whose every token weighs the same, however a batch is divided.
+    """SFTTrainer with `vision_learning_rate`, in which every token weighs the same, however a batch is divided.
 
-    Mends: transformers says of the supported models that their loss takes no count of tokens, so Trainer counts none,
-    and each process and each accumulated piece is averaged by itself: tokens of a short piece weigh more. TRL's SFT
-    loss does not come from the model's own and takes the count. It can go when TRL sets the attribute itself.
+    transformers declares that the loss of the supported models takes no count of tokens. So Trainer counts none and
+    averages each process and each accumulated piece by itself, and tokens of a short piece weigh more. TRL's SFT loss
+    is not the model's own and does take the count. This override can go when TRL sets the attribute itself.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Set after the constructor, which takes the attribute from the model and would overwrite ours.
         self.model_accepts_loss_kwargs = True
 
 
 class ScoresLogged:
-    """Mixin for GRPOTrainer: scores and signs of reward hacking are logged whatever is rewarded.
+    """Mixin for GRPOTrainer that logs scores and signs of reward hacking, whatever is rewarded.
 
-    The paper's rewards and `format_reward` log them; others, a user's own among them, do not, and a run without them
-    could be compared with none. Overrides `_calculate_rewards`.
+    The paper's rewards and `format_reward` log them, and other functions, such as a user's own, do not. A run without
+    them could be compared with no other. The mixin overrides `_calculate_rewards`, the one method that sees the
+    completions of a rollout together with their rows.
     """
 
     def _calculate_rewards(
@@ -79,16 +82,17 @@ class ScoresLogged:
 
 
 class TextPrompts:
-    """Mixin for GRPOTrainer: `log_completions` logs prompts as text, with <image> where a frame stood.
+    """Mixin for GRPOTrainer whose `log_completions` logs prompts as text, with <image> where a frame stood.
 
-    Mends: TRL logs them as lists of parts of two shapes, which W&B's tables refuse with a TypeError that ends training
-    at the first log. Overrides `log`; it can go when TRL logs such prompts to W&B.
+    TRL logs prompts as lists of parts of two shapes, which W&B's tables refuse with a TypeError that ends training at
+    the first log. The mixin overrides `log` and can go when TRL logs such prompts to W&B.
     """
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         prompts = self._logs["prompt"]  # type: ignore[attr-defined]
-        for place, messages in enumerate(prompts):
-            prompts[place] = [message | {"content": joined(message["content"])} for message in messages]
+        for index, messages in enumerate(prompts):
+            # Replaced in TRL's own buffer, because its `log` reads the prompts from there.
+            prompts[index] = [message | {"content": joined(message["content"])} for message in messages]
         super().log(logs, start_time)  # type: ignore[misc]
 
 
@@ -106,4 +110,8 @@ def joined(content: str | list[dict[str, Any]]) -> str:
 class GroundingGRPOTrainer(
     WholeCheckpoints, TextPrompts, PhaseTimes, ScoresLogged, TwoRates, ResponseRatio, DynamicSampling, ImageGRPOTrainer
 ):
-    """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and vLLM that sees."""
+    """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and images for vLLM.
+
+    The order of the bases is the order of their overrides: `ScoresLogged` and `DynamicSampling` both override
+    `_calculate_rewards`, and each passes the call on.
+    """

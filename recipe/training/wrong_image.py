@@ -11,17 +11,18 @@ from typing import Any
 import torch
 
 from recipe.inputs.dataset import RowBuilder, load_mixture
+from recipe.inputs.media import VALIDATED
 
 
 def wrong_image_loss_ratio(
-    trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = 96, batch: int = 16
+    trainer: Any, tracks: list[str], builder: RowBuilder, *, rows: int = VALIDATED, batch: int = 16
 ) -> float:
     """Return the loss with another row's frames over the loss with the row's own, on the same answer tokens.
 
     Args:
         trainer: an SFTTrainer; its collator and model are used as they are.
         tracks: records that the model was not trained on.
-        rows: how many of them, all of one length so that frames can be exchanged.
+        rows: how many of them that have a usable video, all of one length so that frames can be exchanged.
     """
     dataset = load_mixture(tracks, builder, limit=rows)
     examples = [dataset[index] for index in range(len(dataset))]

@@ -30,15 +30,15 @@ def load(word: str) -> Callable[..., Any]:
         ValueError: One line: there is no such module, file or function, loading it fails, or TRL could not call it.
     """
     if ".py:" in word:
-        place, _, name = word.rpartition(":")
-        module = _module_of_file(word, Path(place))
+        source, _, name = word.rpartition(":")
+        module = _module_of_file(word, Path(source))
     else:
-        place, _, name = word.rpartition(".")
-        module = _module(word, place)
+        source, _, name = word.rpartition(".")
+        module = _module(word, source)
     if not hasattr(module, name):
         here = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         listed = f"; it has {', '.join(here[:8])}" if here else ""
-        raise ValueError(f"reward {word}: {place} has no {name!r}{listed}")
+        raise ValueError(f"reward {word}: {source} has no {name!r}{listed}")
     return _checked(word, name, getattr(module, name))
 
 
@@ -83,26 +83,26 @@ def _failure(word: str, error: Exception) -> str:
     return f"reward {word}: loading it failed with {type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _checked(word: str, name: str, found: Any) -> Callable[..., Any]:
-    if inspect.isclass(found):
+def _checked(word: str, name: str, reward: Any) -> Callable[..., Any]:
+    if inspect.isclass(reward):
         try:
-            found = found()
+            reward = reward()
         except Exception as error:  # as above
             raise ValueError(f"reward {word}: the class cannot be made without arguments: {error}") from error
-        name = type(found).__name__
-    if not callable(found):
-        raise ValueError(f"reward {word}: it is of type {type(found).__name__}, expected a function")
-    if isinstance(found, functools.partial):
+        name = type(reward).__name__
+    if not callable(reward):
+        raise ValueError(f"reward {word}: it is of type {type(reward).__name__}, expected a function")
+    if isinstance(reward, functools.partial):
         raise ValueError(
             f"reward {word}: a functools.partial is logged under the name of the function in it; "
             "write a function, or a class with __call__"
         )
-    if not hasattr(found, "__name__"):  # an object: known by what it is called there, not by its class alone
-        found.__name__ = name
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", called := str(found.__name__)):
+    if not hasattr(reward, "__name__"):  # an object: known by what it is called there, not only by its class
+        reward.__name__ = name
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", called := str(reward.__name__)):
         raise ValueError(f"reward {word}: it is called {called!r}, expected letters, digits and _: write it with def")
-    _check_signature(word, found)
-    return found
+    _check_signature(word, reward)
+    return reward
 
 
 def _check_signature(word: str, function: Callable[..., Any]) -> None:

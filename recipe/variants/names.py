@@ -85,7 +85,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def variant_of_settings(settings: Mapping[str, Any]) -> str:
-    """Return the variant of a GRPO stage from the settings in its stamp, whatever version of this recipe wrote it.
+    """Return the variant of a GRPO stage from the settings in its stamp, of any version of this recipe.
 
     Settings that a stamp leaves out have their defaults. Nothing is imported: a run is known by name where the file
     of its reward is gone. What is no setting of a reward at all comes back as text.
@@ -99,10 +99,10 @@ def variant_of_settings(settings: Mapping[str, Any]) -> str:
     if isinstance(settings.get("variant"), str):
         return str(settings["variant"])
     reward = settings.get("reward", DEFAULT)
-    words = [reward] if isinstance(reward, str) else reward
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    rewards = [reward] if isinstance(reward, str) else reward
+    if not isinstance(rewards, list) or not all(isinstance(word, str) for word in rewards):
         return str(reward)
-    names = [name for word in words for name in KNOWN.get(word, (_called(word),))]
+    names = [name for word in rewards for name in KNOWN.get(word, (_called(word),))]
     given = settings.get("reward_weights")
     try:
         values = [1.0] * len(names) if given is None else [float(weight) for weight in given]

@@ -18,11 +18,11 @@ def stands_alone(text: str) -> bool:
     >>> stands_alone('Well: <think>It runs.</think>{"2": []}'), stands_alone('It runs.</think>{"2": []}')
     (False, True)
     """
-    found = locate_objects(text)
-    if not found:
+    objects = locate_objects(text)
+    if not objects:
         return False
     begin = after_reasoning(text)
-    around = text[begin : found[-1].start], text[found[-1].end :]
+    around = text[begin : objects[-1].start], text[objects[-1].end :]
     return all(_PACKING.fullmatch(part) for part in around) and _is_reasoning(text[:begin])
 
 

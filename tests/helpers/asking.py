@@ -16,21 +16,21 @@ from recipe.inputs.prompts import load_prompts
 from tests.helpers.served_model import ANSWER
 
 
-def main(where, words):
+def main(where, argv):
     builder = make_builder(Path(), load_prompts("tiny"), FAMILIES["glm4v"], 24, 48 * 48, completions=False)
-    asked = []
+    requests = []
 
     def answer(rows):
-        if where == "wait" and not asked:
+        if where == "wait" and not requests:
             print("asking", flush=True)
             sys.stdin.read()
-        elif where == str(len(asked)):
+        elif where == str(len(requests)):
             os.kill(os.getpid(), signal.SIGKILL)
-        asked.append(rows)
+        requests.append(rows)
         return [ANSWER] * len(rows)
 
     ground.backend_of = lambda args: (builder, answer)
-    ground.main(*ground.parse(words))
+    ground.main(*ground.parse(argv))
 
 
 if __name__ == "__main__":

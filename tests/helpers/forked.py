@@ -44,23 +44,23 @@ def run(command, env=None, cwd=None, capture_output=False, stdout=None, stderr=N
     if process.is_alive():
         process.kill()
         raise subprocess.TimeoutExpired(command, timeout)
-    said = []
+    outputs = []
     for descriptor in (out, err):
         with open(descriptor, "rb") as file:
             file.seek(0)
-            said.append(file.read().decode())
+            outputs.append(file.read().decode())
     if not capture_output:
-        said = [None, None]
-    return subprocess.CompletedProcess(command, process.exitcode, *said)
+        outputs = [None, None]
+    return subprocess.CompletedProcess(command, process.exitcode, *outputs)
 
 
-def _main(option, what, words, env, cwd):
+def _main(option, what, argv, env, cwd):
     if env is not None:
         os.environ.clear()
         os.environ.update(env)
     if cwd is not None:
         os.chdir(cwd)
-    sys.argv = ["-c", *words]
+    sys.argv = ["-c", *argv]
     if option == "-c":
         exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
         return

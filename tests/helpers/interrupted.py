@@ -56,7 +56,7 @@ def variety_reward(completions, **kwargs):
     return [len(set(completion[0]["content"])) / 50 for completion in completions]
 
 
-def main(name, where, step, words):
+def main(name, where, step, argv):
     from recipe import cli, rewards
 
     rewards.REWARDS["tiou_mviou"] = [variety_reward]
@@ -70,13 +70,13 @@ def main(name, where, step, words):
         with_signal = signal.SIGINT if where == "ctrl-c" else signal.SIGKILL
 
         class MarkAndStop(upstream, Stop):
-            def __init__(self, *words):
-                upstream.__init__(self, *words)
+            def __init__(self, *args):
+                upstream.__init__(self, *args)
                 Stop.__init__(self, step, with_signal)
 
         stage.MarkComplete = MarkAndStop
     run = stage.main if name == "grpo" else lambda *arguments: stage.main(name, *arguments)
-    cli.run(lambda: stage.parse(words), run)
+    cli.run(lambda: stage.parse(argv), run)
 
 
 if __name__ == "__main__":

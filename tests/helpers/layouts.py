@@ -18,8 +18,8 @@ def convert(source, annotations, out, *options):
 
     One that drops everything is an error and writes the report alone.
     """
-    words = [source, "--annotations", str(annotations), "--out", str(out), *map(str, options)]
-    code = main(words)
+    argv = [source, "--annotations", str(annotations), "--out", str(out), *map(str, options)]
+    code = main(argv)
     report = json.loads(Path(f"{out}.report.json").read_text())
     assert code == (0 if report["written"] else 2)
     assert Path(out).exists() == (report["written"] > 0)
@@ -100,8 +100,8 @@ def sav_file(path, rles, size=(20, 40), **others):
 def rle_of(ids):
     from pycocotools import mask as coco
 
-    found = coco.encode(np.asfortranarray(ids.astype(np.uint8)))
-    return {"size": list(found["size"]), "counts": found["counts"].decode()}
+    encoded = coco.encode(np.asfortranarray(ids.astype(np.uint8)))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
 
 
 def vuestg(root, tubes=None, queries=None, videos="v1,20.5"):

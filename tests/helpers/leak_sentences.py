@@ -553,10 +553,10 @@ FINAL = [
 
 def measure(cases: list[Case]) -> tuple[float, float, list[Case]]:
     """Return (precision, recall, the cases that are judged wrongly) of "leak"."""
-    found = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
-    both = sum(case[1] and leak for case, leak in found)
-    wrong = [case for case, leak in found if case[1] != leak]
-    return both / sum(leak for _, leak in found), both / sum(case[1] for case in cases), wrong
+    judged = [(case, verdict(case[0], case[2:4], case[4]) != "ok") for case in cases]
+    both = sum(case[1] and leak for case, leak in judged)
+    wrong = [case for case, leak in judged if case[1] != leak]
+    return both / sum(leak for _, leak in judged), both / sum(case[1] for case in cases), wrong
 
 
 def main() -> None:
@@ -566,8 +566,10 @@ def main() -> None:
         leaking = sum(case[1] for case in cases)
         print(f"{name}: {len(cases)} sentences, {leaking} leaking: precision {precision:.3f}, recall {recall:.3f}")
         for sentence, leaks, first, last, seconds in wrong:
-            found = verdict(sentence, (first, last), seconds)
-            print(f"  {'missed' if leaks else 'wrongly found'} [{first}, {last}] of {seconds}: {sentence}  -> {found}")
+            judged = verdict(sentence, (first, last), seconds)
+            print(
+                f"  {'missed' if leaks else 'wrongly found'} [{first}, {last}] of {seconds}: {sentence}  -> {judged}"
+            )
 
 
 if __name__ == "__main__":

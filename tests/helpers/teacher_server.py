@@ -74,21 +74,21 @@ class Teacher:
                 self.under_way -= 1
 
     def answer(self, request, query, kind, number, first, last):
-        said = (GOOD + PLACEHOLDER).format(first=first, last=last)
+        response = (GOOD + PLACEHOLDER).format(first=first, last=last)
         for word, act in self.script.items():
             if word in query:
-                said = act(kind, number, first, last)
-        status, headers = (200, {}) if isinstance(said, (str, bytes)) else said
-        if isinstance(said, bytes):
-            payload = said
-        elif isinstance(said, str):
-            choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+                response = act(kind, number, first, last)
+        status, headers = (200, {}) if isinstance(response, (str, bytes)) else response
+        if isinstance(response, bytes):
+            payload = response
+        elif isinstance(response, str):
+            choice = {"index": 0, "message": {"role": "assistant", "content": response}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
             reply = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
             payload = json.dumps(reply | {"choices": [choice], "usage": usage}).encode()
         else:
-            told = headers.get("echo", f"told to say {status}")
-            payload = json.dumps({"error": {"message": told}}).encode()
+            message = headers.get("echo", f"told to say {status}")
+            payload = json.dumps({"error": {"message": message}}).encode()
         with self.lock:
             if status == 200:
                 self.answered[query, kind] += 1

@@ -30,8 +30,8 @@ def same_answers(trainer_class):
         self.rollouts_made = getattr(self, "rollouts_made", 0) + 1
         offset = self.accelerator.process_index * len(prompt_ids)
         answers = []
-        for place in range(offset, offset + len(prompt_ids)):
-            draw = torch.Generator().manual_seed(1000 * self.rollouts_made + place)
+        for index in range(offset, offset + len(prompt_ids)):
+            draw = torch.Generator().manual_seed(1000 * self.rollouts_made + index)
             length = int(torch.randint(4, 13, (), generator=draw))
             answers.append(torch.randint(100, 160, (length,), generator=draw).tolist())
         return answers, None
@@ -69,7 +69,7 @@ def check_marks(module):
     module.MarkComplete.on_save = on_save
 
 
-def main(name, words):
+def main(name, argv):
     from recipe import cli, rewards
     from recipe.training import trainers
 
@@ -79,7 +79,7 @@ def main(name, words):
     save_late()
     check_marks(module)
     run = module.main if name == "grpo" else lambda *arguments: module.main(name, *arguments)
-    cli.run(lambda: module.parse(words), run)
+    cli.run(lambda: module.parse(argv), run)
 
 
 if __name__ == "__main__":
