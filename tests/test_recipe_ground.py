@@ -192,6 +192,18 @@ def test_a_bad_query_is_one_line(video, capsys, query):
     assert capsys.readouterr().err.startswith("error: the query ")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("find it", "has no $query"), ("find $query in $unti", "has the unknown field $unti"), (None, "no such")],
+)
+def test_bad_prompts_are_one_line(video, tmp_path, capsys, text, message):
+    if text:
+        (tmp_path / "ground.txt").write_text(text)
+    assert ends(video, "q", "--model", "m", "--backend", "openai", "--prompts", tmp_path) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"error: prompt template {tmp_path / 'ground.txt'}: {message}")
+
+
 def test_a_missing_model_is_one_line(video, capsys):
     assert ends(video, "q", "--model", "runs/nowhere") == 2
     assert "no config.json there" in capsys.readouterr().err

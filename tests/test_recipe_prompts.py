@@ -5,6 +5,7 @@ from PIL import Image
 from transformers import AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
+from data_prep.errors import StageError
 from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
@@ -40,7 +41,7 @@ def test_a_bad_folder_of_templates_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"ground.txt: no such file"):
         load_prompts(tmp_path)
     (tmp_path / "ground.txt").write_text("find it")
-    with pytest.raises(ValueError, match=r"ground.txt: has no \$query"):
+    with pytest.raises(StageError, match=r"ground.txt: has no \$query"):
         load_prompts(tmp_path)
 
 
@@ -56,13 +57,13 @@ def test_a_bad_folder_of_templates_is_named(tmp_path):
 def test_a_field_that_nothing_fills_is_named(tmp_path, text, message):
     for name in ("ground", "track"):
         (tmp_path / f"{name}.txt").write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StageError, match=message):
         load_prompts(tmp_path)
 
 
 def test_a_template_that_is_no_text_is_named(tmp_path):
     (tmp_path / "ground.txt").write_bytes(b"\xff\xfe$\x00q\x00")
-    with pytest.raises(ValueError, match=r"ground\.txt: no UTF-8 text"):
+    with pytest.raises(StageError, match=r"ground\.txt: no UTF-8 text"):
         load_prompts(tmp_path)
 
 
@@ -76,7 +77,7 @@ def test_other_words_need_no_field_but_the_query_and_one_file_asks_for_all(tmp_p
     assert question(record("a dog", "scene"), prompts) == "Track a dog for $5 {}"
     short = load_prompts(tmp_path / "short.txt")
     assert [question(record("a dog", kind), short) for kind in ("declarative", "tracking")] == ["Just a dog"] * 2
-    with pytest.raises(FileNotFoundError, match=r"shrt\.txt"):
+    with pytest.raises(FileNotFoundError, match=r"shrt\.txt: no such file"):
         load_prompts(tmp_path / "shrt.txt")
 
 

@@ -24,6 +24,7 @@ from string import Template
 from typing import Any
 
 from data_prep.command_line import did_you_mean
+from data_prep.errors import StageError
 from data_prep.identity import text_digest
 from data_prep.records import Record
 from recipe.inputs.box_format import CORNERS, BoxFormat
@@ -90,12 +91,12 @@ def load_prompts(folder: str | Path | None = None) -> dict[str, Template]:
 
     Raises:
         FileNotFoundError: A template is missing; the message names the file.
-        ValueError: A template has no `$query`, an unknown field, or is no text.
+        StageError: A template has no `$query`, an unknown field, or is no text.
     """
     path = PROMPTS if folder is None else Path(folder)
     if not path.exists():
         path = PROMPTS / path
-    if path.is_file():
+    if path.is_file() or (path.suffix == ".txt" and not path.is_dir()):
         return dict.fromkeys(NAMES, _read(path))
     return {name: _read(path / f"{name}.txt") for name in NAMES}
 
@@ -108,14 +109,14 @@ def _read(file: Path) -> Template:
     try:
         text = file.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise ValueError(f"prompt template {file}: no UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise StageError(f"prompt template {file}: no UTF-8 text ({error.reason} at byte {error.start})") from None
     names = fields_of(text)
     if "query" not in names:
-        raise ValueError(f"prompt template {file}: has no $query, so the sentence would never reach the model")
+        raise StageError(f"prompt template {file}: has no $query, so the sentence would never reach the model")
     unknown = sorted(name for name in names if name not in FIELDS and not EXAMPLE_BOX.fullmatch(name))
     if unknown:
         hint = did_you_mean(unknown[0], FIELDS) or f"; the fields are ${', $'.join(FIELDS)}; a plain dollar is $$"
-        raise ValueError(f"prompt template {file}: has the unknown field ${unknown[0]}{hint}")
+        raise StageError(f"prompt template {file}: has the unknown field ${unknown[0]}{hint}")
     return Template(text)
 
 
