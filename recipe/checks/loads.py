@@ -13,6 +13,7 @@ from recipe.checks.layer_bytes import Adapters, language_layers, vision_layers
 from recipe.checks.memory import Load, Rollout
 from recipe.checks.weights import count_weights, linear_layers, model_without_memory, part_of
 from recipe.inputs.families import LANGUAGE_LAYERS
+from recipe.inputs.precision import attention_of
 
 FOUR_BITS = 0.52  # bytes of a weight in NF4 with double quantisation: half a byte, and a scale for 64 of them
 
@@ -69,7 +70,7 @@ def load_of(
     batch = training_args.per_device_train_batch_size
     rows = batch * training_args.steps_per_generation if grpo else batch
     computes = 2 if bf16 else each
-    flash = "flash" in str(model_args.attn_implementation)
+    flash = "flash" in str(attention_of(model_args.attn_implementation, name))
     return Load(
         weights=weights,
         each=4 if lora and not launch.zero_stage else each,
