@@ -25,6 +25,7 @@ from recipe.inputs.families import FAMILIES, family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
 from recipe.inputs.run_folder import stage_files
 from recipe.training import supervised
+from tests.helpers.family_models import POSITIONS
 
 RECIPES = {
     "glm-4.1v-9b": "glm4v",
@@ -174,7 +175,7 @@ def test_lora_over_each_recipe(recipe, words):
         ("grpo", ["--steps_per_generation", "1"], "warning: clip: the clip never acts"),
         ("grpo", ["--max_completion_length", "3"], "warning: answers: max_completion_length 3 cuts true answers"),
         ("sft", ["--max_length", "16"], "refused: context: record "),
-        ("grpo", ["--max_completion_length", "5000"], "refused: context: record "),
+        ("grpo", ["--max_completion_length", str(POSITIONS)], "refused: context: record "),
         ("sft", ["--use_peft", "true", "--lora_target_modules", "qkv"], "refused: LoRA: 'qkv' misses"),
         ("sft", ["--max_frame_pixels", "100"], "refused: frames: frames of 24 x 24 are not kept"),
         ("grpo", ["--use_vllm", "true"], "refused: vLLM: use_vllm is on"),
@@ -280,7 +281,7 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
     (out / "stamp.json").write_text(json.dumps(stamp))
     (out / "model.safetensors").touch()
     stage = "grpo" if main is grpo.main else "sft"
-    limit = ["--max_completion_length", "5000"] if stage == "grpo" else ["--max_length", "16"]
+    limit = ["--max_completion_length", str(POSITIONS)] if stage == "grpo" else ["--max_length", "16"]
     *settings, _, _, _ = preflight.parse(words("tiny", stage, *limit, "--overwrite_output_dir", "true"))
     with pytest.raises(StageError, match="context: record"):
         main(*settings) if stage == "grpo" else main("sft", *settings)
