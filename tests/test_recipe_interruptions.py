@@ -104,8 +104,8 @@ def test_it_goes_on_and_ends_with_the_same_weights(
     code, error = stage(name, folder, tiny_data, tiny_base)
     assert code == 0, error
     # The CPU time of what was gone on from is counted in.
-    assert read_stamp(folder)["results"]["cpu_seconds"] > sum(spent) + 1.0
-    assert all(seconds > 1.0 for seconds in spent)
+    assert read_stamp(folder)["results"]["cpu_seconds"] > sum(spent)
+    assert all(seconds > 0 for seconds in spent)
     assert ("half-written, not gone on from" in error) == (where == "within")
     assert logged(folder) == logged(whole(name))
     theirs = weights(whole(name))
