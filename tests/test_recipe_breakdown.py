@@ -23,7 +23,14 @@ BOX = [0.0, 0.0, 0.5, 0.5]
 
 def record(name, span=(0, 3), seconds=8, **others):
     track = [{"second": k, "box": BOX} for k in range(span[0], span[1] + 1)]
-    base = {"id": name, "label": "cat-1", "kind": "declarative", "seconds": seconds, "span": list(span)}
+    base = {
+        "id": name,
+        "video": f"{name}.mp4",
+        "label": "cat-1",
+        "kind": "declarative",
+        "seconds": seconds,
+        "span": list(span),
+    }
     return base | {"track": track} | others
 
 
@@ -84,6 +91,21 @@ def test_intervals_are_those_of_the_mean():
         # The normal approximation: within a tenth of its half width.
         np.testing.assert_allclose(ends[group, :, 0], chosen.mean(axis=0) - half, atol=half.max() / 10)
         np.testing.assert_allclose(ends[group, :, 1], chosen.mean(axis=0) + half, atol=half.max() / 10)
+
+
+def test_intervals_draw_videos():
+    """Ten sentences about each of 40 videos say no more than one would: drawn one by one, they look 3 times surer."""
+    rng = np.random.default_rng(5)
+    of_video = rng.random(40)
+    values, videos = np.repeat(of_video, 10)[:, None], np.repeat(np.arange(40), 10)
+    members = np.ones((400, 1), dtype=bool)
+    by_video = intervals(values, members, videos, resamples=4000)
+    half = 1.96 * of_video.std(ddof=1) / np.sqrt(40)
+    np.testing.assert_allclose(by_video[0, 0], of_video.mean() + np.array([-half, half]), atol=half / 10)
+    singly = intervals(values, members, resamples=4000)
+    assert np.ptp(by_video) > 2.5 * np.ptp(singly)
+    own = intervals(values, members, np.arange(400))
+    assert (own == intervals(values, members)).all(), "a video of its own each: the same draws"
 
 
 def test_intervals_do_not_depend_on_the_block(monkeypatch):

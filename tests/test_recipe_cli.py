@@ -136,7 +136,7 @@ class Settings:
         ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
-        ("- a list", (), "expected settings by name"),
+        ("- a list", (), "expected a YAML mapping of settings"),
         ("a: [1", (), "expected ',' or ']'"),
     ],
 )
@@ -344,7 +344,7 @@ def test_a_later_settings_file_beats_an_earlier_one_and_the_command_line_both(tm
     with pytest.raises(ValueError, match="unknown key 'raet' in the YAML file; did you mean 'rate'"):
         Parser((Overlaid,)).parse_args_and_config(both)
     (tmp_path / "b.yaml").write_text("- 1\n")
-    with pytest.raises(ValueError, match=r"b\.yaml: holds a list, expected settings by name"):
+    with pytest.raises(ValueError, match=r"b\.yaml: holds a list, expected a YAML mapping of settings"):
         Parser((Overlaid,)).parse_args_and_config(both)
 
 

@@ -205,7 +205,7 @@ def test_every_file_that_moved_leads_to_one_that_is_there():
         ("all: {seed: 1}\nsfft: {seed: 2}", "unknown section 'sfft'; did you mean 'sft'?"),
         ("all: {seed: 1}\nlearning_rate: 1.0", "the setting 'learning_rate' stands beside sections; put it into one"),
         ("all: {seed: 1}\nsft: 3", "section 'sft' is 3, expected settings by name"),
-        ("- a", "expected settings by name"),
+        ("- a", "expected a YAML mapping of settings"),
         ("sft: {lerning_rate: 1.0}", "unknown key 'lerning_rate'"),
     ],
 )

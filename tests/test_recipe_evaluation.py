@@ -16,7 +16,8 @@ BOX = [0.0, 0.0, 0.5, 0.5]
 
 def record(name="a", span=(0, 3), seconds=8, **others):
     track = [{"second": k, "box": BOX} for k in range(span[0], span[1] + 1)]
-    return {"id": name, "label": "cat-1", "seconds": seconds, "span": list(span), "track": track} | others
+    base = {"id": name, "video": f"{name}.mp4", "label": "cat-1", "seconds": seconds, "span": list(span)}
+    return base | {"track": track} | others
 
 
 def text(seconds, box=(0, 0, 500, 500)):
@@ -56,6 +57,17 @@ def test_means_over_runs():
     assert mean_metrics(runs) == {"m_tIoU": pytest.approx(0.3), "n": 3}
     one, two = (score_records([record()], {"a": text(range(k))}) for k in (2, 4))
     assert per_sample([one, two], "tIoU") == [0.75]
+
+
+def test_a_paired_gain_draws_videos():
+    """Sentences about one video move together, so twenty of them are no twenty samples."""
+    rng = random.Random(2)
+    after = [gain for gain in (rng.gauss(0.1, 0.2) for _ in range(30)) for _ in range(20)]
+    before, videos = [0.0] * 600, [str(k // 20) for k in range(600)]
+    by_video, singly = paired_gain(before, after, videos=videos), paired_gain(before, after)
+    assert by_video["mean"] == singly["mean"]
+    assert by_video["high95"] - by_video["low95"] > 3.5 * (singly["high95"] - singly["low95"])
+    assert paired_gain(before, after, videos=[str(k) for k in range(600)]) == singly
 
 
 def test_the_interval_of_a_paired_gain():

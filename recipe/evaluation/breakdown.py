@@ -76,12 +76,16 @@ def score_table(runs: Sequence[Sequence[Sample]], of: str = "scores") -> Array:
     return np.mean(tables, axis=0)
 
 
-def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+def intervals(
+    values: Array, members: Array, videos: Array | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Array:
     """Return percentile bootstrap intervals of the means of several groups of the same samples, drawn together.
 
     Args:
         values: (samples, metrics).
         members: (samples, groups) of booleans.
+        videos: (samples,), the number of each sample's video, from 0 without gaps; whole videos are drawn, because
+            their samples are not independent. None: each sample is of a video of its own.
 
     Returns:
         (groups, metrics, 2): low and high end; NaN where a group is never drawn.
@@ -90,6 +94,10 @@ def intervals(values: Array, members: Array, *, resamples: int = RESAMPLES, seed
     groups = members.shape[1]
     # One product gives every group's sums and sizes: columns are (group, metric) and (group,).
     columns = np.hstack([(members[:, :, None] * values[:, None, :]).reshape(n, -1), members])
+    if videos is not None:
+        of_video = np.zeros((int(videos.max()) + 1, columns.shape[1]))
+        np.add.at(of_video, videos, columns)
+        columns, n = of_video, len(of_video)
     rng = np.random.default_rng(seed)
     means = []
     block = max(1, _BLOCK // max(n, 1))
@@ -128,7 +136,9 @@ def breakdown(records: Sequence[Record], runs: Sequence[Sequence[Sample]]) -> di
         for name in sorted(set(names) - {""}, key=_in_order):
             keys.append((kind, name))
             masks.append(names == name)
-    ends = intervals(values, np.column_stack(masks))
+    numbers: dict[str, int] = {}
+    videos = np.array([numbers.setdefault(record["video"], len(numbers)) for record in records])
+    ends = intervals(values, np.column_stack(masks), videos)
     parts = [_part(values[mask], best[mask], ends[index]) for index, mask in enumerate(masks)]
     groups: dict[str, dict[str, Any]] = {}
     for (kind, name), part in zip(keys, parts[1:], strict=True):

@@ -25,6 +25,7 @@ class Sample:
         discarded: states that were discarded.
         ceiling: the best that a second-level answer can score on this record under the protocol.
         overlap: the seconds behind the scores, under the protocol `vuestg`.
+        video: the record's; intervals draw videos, because sentences about one video are not independent.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Sample:
     discarded: int
     ceiling: Scores = Scores(1.0, 1.0, 1.0)
     overlap: Overlap | None = None
+    video: str = ""
 
 
 def true_track(record: Record) -> Track:
@@ -105,7 +107,9 @@ def score_records(
             scores = score_by_protocol(protocol, answer.track.boxes, answer.span, truth)
             best = ceiling(protocol, true.boxes, truth) if ceilings else Scores(1.0, 1.0, 1.0)
         assert scores is not None  # the true track is not empty
-        samples.append(Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best, seconds))
+        samples.append(
+            Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best, seconds, record["video"])
+        )
     return samples
 
 
@@ -131,20 +135,36 @@ def per_sample(runs: Sequence[Sequence[Sample]], score: str) -> list[float]:
 
 
 def paired_gain(
-    before: Sequence[float], after: Sequence[float], *, resamples: int = 10_000, seed: int = 0
+    before: Sequence[float],
+    after: Sequence[float],
+    *,
+    videos: Sequence[str] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Return the mean of after - before over the same samples, with a bootstrap 95 % interval (percentiles, seeded).
+
+    Args:
+        videos: the video of each sample; whole videos are drawn, because their samples are not independent. None:
+            each sample is of a video of its own.
 
     >>> gain = paired_gain([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])
     >>> [round(gain[key], 6) for key in ("mean", "low95", "high95")]
     [0.1, 0.1, 0.1]
     """
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    n = len(differences)
+    of_video: dict[str | int, list[float]] = {}
+    for index, difference in enumerate(differences):
+        of_video.setdefault(index if videos is None else videos[index], []).append(difference)
+    parts = [(sum(values), len(values)) for values in of_video.values()]
     generator = random.Random(seed)
-    means = sorted(sum(generator.choices(differences, k=n)) / n for _ in range(resamples))
+    means = []
+    for _ in range(resamples):
+        drawn = generator.choices(parts, k=len(parts))
+        means.append(sum(total for total, _ in drawn) / sum(count for _, count in drawn))
+    means.sort()
     return {
-        "mean": sum(differences) / n,
+        "mean": sum(differences) / len(differences),
         "low95": means[int(0.025 * resamples)],
         "high95": means[int(0.975 * resamples)],
     }

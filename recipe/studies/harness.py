@@ -150,7 +150,11 @@ def gains(before: Results, after: Results) -> dict[str, dict[str, dict[str, floa
     """Return the differences of two checkpoints, paired by clip, by decoding and metric."""
     return {
         decoding: {
-            f"m_{score}": paired_gain(per_sample(before[decoding][1], score), per_sample(after[decoding][1], score))
+            f"m_{score}": paired_gain(
+                per_sample(before[decoding][1], score),
+                per_sample(after[decoding][1], score),
+                videos=[sample.video for sample in before[decoding][1][0]],
+            )
             for score in ("vIoU", "tIoU", "mvIoU")
         }
         for decoding in DECODING
