@@ -7,7 +7,7 @@ import pytest
 from recipe.evaluate import EvalArguments
 from recipe.studies import rewards as reward_study
 from recipe.studies.harness import SUMMARY_METRICS
-from recipe.studies.rewards import RewardStudyArguments, curve, main, parse, to_one_score
+from recipe.studies.rewards import RewardStudyArguments, arms, curve, main, parse, to_one_score
 
 EVALUATION = EvalArguments(tracks="t")
 
@@ -76,6 +76,21 @@ def test_an_arm_may_have_weights_of_its_own(tmp_path, trained, capsys):
     assert trained[4][3][:3] == ("--reward", "stvg_rewards.scaled_tiou_reward", "mviou")
     assert list(json.loads((tmp_path / "reward-study.json").read_text())["rewards"]) == names
     assert "| greedy | tiou_mviou-1-0.5 |" in capsys.readouterr().out
+
+
+def test_an_arm_may_have_any_setting_of_grpo(tmp_path, trained):
+    """Eq. 7 as written and GDPO are arms: each has a name, a folder and its options of its own."""
+    eq7, gdpo = "--importance_sampling_level response", "--multi_objective_aggregation normalize_then_sum"
+    settings = RewardStudyArguments(run=str(tmp_path), rewards=["viou", f"viou {eq7}", f"viou {gdpo}"])
+    named = arms(settings)
+    assert list(named) == [
+        "viou",
+        "viou+importance_sampling_level-response",
+        "viou+multi_objective_aggregation-normalize_then_sum",
+    ]
+    assert named["viou+importance_sampling_level-response"] == ["--reward", "viou", *eq7.split()]
+    with pytest.raises(ValueError, match="importance_level"):
+        RewardStudyArguments(run=str(tmp_path), rewards=["viou --importance_level response"])
 
 
 def test_settings_of_every_run_are_in_the_names(tmp_path, trained):

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.files import atomic_write
+from recipe import grpo
 from recipe.cli import run
 from recipe.drawing import plots
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.learning import SMOOTHED, running_mean, steps_to
 from recipe.evaluation.logs import read_log, series
 from recipe.evaluation.tables import markdown_table
+from recipe.inputs.run_folder import stage_files
 from recipe.studies.harness import (
     DECODING,
     StudyArguments,
@@ -37,6 +39,8 @@ from recipe.studies.harness import (
     write_result,
 )
 
+# Options that the variant's own name holds.
+VARIANT_OPTIONS = {"reward", "reward_weights", "format_weight", "length_weight", "dynamic_sampling"}
 LOGGED = {"m_vIoU": "vIoU", "m_tIoU": "tIoU"}  # metric -> its name in the trainer's log
 SHOWN = ("m_tIoU", "m_vIoU", "vIoU@0.5", "mvIoU")
 
@@ -48,7 +52,10 @@ class RewardStudyArguments(StudyArguments):
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     rewards: list[str] = field(
         default_factory=lambda: ["tiou_mviou", "mviou", "viou", "tiou"],
-        metadata={"help": 'what each arm has after --reward: "viou", or "tiou_mviou --reward_weights 1 0.5"'},
+        metadata={
+            "help": 'what each arm has after --reward: "viou", "tiou_mviou --reward_weights 1 0.5", or with any other '
+            'setting of GRPO, such as "tiou_mviou --importance_sampling_level response"'
+        },
     )
     study_out: str | None = field(default=None, metadata={"help": "folder of trainings and results; default: run"})
     grpo_words: list[str] = field(default_factory=list, metadata={"help": "GRPO settings on top of its YAML"})
@@ -60,19 +67,37 @@ class RewardStudyArguments(StudyArguments):
 
 
 def arms(args: RewardStudyArguments) -> dict[str, list[str]]:
-    """Return the options of GRPO that make each variant of the study, by the variant's name.
+    """Return the options of GRPO that make each arm of the study, by the arm's name: the variant and other settings.
 
     Raises:
-        ValueError: Options make no variant, or two arms are of one variant.
+        ValueError: Options make no variant, GRPO does not know one, or two arms are the same.
     """
+    configs = [word for path in stage_files(args.configs, "grpo") for word in ("--config", str(path))]
     argv_of: dict[str, list[str]] = {}
     for reward in args.rewards:
         argv = ["--reward", *shlex.split(reward)]
-        name = variant_of_argv(args, *argv, *args.grpo_words).name
+        name = variant_of_argv(args, *argv, *args.grpo_words).name + others_in_name(argv)
+        if others_in_name(argv):  # those of the variant are checked by making it
+            grpo.parse([*configs, *argv, *args.grpo_words])
         if name in argv_of:
             raise ValueError(f"--rewards {' '.join(args.rewards)}: two arms are the variant {name}; name it once")
         argv_of[name] = argv
     return argv_of
+
+
+def others_in_name(argv: Sequence[str]) -> str:
+    """Return what an arm's options add to its variant's name: settings of GRPO that are no part of a variant.
+
+    >>> others_in_name(["--reward", "tiou_mviou", "--importance_sampling_level", "response", "--format_weight", "0.1"])
+    '+importance_sampling_level-response'
+    """
+    parts: list[list[str]] = []
+    for word in argv:
+        if word.startswith("--"):
+            parts.append(word[2:].replace("-", "_").split("=", 1))
+        elif parts:
+            parts[-1].append(word)
+    return "".join(f"+{'-'.join(part)}" for part in parts if part[0] not in VARIANT_OPTIONS)
 
 
 def curve(folders: Sequence[Path], name: str) -> dict[str, list[float]]:
