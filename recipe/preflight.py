@@ -7,6 +7,8 @@
         --config recipe/configs/models/glm-4.1v-9b.yaml --gpu_gib 48    # a card that is not here
     python -m recipe.preflight --stage sft --show_rows
 
+It prints estimates of memory by part and of hours; --tflops says what a GPU does at best.
+
 With --show_rows it prints one row of each kind in the data as the model is taught it, decoded, instead: the prompt and
 the labels, of the tiny recipe where no --config is named.
 
@@ -24,7 +26,8 @@ from trl import GRPOConfig, ModelConfig, SFTConfig
 from recipe import grpo
 from recipe.checks.capacity import listed
 from recipe.checks.checkpoint import checkpoint_of
-from recipe.checks.facts import read_facts
+from recipe.checks.facts import Texts, read_facts
+from recipe.checks.hours import TFLOPS, UTILISATION, duration_of
 from recipe.checks.labels import folded, rows_taught
 from recipe.checks.launches import Launch, launch_of
 from recipe.checks.machine import data_is_there, weights_are_there
@@ -36,6 +39,7 @@ from recipe.inputs.config_files import has_sections, read_file
 from recipe.inputs.families import family_of, frame_grid
 from recipe.training import supervised
 
+MEASURED = 64  # rows whose tokens the hours are reckoned from
 TINY = "recipe/configs/tiny/{}.yaml"
 
 
@@ -49,12 +53,13 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
     own.add_argument("--gpu_gib", type=float)
+    own.add_argument("--tflops", type=float)
     chosen, argv = own.parse_known_args(args)
     if chosen.show_rows and chosen.stage and "--config" not in argv:
         argv = ["--config", TINY.format(chosen.stage), *argv]
     of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
-    launch = replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib)
+    launch = replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib, tflops=chosen.tflops)
     return (*settings, launch, chosen.show_rows, "grpo" if of_grpo else chosen.stage)
 
 
@@ -89,6 +94,24 @@ def memory_report(load: Load, gpu_gib: float) -> str:
     )
 
 
+def time_report(
+    script_args: StageArguments, training_args: Any, model_args: ModelConfig, load: Load, launch: Launch
+) -> str:
+    """Return the estimate of the stage's hours as a line; nothing for a CPU whose speed was not given (--tflops)."""
+    if training_args.use_cpu and not launch.tflops:
+        return ""
+    config, processor, _ = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    facts = read_facts(script_args, frame_grid(config))
+    texts = Texts(script_args, family_of(config, processor), frame_grid(config), processor)
+    measured = [texts.measure(record, None) for record in facts.sample[:MEASURED]]
+    tflops, merge = launch.tflops or TFLOPS, config.vision_config.spatial_merge_size
+    lasting = duration_of(load, training_args, measured, facts.count, merge, tflops, lora=model_args.use_peft)
+    if lasting is None:
+        return ""
+    rollouts = "; rollouts come on top" if load.rollout else ""
+    return f"{lasting} at {UTILISATION:.0%} of {tflops:g} TFLOP/s a GPU (--tflops){rollouts}\n"
+
+
 def main(
     script_args: StageArguments,
     training_args: Any,
@@ -108,6 +131,7 @@ def main(
             f"{load.processes} process(es), sharding {load.sharding}; {disk_of(load, training_args):.1f} GiB on disk"
         )
         print(memory_report(load, launch.gpu_gib or card_gib() or 80.0))
+        print(time_report(script_args, training_args, model_args, load, launch), end="")
     report(findings)
     print("preflight: nothing refused")
 

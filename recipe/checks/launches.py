@@ -15,12 +15,14 @@ from data_prep.yaml_files import read_mapping
 class Launch:
     """How many processes run the stage, and how they share the model ("none", "zero2", "zero3" or "fsdp").
 
-    `gpu_gib` is the memory of one GPU, GiB, where a person names the card; None asks the machine.
+    `gpu_gib` is the memory of one GPU, GiB, where a person names the card; None asks the machine. `tflops` is what it
+    does at best, 10^12 operations a second in bfloat16, for the estimate of hours.
     """
 
     processes: int = 1
     sharding: str = "none"
     gpu_gib: float | None = None
+    tflops: float | None = None
 
     @property
     def zero_stage(self) -> int:
