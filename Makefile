@@ -30,6 +30,8 @@ export OMP_NUM_THREADS ?= 1
 FOLDER := recipe/configs/$(RECIPE)
 has = $(wildcard $(FOLDER)/$(1).yaml)
 conf = --config $(if $(wildcard $(FOLDER)/.),$(FOLDER)/$(1).yaml,recipe/configs/full/$(1).yaml --config recipe/configs/models/$(RECIPE).yaml) $(if $(CARD),--config recipe/configs/cards/$(CARD)gb.yaml)
+$(if $(filter-out 1 qlora,$(PEFT)),$(error PEFT=$(PEFT): expected 1 for LoRA or qlora, and nothing for neither))
+$(if $(and $(CARD),$(wildcard $(FOLDER)/.)),$(error CARD=$(CARD): the recipe $(RECIPE) has settings of its own; name one of recipe/configs/models))
 LORA := $(if $(PEFT),--config recipe/configs/peft/lora.yaml $(if $(filter qlora,$(PEFT)),--config recipe/configs/peft/qlora.yaml))
 # Recipes that make their own data and model fit one process; the others go through accelerate, by a file of launch/.
 LAUNCH ?= $(if $(CARD)$(call has,data),,launch/accelerate/zero3.yaml)

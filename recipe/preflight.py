@@ -18,6 +18,8 @@ The checks themselves are functions of plain values in `recipe/checks`; this mod
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -52,8 +54,8 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     own.add_argument("--show_rows", action="store_true")
     own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
     own.add_argument("--launch")
-    own.add_argument("--gpu_gib", type=float)
-    own.add_argument("--tflops", type=float)
+    own.add_argument("--gpu_gib", type=above_zero)
+    own.add_argument("--tflops", type=above_zero)
     chosen, argv = own.parse_known_args(args)
     if chosen.show_rows and chosen.stage and "--config" not in argv:
         argv = ["--config", TINY.format(chosen.stage), *argv]
@@ -61,6 +63,21 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
     launch = replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib, tflops=chosen.tflops)
     return (*settings, launch, chosen.show_rows, "grpo" if of_grpo else chosen.stage)
+
+
+def above_zero(text: str) -> float:
+    """Return a finite number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
+    return value
 
 
 def _keys(argv: list[str]) -> set[str]:

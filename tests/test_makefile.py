@@ -369,3 +369,17 @@ def test_without_model_the_newest_grpo_run_is_asked(target, tmp_path):
     assert asked_model(target, tmp_path, "SEED=2") == f"{tmp_path}/grpo-tiou_mviou-s2"
     (tmp_path / "summary.json").write_text("{")
     assert asked_model(target, tmp_path) == f"{tmp_path}/grpo-tiou_mviou-s0"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sft", "RECIPE=qwen3-vl-2b", "PEFT=0"), "PEFT=0: expected 1 for LoRA or qlora"),
+        (("sft", "RECIPE=qwen3-vl-2b", "PEFT=QLORA"), "PEFT=QLORA: expected 1 for LoRA or qlora"),
+        (("sft", "CARD=24"), "CARD=24: the recipe tiny has settings of its own"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(words, message):
+    done = make("-n", *words)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -289,6 +289,13 @@ def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, cap
     assert (out / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("option", ["--gpu_gib", "--tflops"])
+@pytest.mark.parametrize("value", ["0", "-5", "nan", "inf", "abc"])
+def test_a_card_that_cannot_be(option, value, words):
+    with pytest.raises(ValueError, match="expected a number above 0"):
+        preflight.parse(words("tiny", "sft", option, value))
+
+
 def test_the_hub_is_asked_once(monkeypatch):
     monkeypatch.setattr(checkpoint.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(checkpoint.constants, "ENDPOINT", "http://127.0.0.1:9")

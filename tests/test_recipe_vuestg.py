@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from data_prep.sources.rows import BadFile
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.scores import metrics, score_records
-from recipe.evaluation.vuestg import COLUMNS, Overlap, overlap, published_table
+from recipe.evaluation.vuestg import COLUMNS, Overlap, overlap, published_table, read_tube_submission
 from stvg_rewards import box_iou
 from tests.helpers.layouts import convert, vuestg, write
 
@@ -179,3 +180,22 @@ def test_the_truth_itself_scores_one(tmp_path, tracks):
     assert metrics(samples)["m_vIoU"] == pytest.approx(1.0)
     means = result["vuestg"]["overall"]["overall"]
     assert means == pytest.approx({"n": 2} | dict.fromkeys(COLUMNS, 1.0))
+
+
+def test_units_that_are_not_the_benchmarks_are_said(tmp_path, capsys):
+    """Else pixels and seconds would be scores of 0 without a word."""
+    path = tmp_path / "p.csv"
+
+    def read(*lines):
+        path.write_text("\n".join(["query_id,time_ms,x0,y0,x1,y1", *lines]) + "\n")
+        return read_tube_submission(path, [])
+
+    with pytest.raises(BadFile, match="1 of 1 boxes lie beyond 1, expected shares of the picture"):
+        read("7,1000,100,100,500,500")
+    with pytest.raises(BadFile, match="none of its lines can be read"):
+        read("7,abc,0,0,1,1", "7,1000,nan,0,1,1")
+    assert not capsys.readouterr().err
+    read("7,1,0,0,0.5,0.5", "7,2,0,0,0.5,0.5")
+    assert "no time_ms reaches 500" in capsys.readouterr().err
+    read("7,1000,0,0,0.5,0.5")
+    assert not capsys.readouterr().err

@@ -75,7 +75,8 @@ def moved_to(path: str | Path) -> list[Path]:
     stem = Path(name).stem
     if stem in STUDIES_OF_EVAL:
         return [*stage_files(model, "eval"), root / "studies" / f"{STUDIES_OF_EVAL[stem]}.yaml"]
-    return stage_files(model, stem)
+    files = stage_files(model, stem)
+    return files if all((CONFIGS.parent.parent / file).is_file() or file.is_file() for file in files) else []
 
 
 def has_sections(settings: Mapping[str, Any]) -> bool:
