@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from data_prep.sources.rows import BadFile
+from data_prep.records import RecordError
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.scores import metrics, score_records
 from recipe.evaluation.vuestg import COLUMNS, Overlap, overlap, published_table, read_tube_submission
@@ -190,9 +190,9 @@ def test_units_that_are_not_the_benchmarks_are_said(tmp_path, capsys):
         path.write_text("\n".join(["query_id,time_ms,x0,y0,x1,y1", *lines]) + "\n")
         return read_tube_submission(path, [])
 
-    with pytest.raises(BadFile, match="1 of 1 boxes lie beyond 1, expected shares of the picture"):
+    with pytest.raises(RecordError, match="1 of 1 boxes lie beyond 1, expected shares of the picture"):
         read("7,1000,100,100,500,500")
-    with pytest.raises(BadFile, match="none of its lines can be read"):
+    with pytest.raises(RecordError, match="none of its lines can be read"):
         read("7,abc,0,0,1,1", "7,1000,nan,0,1,1")
     assert not capsys.readouterr().err
     read("7,1,0,0,0.5,0.5", "7,2,0,0,0.5,0.5")

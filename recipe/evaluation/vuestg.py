@@ -19,8 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.records import Record
-from data_prep.sources.rows import BadFile
+from data_prep.records import Record, RecordError
 from data_prep.sources.vuestg_tubes import Tubes, read_tubes
 from recipe.evaluation.submission import Submission
 from stvg_rewards import Scores, box_iou
@@ -76,7 +75,7 @@ def read_tube_submission(path: Path, records: Sequence[Record]) -> Submission:
         records: their ids end in the query's, as the converter writes them.
 
     Raises:
-        BadFile: The file cannot be read, lacks a column, or holds no line that can be read, or boxes in pixels.
+        RecordError: The file cannot be read, lacks a column, or holds no line that can be read, or boxes in pixels.
     """
     names = {record["id"].rpartition("/")[2]: record["id"] for record in records}
     tubes = read_tubes(path)
@@ -93,10 +92,12 @@ def _check_units(path: Path, tubes: Tubes) -> None:
     """Refuse predictions without a readable line or with boxes in pixels; say where times look like seconds."""
     boxes = [(second, box) for of_query in tubes.boxes.values() for second, box in of_query.items()]
     if not boxes and tubes.broken:
-        raise BadFile(f"{path}: none of its lines can be read, expected query_id,time_ms,x0,y0,x1,y1 with numbers")
+        raise RecordError(f"{path}: none of its lines can be read, expected query_id,time_ms,x0,y0,x1,y1 with numbers")
     outside = sum(min(box) == 1 for _, box in boxes)  # edges are cut to the picture as they are read
     if outside > len(boxes) / 2:
-        raise BadFile(f"{path}: {outside} of {len(boxes)} boxes lie beyond 1, expected shares of the picture, 0 to 1")
+        raise RecordError(
+            f"{path}: {outside} of {len(boxes)} boxes lie beyond 1, expected shares of the picture, 0 to 1"
+        )
     if boxes and max(second for second, _ in boxes) == 0:
         print(f"{path}: no time_ms reaches 500, so all is about second 0: are these seconds?", file=sys.stderr)
 
