@@ -40,7 +40,7 @@ def stop_within(step):
     Trainer._save_rng_state = save
 
 
-def stop_at_the_end(stage, where):
+def stop_at_the_end(where):
     """Kill when training has ended: before the model is written, or with half of it written."""
 
     def save(trainer, model_args):
@@ -48,7 +48,9 @@ def stop_at_the_end(stage, where):
             (Path(trainer.args.output_dir) / "model.safetensors").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    stage.save_whole = save
+    from recipe.training import ending
+
+    ending.save_whole = save
 
 
 def variety_reward(completions, **kwargs):
@@ -64,7 +66,7 @@ def main(name, where, step, argv):
     if where == "within":
         stop_within(step)
     elif where in ("ended", "saving"):
-        stop_at_the_end(stage, where)
+        stop_at_the_end(where)
     elif where != "never":
         upstream = stage.MarkComplete
         with_signal = signal.SIGINT if where == "ctrl-c" else signal.SIGKILL
