@@ -132,7 +132,7 @@ def test_the_folder_that_arguments_name_is_evaluated_and_reported(run):
 def test_a_copied_recipe_makes_data_and_stages_of_its_own(tmp_path):
     for name in ("Makefile", "setup.cfg", "constraints.txt"):
         shutil.copy2(name, tmp_path / name)  # with its time, or make would install anew
-    for name in ("recipe", "data_prep", "rewards"):
+    for name in ("recipe", "data_prep", "rewards", "scripts"):
         shutil.copytree(name, tmp_path / name)
     (tmp_path / ".venv").symlink_to(Path(".venv").resolve())
     shutil.copytree(tmp_path / "recipe/configs/tiny", tmp_path / "recipe/configs/mine")
