@@ -108,6 +108,16 @@ def test_intervals_draw_videos():
     assert (own == intervals(values, members)).all(), "a video of its own each: the same draws"
 
 
+def test_a_breakdown_draws_the_videos_of_its_records():
+    """Eight sentences about each of six videos, right in half of the videos: six draws, not 48."""
+    records = [record(f"{video}/{k}", video=f"{video}.mp4") for video in range(6) for k in range(8)]
+    answers = {one["id"]: states(range(4)) for one in records if int(one["id"][0]) % 2}
+    together = breakdown(records, [score_records(records, answers)])["interval95"]["m_vIoU"]
+    apart = [one | {"video": f"{index}.mp4"} for index, one in enumerate(records)]
+    singly = breakdown(apart, [score_records(apart, answers)])["interval95"]["m_vIoU"]
+    assert together[1] - together[0] > 2 * (singly[1] - singly[0])
+
+
 def test_intervals_do_not_depend_on_the_block(monkeypatch):
     values, members = np.arange(6.0).reshape(6, 1), np.ones((6, 1), dtype=bool)
     whole = intervals(values, members)

@@ -9,6 +9,7 @@ from trl import GRPOConfig, SFTConfig
 from recipe.checks.data import Sample
 from recipe.checks.hours import SCORING, UTILISATION, duration_of, steps_of
 from recipe.checks.memory import Rollout
+from recipe.checks.weights import Weights
 from tests.helpers.loads import NINE
 
 SAMPLES = [Sample("a", 10, 900, 60, 40), Sample("b", 20, 1900, 60, 40)]  # 1,000 and 2,000 tokens
@@ -39,6 +40,21 @@ def test_hours_are_the_rows_operations_over_what_the_cards_do(tmp_path):
     assert (found.steps, found.samples, found.tokens) == (10, rows, 1500)
     assert found.hours == pytest.approx(operations / (load.processes * 100e12 * UTILISATION) / 3600)
     assert str(found).startswith("time, estimated: ")
+
+
+def test_a_tower_at_rest_costs_a_pass_forward(tmp_path):
+    """2 of the 8 operations of one that learns, where activations are made again; 2 of 6 where they are kept."""
+    rests = Weights(NINE.weights.all, NINE.weights.trained | {"vision": 0, "projector": 0})
+    for checkpointing, share in ((True, 2 / 8), (False, 2 / 6)):
+        learning = replace(NINE, rollout=None, checkpointing=checkpointing)
+        args = sft(tmp_path, max_steps=10)
+        whole, part = (
+            duration_of(load, args, SAMPLES, 100, 2, 100.0, lora=False).hours
+            for load in (learning, replace(learning, weights=rests))
+        )
+        tower, rows = NINE.weights.all["vision"], 10 * 2 * 4 * NINE.processes
+        seen = (8 if checkpointing else 6) * tower * rows * 1400 * 4 / (NINE.processes * 100e12 * UTILISATION) / 3600
+        assert whole - part == pytest.approx((1 - share) * seen)
 
 
 def test_grpo_scores_its_rows_once_more_and_lora_costs_less(tmp_path):

@@ -272,6 +272,15 @@ def test_captions_and_questions_are_passed_over(words, tiny_data, tmp_path):
     assert any(line.startswith("refused: rewards: none of 1 records has a track") for line in found), found
 
 
+def test_events_that_fill_their_clips_are_said(words, tiny_data, tmp_path):
+    tracks = tmp_path / "whole.jsonl"
+    with tracks.open("w") as out:
+        for record in read_records(tiny_data / "ground.jsonl"):
+            out.write(json.dumps(record | {"span": [0, record["seconds"] - 1]}) + "\n")
+    found = lines(words("tiny", "grpo", "--tracks", str(tracks)))
+    assert any(line.startswith("warning: rewards: half of the ") for line in found), found
+
+
 @pytest.mark.parametrize("main", [supervised.main, grpo.main])
 def test_a_stage_runs_it_before_it_touches_its_folder(main, words, tmp_path, capsys):
     """What an earlier run left in the folder stays where it is, though it is to be overwritten."""
