@@ -44,7 +44,15 @@ def make(rng: random.Random, count: int) -> tuple[list[dict[str, Any]], list[str
         track = [{"second": k, "box": box(rng)} for k in range(first, last + 1)]
         kind = rng.choice(["declarative", "interrogative"])
         records.append(
-            {"id": name, "label": "x", "kind": kind, "seconds": seconds, "span": [first, last], "track": track}
+            {
+                "id": name,
+                "video": f"{name}.mp4",
+                "label": "x",
+                "kind": kind,
+                "seconds": seconds,
+                "span": [first, last],
+                "track": track,
+            }
         )
         begin = rng.randrange(seconds)
         states = {

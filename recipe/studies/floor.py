@@ -83,6 +83,7 @@ def record_of(name: str, truth: FrameTruth) -> Record:
     boxes = aggregate_frames(truth.boxes, truth.fps)
     record = {
         "id": name,
+        "video": name.partition("/")[0],  # sentences about one event share it
         "label": "target",
         "kind": "tracking",
         "source": "",
