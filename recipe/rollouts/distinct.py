@@ -29,7 +29,9 @@ class AskedOnce:
         media: what a prompt's pictures are to vLLM, from the list of them; applied to distinct prompts only.
     """
 
-    def __init__(self, generate: Callable[..., Any], media: Callable[[list[Any]], dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, generate: Callable[..., Any], media: Callable[[list[Any]], dict[str, Any]] | None = None
+    ) -> None:
         self.generate, self.media = generate, media
 
     def __call__(self, prompts: Sequence[Prompt], sampling_params: Any, **options: Any) -> list[Answer]:

@@ -1,4 +1,4 @@
-"""What vLLM gets of a prompt's pictures: the pictures, or with `video_units: pairs` the native video of their frames."""
+"""What vLLM gets for a prompt's pictures: them, or with `video_units: pairs` the native video of their frames."""
 
 from __future__ import annotations
 

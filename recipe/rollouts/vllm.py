@@ -3,8 +3,8 @@
 With `use_vllm` TRL 1.16 hands vLLM prompts whose image tokens are expanded already and vLLM expands them again; after
 a weight sync vLLM goes on using image features of the old vision tower; both silently. `ImageGRPOTrainer` mends both.
 With `video_units: pairs` the trainer scores pairs of frames as pictures, and vLLM gets the native video of the same
-frames. The CPU's own fixes are in `recipe.rollouts.vllm_cpu`. vLLM is imported only where it runs, so this module imports
-without it.
+frames. The CPU's own fixes are in `recipe.rollouts.vllm_cpu`. vLLM is imported only where it runs, so this module
+imports without it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from recipe.inputs.native_video import NativeVideoProcessor
 from recipe.rollouts.distinct import AskedOnce
 from recipe.rollouts.media import media_of_video, media_options
 from recipe.rollouts.media_files import MediaByFile
-
 
 INTERLEAVED = ("qwen3_vl", "qwen3_5")  # model types whose positions transformers always interleaves
 
@@ -142,8 +141,9 @@ def check_interleaved(config: Any) -> None:
         return
     if not (config.get_text_config().rope_parameters or {}).get("mrope_interleaved"):
         raise StageError(
-            f"use_vllm: the {config.model_type} checkpoint's config has no mrope_interleaved, so vLLM places pictures "
-            "in another way than transformers; set text_config.rope_parameters.mrope_interleaved to true in config.json"
+            f"use_vllm: the {config.model_type} checkpoint's config has no mrope_interleaved, so vLLM places "
+            "pictures in another way than transformers does; set text_config.rope_parameters.mrope_interleaved to "
+            "true in its config.json"
         )
 
 
@@ -255,6 +255,6 @@ def check_same_prompts(read: Sequence[Sequence[int]], scored: Sequence[Sequence[
         seen, expected = (sum(token in media_tokens for token in ids) for ids in (theirs, ours))
         raise RuntimeError(
             f"prompt {number}: vLLM read {len(theirs)} tokens ({seen} of pictures), the trainer scores {len(ours)} "
-            f"({expected} of pictures); first difference at token {index}. Resize frames to multiples of patch x merge "
-            "size before the trainer gets them, and let both load the same processor files"
+            f"({expected} of pictures); first difference at token {index}. Resize frames to multiples of patch x "
+            "merge size before the trainer gets them, and let both load the same processor files"
         )

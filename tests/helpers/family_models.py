@@ -98,7 +98,7 @@ def _qwen_config(name, tokenizer):
         rope |= {"mrope_section": [4, 6, 6]}
     elif name == "qwen3_vl":
         cls, vision = transformers.Qwen3VLConfig, positions | {"deepstack_visual_indexes": [0]}
-        rope |= {"mrope_section": [6, 5, 5]}
+        rope |= {"mrope_section": [6, 5, 5], "mrope_interleaved": True}  # as published: vLLM looks for it
     else:
         cls, vision = transformers.Qwen3_5Config, positions
         rope |= {"mrope_section": [2, 1, 1], "partial_rotary_factor": 0.25, "mrope_interleaved": True}
