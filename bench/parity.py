@@ -83,24 +83,25 @@ def page(rows: list[str]) -> str:
     import trl
     import vllm
 
+    versions = f"vLLM {vllm.__version__}, TRL {trl.__version__}, transformers {transformers.__version__}"
     return f"""# Train/rollout parity
 
-Does vLLM sample from the model that the trainer scores? Written by `.venv-vllm/bin/python -m bench.parity`, with
-vLLM {vllm.__version__}, TRL {trl.__version__}, transformers {transformers.__version__} and torch {torch.__version__} on a CPU.
+Does vLLM sample from the model that the trainer scores? Written by `.venv-vllm/bin/python -m bench.parity` on a
+CPU, with {versions} and torch {torch.__version__}.
 
 Each row: a small random checkpoint of the family's real classes, {STEPS} GRPO steps in float32 in which all parameters
-learn, those of the vision tower among them; a step has two prompts of 3 to 17 seconds x {SAMPLES} answers of up to {LENGTH}
-tokens from a colocated vLLM. *Pictures*: one a second. *Native video*: two frames a second, `video_units: pairs`. *Ids
-equal*: the prompts that vLLM read are those that are scored; where they are not, the run ends. The difference is the
-largest of one token's log-probability, the ratio the lowest and highest of an answer.
+learn, those of the vision tower among them. A step has two prompts of 3 to 17 seconds x {SAMPLES} answers of up to
+{LENGTH} tokens from a colocated vLLM. *Pictures*: one a second. *Native video*: two frames a second, `video_units: pairs`.
+*Ids equal*: the prompts that vLLM read are those that are scored; where they are not, the run ends. The difference is
+the largest of one token's log-probability, the ratio the lowest and highest of an answer.
 
 | family | input | ids equal | largest difference | importance ratio |
 |---|---|---|---:|---:|
 {chr(10).join(rows)}
 
-`qwen3_vl` needs `mrope_interleaved: true` in the config's `rope_parameters`, as published checkpoints have it. Without it
-vLLM lays the parts of a position side by side where transformers interleaves them: text stays equal, and beside pictures
-log-probabilities differ by up to 0.03. GRPO with vLLM refuses such a config.
+`qwen3_vl` needs `mrope_interleaved: true` in the config's `rope_parameters`, as published checkpoints have it. Without
+it vLLM lays the parts of a position side by side where transformers interleaves them. Text stays equal, and beside
+pictures log-probabilities differ by up to 0.03. GRPO with vLLM refuses such a config.
 """
 
 

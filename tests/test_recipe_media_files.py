@@ -16,7 +16,7 @@ from transformers import Glm4vConfig, Qwen3VLConfig
 from trl.generation.vllm_client import VLLMClient
 
 from data_prep.stages import StageError
-from recipe.inputs.native_video import video_of
+from recipe.inputs.pair_pictures import video_of
 from recipe.rollouts.distinct import AskedOnce, runs_of_copies
 from recipe.rollouts.media import media_of_video
 from recipe.rollouts.media_files import MediaByFile, read_video, write_video

@@ -30,7 +30,7 @@ RATIO = "sampling/importance_sampling_ratio/"
 def test_ratio_is_one_at_every_step_of_native_video(family, tmp_path, monkeypatch):
     pytest.importorskip("vllm")
 
-    folder = video_rollouts.build_checkpoint(family, tmp_path / "base", monkeypatch)
+    folder = video_rollouts.build_checkpoint(family, tmp_path / "base")
     rows = [video_rollouts.row(seconds, seed, "pairs") for seed, seconds in enumerate(SECONDS)]
     trainer = video_rollouts.trainer_of(
         folder,

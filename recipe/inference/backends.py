@@ -30,7 +30,9 @@ from recipe.inputs.loading import (
     load_processor,
     row_builder,
 )
+from recipe.inputs.native_video import NativeVideoProcessor
 from recipe.inputs.video_units import PAIRS
+from recipe.rollouts.media import media_of_video, media_options
 
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
 
@@ -77,15 +79,14 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.rollouts.vllm import check_installed
 
     check_installed()
-    _frames_only(script_args, "vllm")
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
     from vllm.sampling_params import StructuredOutputsParams
 
     model_args = ModelConfig(model_name_or_path=model)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     config = load_config(model)
-    options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
+    options: dict[str, Any] = {"load_format": "safetensors", **media_options(video=script_args.video_units == PAIRS)}
     if current_platform.is_cpu():
         from recipe.rollouts import vllm_cpu
 
@@ -97,10 +98,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        prompts = [
-            {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": {"image": row["images"]}}
-            for row in rows
-        ]
+        prompts = [vllm_prompt(row, processor) for row in rows]
         sampling = [
             SamplingParams(
                 **sampling_of(decoding.temperature),
@@ -116,6 +114,13 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
         return [output.outputs[0].text for output in outputs]
 
     return builder, answer
+
+
+def vllm_prompt(row: dict[str, Any], processor: Any) -> dict[str, Any]:
+    """Return a row's prompt as vLLM takes it: one token for each picture and these, or one for the native video."""
+    video = isinstance(processor, NativeVideoProcessor)
+    media = media_of_video(row["images"]) if video else {"image": row["images"]}
+    return {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": media}
 
 
 def _frames_only(script_args: StageArguments, backend: str) -> None:

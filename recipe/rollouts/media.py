@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recipe.inputs.native_video import video_of
+from recipe.inputs.pair_pictures import video_of
 
 
 def media_of_video(pictures: Sequence[Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from data_prep.stages import StageError
-from recipe.inputs.native_video import video_of
+from recipe.inputs.pair_pictures import video_of
 
 BACKEND = "frames_file"  # the name of vLLM's video loader that reads these files
 SENT_AT_ONCE = 64  # prompts, as upstream
@@ -35,7 +35,7 @@ def write_video(path: Path, pictures: Sequence[Any]) -> None:
 
     Args:
         path: of the file; it appears whole or not at all.
-        pictures: as `recipe.inputs.native_video.stack` makes them.
+        pictures: as `recipe.inputs.pair_pictures.stack` makes them.
     """
     frames, metadata = video_of(pictures)
     aside = path.with_suffix(".part")

@@ -44,10 +44,13 @@ PROCESSORS = {
 }
 
 
-def build(name, tracks, folder):
-    """Build a checkpoint of the family `name` in `folder` that the Auto classes can load."""
+def build(name, tracks, folder, texts=None):
+    """Build a checkpoint of the family `name` in `folder` that the Auto classes can load.
+
+    Its tokenizer learns from `texts`, or from those of the records in `tracks`.
+    """
     qwen = name.startswith("qwen")
-    tokenizer = build_tokenizer(texts_of(tracks, "tiny"), QWEN_TOKENS if qwen else SPECIAL_TOKENS)
+    tokenizer = build_tokenizer(iter(texts or texts_of(tracks, "tiny")), QWEN_TOKENS if qwen else SPECIAL_TOKENS)
     torch.manual_seed(0)
     build_processor(name, tokenizer).save_pretrained(folder)
     config = _qwen_config(name, tokenizer) if qwen else _glm_config(name, tokenizer)

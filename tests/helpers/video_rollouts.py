@@ -6,7 +6,8 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import GRPOConfig
 
-from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video, pairs_of
+from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video
+from recipe.inputs.pair_pictures import pairs_of
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from tests.helpers import family_models
 
@@ -16,13 +17,12 @@ TEXTS = [f"{k}.{d} seconds: {QUESTION} <{k}.{d} seconds> [{a}, {b}]" for k in ra
          for a in range(40) for b in (7, 55, 310)]  # fmt: skip
 
 
-def build_checkpoint(name, folder, monkeypatch):
+def build_checkpoint(name, folder):
     """Build a checkpoint of the family `name` that has learned not to name the tokens of pictures.
 
     What only vLLM forbids would have some probability else, which the trainer rightly reports as a ratio below 1.
     """
-    monkeypatch.setattr(family_models, "texts_of", lambda tracks, prompts: iter(TEXTS))
-    family_models.build(name, None, folder)
+    family_models.build(name, None, folder, TEXTS)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     never = [model.config.image_token_id, model.config.video_token_id]
     if name.startswith("qwen"):  # of fresh ones the tower hardly shows in an answer, and a stale one would not either
