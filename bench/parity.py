@@ -91,7 +91,7 @@ CPU, with {versions} and torch {torch.__version__}.
 
 Each row: a small random checkpoint of the family's real classes, {STEPS} GRPO steps in float32 in which all parameters
 learn, those of the vision tower among them. A step has two prompts of 3 to 17 seconds x {SAMPLES} answers of up to
-{LENGTH} tokens from a colocated vLLM. *Pictures*: one a second. *Native video*: two frames a second, `video_units: pairs`.
+{LENGTH} tokens from a colocated vLLM. *Pictures*: one a second. *Native video*: two frames a second, `pairs`.
 *Ids equal*: the prompts that vLLM read are those that are scored; where they are not, the run ends. The difference is
 the largest of one token's log-probability, the ratio the lowest and highest of an answer.
 

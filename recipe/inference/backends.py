@@ -98,7 +98,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        prompts = [vllm_prompt(row, processor) for row in rows]
+        prompts = [vllm_prompt(processor, row) for row in rows]
         sampling = [
             SamplingParams(
                 **sampling_of(decoding.temperature),
@@ -116,7 +116,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     return builder, answer
 
 
-def vllm_prompt(row: dict[str, Any], processor: Any) -> dict[str, Any]:
+def vllm_prompt(processor: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Return a row's prompt as vLLM takes it: one token for each picture and these, or one for the native video."""
     video = isinstance(processor, NativeVideoProcessor)
     media = media_of_video(row["images"]) if video else {"image": row["images"]}
