@@ -207,7 +207,7 @@ def extra_llm_options(options: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def client_for_device(args: GRPOConfig) -> Iterator[None]:
-    """Use this recipe's client of a server while the body's trainer makes it: media by file, on a CPU weights too.
+    """Let TRL make this recipe's client of a server in the body: media go by file, on a CPU weights too.
 
     TRL calls its own class by name and takes no other.
     """
