@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe.inputs.box_format import BoxFormat
-from recipe.inputs.native_video import RATE, split, video_of
+from recipe.inputs.pair_pictures import RATE, split, video_of
 
 MEDIA = ("png", "jpeg", "video_url", "video_file")
 JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -59,7 +59,10 @@ class RequestForm:
                 with the `file` that is shown instead.
         """
         if is_native(row):
-            return [{"type": "video_url", "video_url": {"url": self._frames(row["images"])}}, row["prompt"][0]["content"][-1]]
+            return [
+                {"type": "video_url", "video_url": {"url": self._frames(row["images"])}},
+                row["prompt"][0]["content"][-1],
+            ]
         images = iter(row["images"])
         return [self._part(part, images, row) for part in row["prompt"][0]["content"]]
 

@@ -23,7 +23,6 @@ from recipe.rollouts.distinct import AskedOnce
 from recipe.rollouts.media import media_of_video, media_options
 from recipe.rollouts.media_files import MediaByFile
 
-
 INTERLEAVED = ("qwen3_vl", "qwen3_5")  # model types whose positions transformers always interleaves
 
 
