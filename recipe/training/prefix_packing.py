@@ -140,8 +140,9 @@ def pack_rows(packs: Sequence[Sequence[int]], rows: Sequence[Row], rope_index: C
         rows: all rows.
         rope_index: the model's own `get_rope_index`, for a prompt's positions in time, height and width.
     """
-    ids, types, positions, scored, labels, places, columns = ([] for _ in range(7))  # type: ignore[var-annotated]
-    pixels, grids, begin = [], [], 0
+    ids, types, positions, scored, labels, places, columns = ([] for _ in range(7))
+    pictures: list[tuple[torch.Tensor, torch.Tensor]] = []
+    begin = 0
     for pack in packs:
         first = rows[pack[0]]
         prompt = prompt_positions(first, rope_index)
@@ -162,23 +163,21 @@ def pack_rows(packs: Sequence[Sequence[int]], rows: Sequence[Row], rope_index: C
             columns.append(row.columns if len(row.answer) else row.prompt.new_zeros(1))
             places.append(torch.full_like(columns[-1], index))
             begin += length
-        if first.pixels is not None:
-            pixels.append(first.pixels)
-            grids.append(first.grids)
+        if first.pixels is not None and first.grids is not None:
+            pictures.append((first.pixels, first.grids))
     inputs = {
         "input_ids": torch.cat(ids)[None],
         "mm_token_type_ids": torch.cat(types)[None],
         "position_ids": torch.cat(positions, dim=1)[:, None],
     }
-    if pixels:
-        inputs |= {"pixel_values": torch.cat(pixels), "image_grid_thw": torch.cat(grids)}  # type: ignore[arg-type]
+    if pictures:
+        pixels, grids = map(torch.cat, zip(*pictures, strict=True))
+        inputs |= {"pixel_values": pixels, "image_grid_thw": grids}
     layout = Layout(
         [len(rows[pack[0]].prompt) - 1 for pack in packs],
         [[max(len(rows[index].answer), 1) for index in pack] for pack in packs],
     )
-    return Packed(
-        inputs, layout, torch.cat(scored), torch.cat(labels)[None], torch.cat(places), torch.cat(columns)
-    )
+    return Packed(inputs, layout, torch.cat(scored), torch.cat(labels)[None], torch.cat(places), torch.cat(columns))
 
 
 def prompt_positions(row: Row, rope_index: Callable[..., Any]) -> torch.Tensor:

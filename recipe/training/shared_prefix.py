@@ -18,13 +18,15 @@ from trl.extras.profiling import profiling_context
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from recipe.training.prefix_attention import ARGUMENT, IMPLEMENTATIONS, install
-from recipe.training.prefix_packing import Packed, Row, divide, divide_further, group, pack_rows
+from recipe.training.prefix_packing import Row, divide, divide_further, group, pack_rows
 
 logger = logging.getLogger(__name__)
 
 # Fields of TRL's rollout that other kinds of models have; rows with one of them are scored TRL's way.
-OTHER_FIELDS = ("pixel_attention_mask", "spatial_shapes", "num_tiles", "image_sizes", "token_type_ids")
-OTHER_FIELDS += ("image_position_ids",)
+OTHER_FIELDS = (
+    *("pixel_attention_mask", "spatial_shapes", "num_tiles", "image_sizes"),
+    *("token_type_ids", "image_position_ids"),
+)
 
 
 class SharedPrefix:
@@ -90,17 +92,18 @@ class SharedPrefix:
             return scored
         rows = rows_of(inner, input_ids, attention_mask, logits_to_keep, fields)
         with profiling_context(trainer, "_get_per_token_logps_and_entropies"):
-            logps, entropies = self._score(model, inner, rows, logits_to_keep, batch_size or len(rows))
-        return logps, entropies if compute_entropy else None, None
+            fields_wanted = ("log_probs", "entropy") if compute_entropy else ("log_probs",)
+            logps, *entropies = self._score(model, inner, rows, logits_to_keep, batch_size or len(rows), fields_wanted)
+        return logps, entropies[0] if compute_entropy else None, None
 
     def _score(
-        self, model: Any, inner: Any, rows: list[Row], width: int, batch_size: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return log-probabilities and entropies of the rows' answers: (rows, width) each."""
+        self, model: Any, inner: Any, rows: list[Row], width: int, batch_size: int, wanted: tuple[str, ...]
+    ) -> list[torch.Tensor]:
+        """Return the fields `wanted` of the fused head's output for the rows' answers: (rows, width) each."""
         trainer: Any = self
         backbone = inner.base_model
         install(backbone.language_model.config._attn_implementation)
-        pieces = []
+        pieces, places = [], []
         for begin in range(0, len(rows), batch_size):
             chunk = rows[begin : begin + batch_size]
             forwards = divide(group(chunk), chunk, self.shared_prefix_tokens)
@@ -118,14 +121,13 @@ class SharedPrefix:
                         **{ARGUMENT: packed.layout},
                     )
                 packed.layout.check_used(backbone.language_model.config.num_hidden_layers)
-                pieces.append((begin, packed, outputs.log_probs[0], outputs.entropy[0]))
-        places = torch.cat([(packed.rows + begin) * width + packed.columns for begin, packed, *_ in pieces])
-        return tuple(  # type: ignore[return-value]
-            torch.zeros(len(rows) * width, dtype=values.dtype, device=values.device)
-            .index_copy(0, places.to(values.device), values)
-            .view(len(rows), width)
-            for values in (torch.cat([piece[index] for piece in pieces]) for index in (2, 3))
-        )
+                places.append((packed.rows + begin) * width + packed.columns)
+                pieces.append([outputs[name][0] for name in wanted])
+        place = torch.cat(places)
+        return [
+            values.new_zeros(len(rows) * width).index_copy(0, place.to(values.device), values).view(len(rows), width)
+            for values in map(torch.cat, zip(*pieces, strict=True))
+        ]
 
     def _say(self, reason: str | None) -> None:
         if reason is not None and reason not in self._said:
@@ -241,6 +243,9 @@ def step_size(args: Any, loss_type: str) -> int:
 
 def gathered(buffer: list[dict[str, Any]], size: int) -> list[dict[str, Any]]:
     """Return a rollout's micro-batches with the rows of each `size` of them in the order of their prompts.
+
+    The step stays the same. TRL's logs of entropy, KL and clipping are means of the micro-batches' own means, so what
+    is logged of them moves a little, as it does with another order of the rows.
 
     Args:
         buffer: TRL's micro-batches, of the same number of rows.
