@@ -123,7 +123,7 @@ class GRPOArguments(StageArguments):
         metadata={"help": "compute a prompt once for all its answers of a micro-batch, where the model allows it"},
     )
     shared_prefix_tokens: int = field(
-        default=32768,
+        default=65536,
         metadata={"help": "most tokens of one forward with shared prompts; a larger micro-batch takes several"},
     )
 

@@ -11,7 +11,7 @@ import torch
 from recipe.training.prefix_attention import Layout
 
 IGNORED = -100  # the label of a token that is not scored
-VIDEO = 2  # in `mm_token_type_ids`, where a picture's tokens are 1 and text is 0
+PICTURE, VIDEO = 1, 2  # what tokens stand for in `mm_token_type_ids`, where text is 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from peft import PeftModel
 from trl.extras.profiling import profiling_context
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
+from recipe.inputs.families import other_attention
 from recipe.training.prefix_attention import ARGUMENT, IMPLEMENTATIONS, install
-from recipe.training.prefix_packing import Row, divide, divide_further, group, pack_rows
+from recipe.training.prefix_packing import PICTURE, VIDEO, Row, divide, divide_further, group, pack_rows
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class SharedPrefix:
     """
 
     shared_prefix: bool = True
-    shared_prefix_tokens: int = 32768
+    shared_prefix_tokens: int = 65536
     _said: frozenset[str] = frozenset()
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -76,13 +77,15 @@ class SharedPrefix:
         trainer: Any = self
         parent: Any = super()
         reason = None
-        if self.shared_prefix:
+        # A row alone shares nothing, and its own attention kernel is the faster one.
+        share = self.shared_prefix and min(batch_size or len(input_ids), len(input_ids)) > 1
+        if share:
             inner = inner_model(trainer.accelerator, model)
             reason = why_not(inner) or rows_do_not_allow(inner, input_ids[:, -logits_to_keep:], fields)
             if compute_aux_loss:
                 reason = "the balance of a mixture of experts counts tokens of every row"
             self._say(reason)
-        if not self.shared_prefix or reason is not None:
+        if not share or reason is not None:
             scored: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = (
                 parent._get_per_token_logps_and_entropies(
                     *(model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss),
@@ -153,7 +156,7 @@ def why_not(model: Any) -> str | None:
     if not hasattr(backbone, "get_rope_index") or not hasattr(backbone, "language_model"):
         return f"{type(model).__name__} has no positions in time, height and width"
     config = backbone.language_model.config
-    others = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
+    others = other_attention(config)
     if others:
         return f"{type(model).__name__} has layers of {' and '.join(others)}, which would mix answers of one row"
     if config._attn_implementation not in IMPLEMENTATIONS:
@@ -173,10 +176,12 @@ def rows_do_not_allow(model: Any, answers: torch.Tensor, fields: dict[str, Any])
         return f"rows have {', '.join(others)}"
     if fields.get("pixel_values") is not None and (fields.get("image_grid_thw") is None or not fields["num_images"]):
         return "pictures have no grids"
+    types = fields.get("mm_token_type_ids")
+    if types is not None and bool((types == PICTURE).any()) and bool((types == VIDEO).any()):
+        return "prompts hold pictures and videos"
     for token in (model.config.image_token_id, model.config.video_token_id):
         if bool((answers == token).any()):
             return "answers hold pictures"
-    types = fields.get("mm_token_type_ids")
     if types is not None and bool(types[:, -answers.shape[1] :].any()):
         return "answers hold pictures"
     return None
@@ -196,7 +201,9 @@ def rows_of(
     types = fields.get("mm_token_type_ids")
     if types is None:
         config = model.config
-        types = (input_ids == config.image_token_id).int() + 2 * (input_ids == config.video_token_id).int()
+        types = (
+            PICTURE * (input_ids == config.image_token_id).int() + VIDEO * (input_ids == config.video_token_id).int()
+        )
     pictures: list[tuple[torch.Tensor | None, torch.Tensor | None]] = [(None, None)] * len(input_ids)
     if fields.get("pixel_values") is not None:
         names = ("pixel_values", "image_grid_thw", "num_images")
