@@ -67,7 +67,7 @@ def tokens_of(packs: Sequence[Sequence[int]], rows: Sequence[Row]) -> int:
 
 
 def divide(groups: Sequence[Sequence[int]], rows: Sequence[Row], budget: int) -> list[list[list[int]]]:
-    """Divide groups into forwards of at most `budget` tokens; a forward holds one row at least.
+    """Return groups divided into forwards of at most `budget` tokens; a forward holds one row at least.
 
     A group too large for what is left of a forward is continued in the next, where its prompt stands again.
 
@@ -129,7 +129,7 @@ class Packed:
 
 
 def pack_rows(packs: Sequence[Sequence[int]], rows: Sequence[Row], rope_index: Callable[..., Any]) -> Packed:
-    """Lay packs one after the other in one row of tokens.
+    """Return packs one after the other in one row of tokens.
 
     Of a pack the prompt without its last token comes first. Each answer begins with that last token, whose output
     scores the answer's first token, and ends before its own last token, whose output scores nothing. Positions go on
