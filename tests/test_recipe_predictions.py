@@ -3,42 +3,44 @@
 import json
 
 import pytest
-from trl import ModelConfig
 
 from data_prep.records import read_records
-from recipe.inference import predictions
+from recipe.inference import backends
 from recipe.inference.answer_key import AnswerKey
+from recipe.inference.backends import Decoding, builder_of
+from recipe.inference.jobs import AnswerBatches, engines_of
 from recipe.inference.predictions import predict, read_answers
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.loading import load_model, load_processor, row_builder
 
 
 @pytest.fixture(scope="module")
 def parts(tiny_data, tiny_base):
+    """Answerer settings but for the decoding, the track file and the row builder."""
     script = StageArguments(video_root=str(tiny_data / "videos"), prompts="tiny", max_frame_pixels=2304)
-    model_args = ModelConfig(model_name_or_path=str(tiny_base), dtype="float32")
-    model, processor = load_model(model_args, script).eval(), load_processor(model_args)
-    return model, processor, str(tiny_data / "test.jsonl"), row_builder(script, model, processor, completions=False)
+    return script, str(tiny_base), str(tiny_data / "test.jsonl"), builder_of(script, str(tiny_base))
 
 
 KEY = AnswerKey("base", {"temperature": 1.0}, {"model": "0" * 64})
 
 
-def answer(parts, out, **settings):
-    return predict(*parts, out, **{"key": KEY, "temperature": 1.0, "max_new_tokens": 10, "batch_size": 2} | settings)
+def answer(parts, out, engines=1, temperature=1.0, **settings):
+    script, model, tracks, builder = parts
+    job = AnswerBatches(script, model, Decoding(temperature, 10))
+    with engines_of(job, engines) as answering:
+        return predict(answering, tracks, builder, out, **{"key": KEY, "batch_size": 2} | settings)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Ids' batches that the model was asked for."""
+    """Ids' batches that the model was asked for, in this process."""
     seen = []
-    upstream = predictions.generate
+    upstream = backends.generate
 
     def generate(model, processor, rows, **settings):
         seen.append([row["id"] for row in rows])
         return upstream(model, processor, rows, **settings)
 
-    monkeypatch.setattr(predictions, "generate", generate)
+    monkeypatch.setattr(backends, "generate", generate)
     return seen
 
 
