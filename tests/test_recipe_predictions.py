@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from data_prep.errors import StageError
 from data_prep.records import read_records
 from recipe.inference import backends
 from recipe.inference.answer_key import AnswerKey
 from recipe.inference.backends import Decoding, builder_of
+from recipe.inference.engines import EngineEnded
 from recipe.inference.jobs import AnswerBatches, engines_of
 from recipe.inference.predictions import predict, read_answers
 from recipe.inputs.arguments import StageArguments
@@ -88,6 +90,54 @@ def test_repeats_differ_by_their_seed(parts, tmp_path):
 
 def test_a_limit(parts, tmp_path):
     assert list(answer(parts, tmp_path / "a.jsonl", limit=3)) == [r["id"] for r in read_records(parts[2])][:3]
+
+
+def test_records_of_similar_length_are_asked_together_the_longest_first(parts, tmp_path, asked):
+    _, _, tracks, builder = parts
+    whole = answer(parts, tmp_path / "a.jsonl", by_record=True)
+    lengths = {record["id"]: builder.length(record) for record in read_records(tracks)}
+    found = [lengths[name] for batch in asked for name in batch]
+    assert len(set(found)) > 1
+    assert found == sorted(found, reverse=True)
+    assert list(whole) == list(lengths), "the file keeps the order of the records"
+
+
+def test_sampling_by_record_depends_on_no_batch(parts, tmp_path, asked):
+    first, other, seeded = (
+        answer(parts, tmp_path / f"{n}.jsonl", by_record=True, batch_size=size, seed=seed)
+        for n, (size, seed) in enumerate([(2, 0), (5, 0), (2, 1)])
+    )
+    assert first == other != seeded
+    assert len(set(first.values())) > 1
+    (tmp_path / "cut.jsonl.part").write_text("".join((tmp_path / "0.jsonl").read_text().splitlines(True)[:3]))
+    del asked[:]
+    assert answer(parts, tmp_path / "cut.jsonl", by_record=True) == first
+    assert sum(map(len, asked)) == 3, "only what is missing"
+
+
+def test_an_engine_that_dies_keeps_what_was_answered(parts, tmp_path):
+    script, model, tracks, builder = parts
+    whole = answer(parts, tmp_path / "whole.jsonl")
+
+    class Dying:
+        """Gives the second batch first, then dies."""
+
+        def map(self, units):
+            yield 1, [whole[record["id"]] for record in units[1].records]
+            raise EngineEnded("engine 2 of 2 was ended by SIGKILL")
+
+    with pytest.raises(StageError, match=r"engine 2 of 2 .* SIGKILL; 2 of 5 answers are in .*a\.jsonl\.part, and the"):
+        predict(Dying(), tracks, builder, tmp_path / "a.jsonl", key=KEY, batch_size=2)
+    assert len(read_answers(tmp_path / "a.jsonl.part")) == 2
+    assert answer(parts, tmp_path / "a.jsonl") == whole
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_engines_answer_as_this_process_does(parts, tmp_path):
+    """Sampled by batch, with batches of 2, 2 and 1."""
+    assert answer(parts, tmp_path / "one.jsonl") == answer(parts, tmp_path / "two.jsonl", engines=2)
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
 
 
 def test_any_text_survives_the_file(tmp_path):

@@ -19,8 +19,6 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any
 
-import torch
-
 from data_prep.errors import StageError
 
 PATIENCE_S = 10.0  # that an engine gets to end by itself
@@ -29,6 +27,13 @@ LOOK_S = 1.0  # how often is looked whether all engines live: a process that it 
 
 class EngineEnded(StageError):
     """An engine could not start or go on."""
+
+
+def visible_gpus() -> int:
+    """Return how many GPUs this process may use."""
+    import torch  # here, as a process that only hands out units has no use for it
+
+    return torch.cuda.device_count()
 
 
 def check_engines(asked: str | int) -> None:
@@ -48,7 +53,7 @@ def engines_named(asked: str | int) -> int:
         StageError: No number from 1, or more than there are GPUs.
     """
     check_engines(asked)
-    gpus = torch.cuda.device_count()
+    gpus = visible_gpus()
     if str(asked) == "auto":
         return max(1, gpus)
     if 0 < gpus < int(asked):
@@ -80,7 +85,7 @@ def environment_of(place: int, count: int, gpus: int) -> dict[str, str]:
 class Engine:
     """One process, the connection to it, and the numbers of the units that it has in hand."""
 
-    def __init__(self, job: Any, place: int, count: int) -> None:
+    def __init__(self, job: Any, place: int, count: int, gpus: int) -> None:
         self.name = f"engine {place + 1} of {count}"
         self.connection, theirs = Pipe()
         self.in_hand: set[int] = set()
@@ -93,7 +98,7 @@ class Engine:
                 stdout=2,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
-                env=environment_of(place, count, torch.cuda.device_count()),
+                env=environment_of(place, count, gpus),
             )
         self.send(job)
 
@@ -145,7 +150,7 @@ class Engines:
     """
 
     def __init__(self, job: Any, count: int) -> None:
-        self.job, self.count = job, count
+        self.job, self.count, self.gpus = job, count, visible_gpus()
         self.engines: list[Engine] = []
 
     def __enter__(self) -> Engines:
@@ -168,7 +173,7 @@ class Engines:
         """
         left = deque(enumerate(units))
         while left and len(self.engines) < min(self.count, len(left)):
-            self.engines.append(Engine(self.job, len(self.engines), self.count))
+            self.engines.append(Engine(self.job, len(self.engines), self.count, self.gpus))
         for _ in range(self.job.in_hand):  # one each in turn, so that few units are spread over all
             for engine in self.engines:
                 _hand(left, engine)

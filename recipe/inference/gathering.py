@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any
-
-from recipe.inference.backends import Answerer
 
 Row = dict[str, Any]
 
@@ -26,7 +25,7 @@ class Gathering:
         ['A']
     """
 
-    def __init__(self, answerer: Answerer, most: int) -> None:
+    def __init__(self, answerer: Callable[[list[Row]], list[str]], most: int) -> None:
         self.answerer, self.most = answerer, most
         self._waiting: SimpleQueue[tuple[list[Row], Future[list[str]]] | None] = SimpleQueue()
 
