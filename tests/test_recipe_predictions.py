@@ -32,6 +32,24 @@ def answer(parts, out, engines=1, temperature=1.0, **settings):
         return predict(answering, tracks, builder, out, **{"key": KEY, "batch_size": 2} | settings)
 
 
+@pytest.fixture(scope="module")
+def loaded():
+    """Models by checkpoint: each call of `answer` would load one."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def load_once(loaded, monkeypatch):
+    upstream = backends.load_answering
+
+    def load(model_args, script_args):
+        name = model_args.model_name_or_path
+        loaded[name] = loaded.get(name) or upstream(model_args, script_args)
+        return loaded[name]
+
+    monkeypatch.setattr(backends, "load_answering", load)
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """Ids' batches that the model was asked for, in this process."""

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -19,6 +20,8 @@ from typing import Any
 import recipe  # noqa: F401  (before transformers)
 from data_prep.errors import StageError
 from recipe.inference.gathering import Gathering
+
+PATIENCE_S = 10.0  # that the process has to end by itself
 
 Units = SimpleQueue[tuple[int, Any]]
 
@@ -30,6 +33,8 @@ def receive(connection: Connection, units: Units) -> None:
             units.put(connection.recv())
     except (EOFError, OSError):
         os.killpg(0, signal.SIGTERM)
+        time.sleep(PATIENCE_S)
+        os.killpg(0, signal.SIGKILL)
 
 
 def answer_units(job: Any, builder: Any, gathering: Gathering, units: Units, send: Any) -> None:

@@ -73,13 +73,11 @@ def predict(
         return {name: finished[name]["answer"] for name in ids}
     with file:
         file.outdated(stamps)
-        batches = (
-            _batches(records, seed, batch_size)
-            if not by_record
-            else _by_length(
-                [record for record in records if record["id"] not in file.known], builder, seed, batch_size
-            )
-        )
+        if by_record:
+            waiting = [record for record in records if record["id"] not in file.known]
+            batches = of_similar_length(waiting, builder, seed, batch_size)
+        else:
+            batches = in_file_order(records, seed, batch_size)
         left = [batch for batch in batches if not all(record["id"] in file.known for record in batch.records)]
         count = sum(len(batch.records) for batch in left)
         bar = tqdm(total=len(ids), initial=len(ids) - count, desc=out.stem, unit="answer", mininterval=1.0)
@@ -95,13 +93,13 @@ def predict(
         return {name: file.known[name]["answer"] for name in ids}
 
 
-def _batches(records: Sequence[Record], seed: int, size: int) -> list[Batch]:
+def in_file_order(records: Sequence[Record], seed: int, size: int) -> list[Batch]:
     """Return the records in batches, in their order, each with a seed of its own."""
     begins = range(0, len(records), size)
     return [Batch(records[at : at + size], seed * 1_000_003 + index, own=False) for index, at in enumerate(begins)]
 
 
-def _by_length(records: Sequence[Record], builder: RowBuilder, seed: int, size: int) -> list[Batch]:
+def of_similar_length(records: Sequence[Record], builder: RowBuilder, seed: int, size: int) -> list[Batch]:
     """Return the records in batches of similar lengths, the longest first; records have seeds of their own."""
     lengths = {record["id"]: builder.length(record) for record in records}
     ordered = sorted(records, key=lambda record: -lengths[record["id"]])
