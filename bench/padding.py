@@ -2,9 +2,9 @@
 
     STVG_SAMPLES=FOLDER python -m bench.padding
 
-FOLDER holds `vidstg/annotations/val_annotations.json`. A batch is as wide as its longest prompt, so its padding is
-computed for nothing. Lengths are those of `RowBuilder.length` for GLM-4.1V at 448 x 448 pixels and one frame a second, a
-prompt for each sentence; no video is opened and no model is loaded.
+FOLDER holds `samples/vidstg/annotations/val_annotations.json`. A batch is as wide as its longest prompt, so padding is
+computed for nothing. Lengths are those of `RowBuilder.length` for GLM-4.1V at 448 x 448 pixels and one frame a second,
+a prompt for each sentence; no video is opened and no model is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recipe.inputs.dataset import RowBuilder, make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
 
-ANNOTATIONS = "vidstg/annotations/val_annotations.json"
+ANNOTATIONS = "samples/vidstg/annotations/val_annotations.json"
 SIZES = (8, 50)
 
 
