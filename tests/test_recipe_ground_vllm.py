@@ -31,11 +31,11 @@ def ask(video, base, out, *others):
 
 
 def test_the_same_greedy_answers_from_one_engine_and_from_two(tiny_data, tiny_base, tmp_path):
-    """Of every record of a file: grounded by one engine, and answered for evaluation by two."""
+    """Of every record of a file: grounded in pairs of frames by one engine, and answered for evaluation by two."""
     pytest.importorskip("vllm")
     tracks, videos = tiny_data / "test.jsonl", tiny_data / "videos"
     words = ["--tracks", tracks, "--video_root", videos, "--model", tiny_base, "--prompts", "tiny"]
-    words += ["--max_frame_pixels", "2304", "--max_new_tokens", "48"]
+    words += ["--max_frame_pixels", "2304", "--max_new_tokens", "48", "--video_units", "pairs"]
     found = {}
     for backend in ("hf", "vllm"):
         out = tmp_path / f"{backend}.jsonl"

@@ -28,6 +28,8 @@ from recipe.evaluate import EvalArguments, answers_of_model
 from recipe.evaluation.tables import markdown_table
 from recipe.inference.backends import builder_of
 from recipe.inputs.loading import load_processor
+from recipe.inputs.pair_pictures import frames_shown
+from recipe.inputs.video_units import FRAMES
 from recipe.studies.harness import StudyArguments, parse_study, run_all, run_stage, write_result
 from recipe.studies.tracking import matched_vious, score_scenes
 
@@ -78,7 +80,7 @@ def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dic
     """Return a training's scores on scenes by greedy answers, the tokens that they took, and its CPU time."""
     out = str(checkpoint / "eval" / "scenes.json")
     given = replace(evaluation, model=str(checkpoint), out=out, frame_rate=rate, temperature=0.0, repeats=1)
-    processor = load_processor(ModelConfig(model_name_or_path=str(checkpoint)))
+    processor = load_processor(ModelConfig(model_name_or_path=str(checkpoint)), given.frames_seen().video_units)
     builder = builder_of(given.frames_seen(), str(checkpoint))
     records = list(read_records(given.tracks))[: given.limit]
     (answers,), scale_of = answers_of_model(given)
@@ -88,7 +90,7 @@ def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dic
     completions = [len(processor.tokenizer(answers[record["id"]])["input_ids"]) for record in records]
     cpu = ((read_stamp(checkpoint) or {}).get("results") or {}).get("cpu_seconds")
     return scores | {
-        "frames": sum(len(row["images"]) for row in rows) / len(rows),
+        "frames": sum(len(frames_shown(row["images"])) for row in rows) / len(rows),
         "prompt_tokens": sum(prompts) / len(prompts),
         "answer_tokens": sum(completions) / len(completions),
         "training_cpu_seconds": cpu,
@@ -137,10 +139,11 @@ def main(args: FpsStudyArguments, evaluation: EvalArguments) -> dict[str, dict[s
     evaluation = replace(evaluation, tracks=scenes_alone(evaluation.tracks, folder))
 
     def train(rate: str) -> Path:
-        out = folder / f"fps-{rate.replace('.', '_')}"
+        units = evaluation.video_units or FRAMES
+        out = folder / f"{'fps' if units == FRAMES else units}-{rate.replace('.', '_')}"
         argv = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
         argv += ["--reasoning_share", "0"]  # scenes have none
-        argv += ["--video_root", evaluation.video_root, "--frame_rate", rate]
+        argv += ["--video_root", evaluation.video_root, "--frame_rate", rate, "--video_units", units]
         argv += ["--frame_budget", str(evaluation.frame_budget), *args.sft_words]
         run_stage(args, "sft", out, evaluation.seed, *argv)
         return out

@@ -18,6 +18,7 @@ from recipe.inference.generation import generate
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.media import sift
+from recipe.inputs.pair_pictures import frames_shown
 from recipe.training.vllm_answers import Answer, answers_through_vllm
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,12 @@ class HeldOut(TrainerCallback):
         trainer.control.should_log = due
         if self.media_clips and answered and trainer.accelerator.is_main_process:
             shown = [
-                Shown(record, self.builder.row(record)["images"], scales[record["id"]], self.answers[record["id"]])
+                Shown(
+                    record,
+                    frames_shown(self.builder.row(record)["images"]),
+                    scales[record["id"]],
+                    self.answers[record["id"]],
+                )
                 for record in self.answerable[: self.media_clips]
             ]
             folder, step = Path(trainer.args.output_dir), trainer.state.global_step

@@ -56,7 +56,8 @@ def share_of(records: list[Record], place: int, count: int) -> list[Record]:
 def decoding_greedily(generation: Any, longest: int) -> Iterator[None]:
     """Give TRL's vLLM the settings of a greedy answer while the body runs; of its own only `logit_bias` stays."""
     kept = {"logit_bias": generation.generation_kwargs.get("logit_bias")}
-    settings = sampling_of(0.0) | {"max_completion_length": longest, "structured_outputs_regex": None}
+    settings: dict[str, Any] = dict(sampling_of(0.0))
+    settings |= {"max_completion_length": longest, "structured_outputs_regex": None}
     settings["generation_kwargs"] = {name: value for name, value in kept.items() if value is not None}
     before = {name: getattr(generation, name) for name in settings}
     vars(generation).update(settings)
