@@ -22,8 +22,10 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.generation import vllm_generation
 
 from data_prep.stages import StageError
+from recipe.inference.generation import generate
 from recipe.rollouts import vllm as vllm_rollout
 from recipe.rollouts.vllm import ImageGRPOTrainer, check_same_prompts, collapse_runs, suppress_image_tokens
+from recipe.training.vllm_answers import AT_ONCE, answers_through_vllm
 
 STEPS, PROMPTS, SAMPLES, LENGTH = 5, 8, 4, 32
 
@@ -370,6 +372,29 @@ def test_greedy_text_is_hugging_faces(run, batch):
     texts = decode(completions, skip_special_tokens=True)
     assert texts == decode(output[:, batch.inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     assert sum(map(len, texts)) > 100
+
+
+@real_vllm
+def test_held_out_clips_are_answered_greedily_with_the_weights_of_the_step(run):
+    """By the engine that samples rollouts at T = 1: the same texts as from Hugging Face's generate."""
+    trainer = run.trainer
+    rows = {
+        f"{n}": {"id": f"{n}", "prompt": question(4 + n % 3), "images": pictures(4 + n % 3, seed=300 + n)}
+        | {"box_scale": [1000, 1000]}
+        for n in range(AT_ONCE + 1)
+    }
+    builder = SimpleNamespace(row=lambda name: rows[name])
+    settings = dict(vars(trainer.vllm_generation))
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter.add_(0.1 * parameter.std() * torch.randn(parameter.shape, generator=noise))
+    trainer.state.global_step += 1
+    found = answers_through_vllm(trainer, builder, list(rows), LENGTH)
+    texts = generate(trainer.model, trainer.processing_class, list(rows.values()), max_new_tokens=LENGTH)
+    assert found == [(name, text, (1000, 1000)) for name, text in zip(rows, texts, strict=True)]
+    assert len(set(texts)) > 1
+    assert dict(vars(trainer.vllm_generation)) == settings, "the next rollout is sampled as before"
 
 
 @real_vllm

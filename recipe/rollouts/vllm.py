@@ -123,8 +123,9 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise StageError(
-            "use_vllm is on and vLLM is not installed in this environment: on a CPU `make install-vllm` makes one "
-            "that has it and `make grpo VLLM=1` uses it; on a GPU `pip install vllm==0.31.0`; or leave use_vllm off"
+            "vLLM is not installed in this environment, and use_vllm or --backend vllm asks for it: on a CPU `make "
+            "install-vllm` makes one that has it and `make grpo VLLM=1` uses it; on a GPU `pip install vllm==0.31.0`; "
+            "or leave use_vllm off, and the backend at hf"
         )
 
 
