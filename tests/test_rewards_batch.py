@@ -21,7 +21,7 @@ from stvg_rewards import (
     tiou_reward,
     viou_reward,
 )
-from stvg_rewards.aligned import is_usual, track_columns
+from stvg_rewards.aligned import copy_states, is_usual
 from stvg_rewards.plain import read_written
 
 BOX = [0.0, 0.0, 0.5, 0.5]
@@ -185,7 +185,7 @@ def test_a_usual_answer_is_read_from_its_text_and_any_change_of_a_character_is_s
 )
 def test_usual_truths(box, usual):
     states = [{"second": 0, "box": [0.0, 0.0, 1.0, 1.0]}, {"second": 1, "box": box}]
-    assert is_usual(track_columns(states)) is usual
+    assert is_usual(copy_states(states)) is usual
 
 
 # --- sentences with several events, and without a target -------------------------------------------------------------
