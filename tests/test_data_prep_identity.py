@@ -70,7 +70,7 @@ def test_a_model_id_is_known_by_the_commit_in_the_local_cache(tmp_path, monkeypa
     assert checkpoint_identity("org/model") == "id:org/model"
     for name, value, expected in (
         ("HF_HUB_CACHE", "/cache", "/cache"),
-        ("HF_HOME", "/home", "/home/hub"),
+        ("HF_HOME", "/here", "/here/hub"),
         ("XDG_CACHE_HOME", "/xdg", "/xdg/huggingface/hub"),
     ):
         monkeypatch.setenv(name, value)

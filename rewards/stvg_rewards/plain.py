@@ -56,7 +56,7 @@ def read_written(text: str, seconds: int | None, scale: Scale) -> Written | None
         scale: units of the width and of the height; others than whole numbers up to 2048 are not read.
     """
     start, end = text.find("{", after_reasoning(text)), text.rfind("]}]}")
-    if start < 0 or end < start or not _whole(scale):
+    if start < 0 or end < start or not text.startswith('"', start + 1) or not _whole(scale):
         return None
     # {"3": [{"label": "a", "bbox_2d": [0, 2, 4, 4]}], "4": ... is split into "3  {...  0, 2, 4, 4]}], "4  {...
     parts = text[start + 1 : end].split(_OPENS_LIST)
