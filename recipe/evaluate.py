@@ -39,8 +39,9 @@ from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.predictions import predict
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.frames import ClipFrames
-from recipe.inputs.loading import load_answering, load_processor, row_builder
+from recipe.inputs.loading import load_answering, load_processor, row_builder, trained_with
 from recipe.inputs.media import MAX_MISSING, sift
+from recipe.inputs.video_units import FRAMES, rate_stated
 
 ScaleOf = Callable[[Record], tuple[float, float]]
 
@@ -65,7 +66,12 @@ class EvalArguments:
     video_root: str = field(default="data/videos", metadata={"help": "folder that the records' video paths start at"})
     prompts: str | None = field(default=None, metadata={"help": "folder of prompt templates"})
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
-    frame_rate: str = field(default="1", metadata={"help": 'frames a second that the model sees, or "dynamic"'})
+    video_units: str | None = field(
+        default=None, metadata={"help": "frames or pairs; none: what the model was trained with here, else frames"}
+    )
+    frame_rate: str | None = field(
+        default=None, metadata={"help": 'frames a second that the model sees, or "dynamic"; none: 1, with pairs 2'}
+    )
     frame_budget: int = field(default=FRAME_BUDGET, metadata={"help": "most frames of a clip under dynamic"})
     temperature: float = field(default=0.0, metadata={"help": "0 decodes greedily"})
     repeats: int = field(default=1, metadata={"help": "sampled runs to average"})
@@ -94,6 +100,7 @@ class EvalArguments:
             self.smooth = "on" if self.smooth else "off"
         if self.smooth not in ("on", "off"):
             raise ValueError(f"--smooth {self.smooth!r}: expected on or off")
+        rate_stated(self.frame_rate, self.video_units or FRAMES)  # refuses other units
         if not 0 < self.box_scale < float("inf"):
             raise ValueError(f"--box_scale {self.box_scale!r}: expected a number above 0, such as 1000")
         if not 0 <= self.max_missing <= 1:
@@ -107,6 +114,7 @@ class EvalArguments:
             video_root=self.video_root,
             prompts=self.prompts,
             max_frame_pixels=self.max_frame_pixels,
+            video_units=self.video_units or (self.model and trained_with(self.model, "video_units")) or FRAMES,
             frame_rate=self.frame_rate,
             frame_budget=self.frame_budget,
         )
@@ -154,7 +162,7 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
     model_args = ModelConfig(model_name_or_path=args.model, dtype="auto")
     script_args = args.frames_seen()
     model = load_answering(model_args, script_args)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     builder = row_builder(script_args, model, processor, completions=False)
     runs = []
     for repeat in range(args.repeats):

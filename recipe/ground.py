@@ -19,7 +19,6 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
-from data_prep.stamps import setting_of
 from data_prep.video.looks import look
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
@@ -34,9 +33,11 @@ from recipe.inference.grounding import Grounding, Policy, check_query, check_vid
 from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.loading import trained_with
+from recipe.inputs.video_units import FRAMES, UNITS
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
-_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate", "frame_budget")
+_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
 
 
 def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
@@ -73,6 +74,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--max_new_tokens", type=int, help="longest answer (default: room for a box each second)")
     parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
     parser.add_argument("--max_frame_pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
+    parser.add_argument(
+        "--video_units", choices=UNITS, help="frames, or pairs: the family's own video (default: the checkpoint's)"
+    )
     parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
     parser.add_argument("--most_seconds", type=int, default=6 * 3600, help="a longer video is refused")
@@ -90,9 +94,11 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 def settings_of(args: argparse.Namespace) -> StageArguments:
     """Choose prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
-    known = {name: setting_of(Path(args.model), name) for name in _OF_THE_CHECKPOINT}
+    known = {name: trained_with(args.model, name) for name in _OF_THE_CHECKPOINT}
+    if args.video_units not in (None, known["video_units"] or FRAMES):
+        known["frame_rate"] = None  # the checkpoint's was for other units
     values = {name: value for name, value in known.items() if value is not None}
-    given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels}
+    given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels, "video_units": args.video_units}
     return StageArguments(dataset_name=None, **values | {name: v for name, v in given.items() if v is not None})
 
 
@@ -140,6 +146,7 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
     return {name: getattr(args, name) for name in names} | {
         "prompts": args.prompts or settings_of(args).prompts,
         "max_frame_pixels": builder.clips.max_pixels,
+        "video_units": builder.clips.units,
         "frame_rate": builder.clips.rate,
     }
 

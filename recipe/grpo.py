@@ -75,7 +75,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     if start is None:
         return
     begin_run(start.stage.folder, training_args, tracks=script_args.tracks, variant=variant)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=False)
     train_dataset = training_rows(script_args, training_args, builder)

@@ -30,6 +30,7 @@ from recipe.inputs.loading import (
     load_processor,
     row_builder,
 )
+from recipe.inputs.video_units import PAIRS
 
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
 
@@ -57,7 +58,7 @@ def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) ->
         raise StageError("--guided needs --backend vllm or openai: transformers has no structured outputs")
     model_args = ModelConfig(model_name_or_path=model, dtype="auto")
     loaded = load_answering(model_args, script_args)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     builder = row_builder(script_args, loaded, processor, completions=False)
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
@@ -76,6 +77,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.rollouts.vllm import check_installed
 
     check_installed()
+    _frames_only(script_args, "vllm")
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
     from vllm.sampling_params import StructuredOutputsParams
@@ -116,6 +118,13 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     return builder, answer
 
 
+def _frames_only(script_args: StageArguments, backend: str) -> None:
+    if script_args.video_units == PAIRS:
+        raise StageError(
+            f"video_units pairs: --backend {backend} sends pictures; use --backend hf, or ask with frames"
+        )
+
+
 @dataclass(frozen=True)
 class _Configured:
     """What `row_builder` reads of a model that lives elsewhere."""
@@ -141,6 +150,7 @@ def openai_server(
         raise StageError(f"--backend openai needs a library: pip install {error.name}") from None
     if server.family not in FAMILIES:
         raise StageError(f"--family {server.family!r} is unknown; known: {', '.join(FAMILIES)}")
+    _frames_only(script_args, "openai")
     family = FAMILIES[server.family]
     tags = families_tokens()
     grid, context = family.grid, None

@@ -74,7 +74,8 @@ HARMLESS = {
 
 COUNTS = {
     # this recipe's
-    "frame_budget", "frame_rate", "max_frame_pixels", "max_records", "max_seconds", "vision_learning_rate",
+    "frame_budget", "frame_rate", "max_frame_pixels", "max_records", "max_seconds", "video_units",
+    "vision_learning_rate",
     # the model and its adapter
     "bnb_4bit_quant_storage", "bnb_4bit_quant_type", "dtype", "load_in_4bit", "load_in_8bit", "lora_alpha",
     "lora_dropout", "lora_modules_to_save", "lora_r", "lora_target_modules", "lora_target_parameters",

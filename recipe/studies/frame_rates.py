@@ -80,7 +80,7 @@ def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dic
     given = replace(evaluation, model=str(checkpoint), out=out, frame_rate=rate, temperature=0.0, repeats=1)
     script = given.frames_seen()
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
-    model, processor = load_answering(model_args, script), load_processor(model_args)
+    model, processor = load_answering(model_args, script), load_processor(model_args, script.video_units)
     builder = row_builder(script, model, processor, completions=False)
     records = list(read_records(given.tracks))[: given.limit]
     answers = predict(

@@ -74,7 +74,7 @@ def count_inputs(evaluation: EvalArguments, arm: Arm, start: str) -> dict[str, f
     """Return the mean number of pictures (with pairs: of grids) and of prompt tokens of a record."""
     script = as_seen(evaluation, arm).frames_seen()
     model_args = ModelConfig(model_name_or_path=start, dtype="auto")
-    processor = load_processor(model_args, script)
+    processor = load_processor(model_args, script.video_units)
     builder = row_builder(script, load_answering(model_args, script), processor, completions=False)
     rows = [builder.row(record) for record in list(read_records(evaluation.tracks))[:COUNTED]]
     return {

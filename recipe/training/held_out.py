@@ -18,6 +18,7 @@ from recipe.inference.generation import generate
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.media import sift
+from recipe.inputs.pair_pictures import frames_shown
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class HeldOut(TrainerCallback):
                     self.answers[record["id"]] = text
                     scales[record["id"]] = tuple(row["box_scale"])
                     if len(shown) < self.media_clips:
-                        shown.append(Shown(record, row["images"], scales[record["id"]], text))
+                        shown.append(Shown(record, frames_shown(row["images"]), scales[record["id"]], text))
             model.train(was_training)
         found = metrics(score_records(self.records, self.answers, lambda record: scales.get(record["id"], (1, 1))))
         logged = {NAMES[name]: float(found[name]) for name in NAMES}
