@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_prep.stages import StageError
+from data_prep.stages import StageError, read_stamp
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.scores import Sample
 from recipe.evaluation.two_level import TwoLevelGain, two_level_gain
@@ -180,7 +180,7 @@ def test_what_is_trained_and_evaluated(tmp_path, tiny_data, monkeypatch):
         return {}
 
     def evaluate(given):
-        evaluated.append((given.model, given.frame_rate))
+        evaluated.append((given.model, given.video_units, given.frame_rate))
         score = 0.5 if "frames-2" in given.model else 0.4
         samples = [Sample(str(n), Scores(score, score, score), True, False, 0, video=str(n)) for n in range(5)]
         return {"m_tIoU": score, "m_vIoU": score}, [samples]
@@ -191,7 +191,6 @@ def test_what_is_trained_and_evaluated(tmp_path, tiny_data, monkeypatch):
     monkeypatch.setattr(
         video_units, "count_inputs", lambda e, arm, start: {"pictures": 1.0, "prompt_tokens": counts[arm.name]}
     )
-    monkeypatch.setattr(video_units, "as_seen", lambda e, arm: e)
     args = UnitsArguments(
         run=str(tmp_path),
         arms=list(counts),
@@ -213,11 +212,55 @@ def test_what_is_trained_and_evaluated(tmp_path, tiny_data, monkeypatch):
     assert "--video_units frames --frame_rate 2 --max_steps 200 --save_steps 100" in asked[1][3]
     assert "--max_steps 200 --save_steps 200" in asked[0][3]
     units = tmp_path / "units"
-    assert {model for model, _ in evaluated} == {
-        str(units / name)
-        for name in ("frames-1-s0", "frames-1-s5", "frames-2-s0", "frames-2-s5")
-        + ("frames-2-s0/checkpoint-100", "frames-2-s5/checkpoint-100")
+    assert set(evaluated) == {
+        (str(units / name), "frames", rate)
+        for name, rate in [
+            *(("frames-1-s0", "1"), ("frames-1-s5", "1"), ("frames-2-s0", "2"), ("frames-2-s5", "2")),
+            *(("frames-2-s0/checkpoint-100", "2"), ("frames-2-s5/checkpoint-100", "2")),
+        ]
     }
     assert found.gains["tokens"]["frames@2"]["m_vIoU"].mean == pytest.approx(0.1)
     assert json.loads((units / "video-units.json").read_text())["budgets"]["frames@2"] == {"steps": 200, "tokens": 100}
     assert "**better**" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.slow
+def test_pairs_and_pictures_are_really_trained_and_compared(tmp_path, tiny_data, tiny_base):
+    """Two steps, one seed; at equal tokens a grid for two seconds trains longer than a picture a second."""
+    words = ["--per_device_train_batch_size", "2", "--reasoning_share", "0", "--dataloader_num_workers", "0"]
+    args = UnitsArguments(
+        run=str(tmp_path),
+        arms=["frames@1", "pairs@1"],
+        seeds=[3],
+        steps=2,
+        train=[str(tiny_data / "ground.jsonl")],
+        validation=str(tiny_data / "test.jsonl"),
+        annotations=str(tiny_data / "annotations/test.jsonl"),
+        start=str(tiny_base),
+        study_out=str(tmp_path / "units"),
+        page=str(tmp_path / "page.md"),
+        sft_words=words,
+    )
+    evaluation = EvalArguments(
+        tracks=str(tiny_data / "test.jsonl"),
+        video_root=str(tiny_data / "videos"),
+        prompts="tiny",
+        max_frame_pixels=2304,
+        max_new_tokens=8,
+    )
+    found = main(args, evaluation)
+    assert found.inputs["pairs@1"]["pictures"] < 0.7 * found.inputs["frames@1"]["pictures"]
+    assert found.inputs["pairs@1"]["prompt_tokens"] < found.inputs["frames@1"]["prompt_tokens"]
+    assert found.budgets["frames@1"] == {"steps": 2, "tokens": 2}
+    assert found.budgets["pairs@1"]["tokens"] > 2
+    for arm in ("frames-1", "pairs-1"):
+        stamp = read_stamp(tmp_path / "units" / f"{arm}-s3")
+        assert stamp["settings"]["video_units"] == arm.partition("-")[0]
+        assert stamp["results"]["wrong_image_loss_ratio"] > 0
+    assert all(ratio > 0 for scores in found.scores.values() for ratio in scores["looks"])
+    assert found.ceilings[1.0]["m_vIoU"] > 0.99
+    written = json.loads((tmp_path / "units/video-units.json").read_text())
+    assert written["verdicts"] == found.verdicts()
+    assert "| `pairs@1` |" in (tmp_path / "page.md").read_text()
+    files = {path.name for path in (tmp_path / "units/pairs-1-s3").iterdir()}
+    assert {"model.safetensors", "processor_config.json", "checkpoint-2"} <= files
