@@ -101,6 +101,17 @@ def test_it_parses_and_opens_with_its_story(name, monkeypatch):
         assert parse(config(*below, name))
 
 
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_a_recipe_s_video_units_are_what_its_model_was_pre_trained_on(recipe, monkeypatch):
+    monkeypatch.setenv("RUN", "runs/x")
+    units = "frames" if recipe.startswith("qwen2.5") else "pairs"
+    for stage in ("cpt", "sft", "grpo"):
+        script, *_ = STAGES[stage](full(recipe, stage))
+        assert (script.video_units, script.frame_rate) == (units, "2" if units == "pairs" else "1")
+    (evaluation,) = STAGES["eval"](full(recipe, "eval"))
+    assert evaluation.video_units == (units if units == "pairs" else None)
+
+
 def test_no_recipes_yaml_names_a_run_folder():
     for path in CONFIGS.rglob("*.yaml"):
         stated = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]

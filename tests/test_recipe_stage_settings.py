@@ -85,6 +85,16 @@ def test_what_changes_the_result_counts(words, name):
     assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {name}
 
 
+def test_video_units_count_with_the_rate_that_they_bring():
+    stated = counted(["--video_units", "pairs"])
+    assert {key: value for key, value in stated.items() if key not in counted()} == {
+        "video_units": "pairs",
+        "frame_rate": "2",
+    }
+    assert counted(["--video_units", "pairs", "--frame_rate", "2"]) == stated
+    assert counted(["--video_units", "frames", "--frame_rate", "1"]) == counted(), "runs from before keep their stamp"
+
+
 def test_the_same_batch_divided_otherwise_is_the_same():
     halved = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
     assert counted()["global_batch_size"] == 16

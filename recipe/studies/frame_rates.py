@@ -28,6 +28,8 @@ from recipe.evaluate import EvalArguments, answers_path, key_of_run
 from recipe.evaluation.tables import markdown_table
 from recipe.inference.predictions import predict
 from recipe.inputs.loading import load_answering, load_processor, row_builder
+from recipe.inputs.pair_pictures import frames_shown
+from recipe.inputs.video_units import FRAMES
 from recipe.studies.harness import StudyArguments, parse_study, run_all, run_stage, write_result
 from recipe.studies.tracking import matched_vious, score_scenes
 
@@ -104,7 +106,7 @@ def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dic
     completions = [len(processor.tokenizer(answers[record["id"]])["input_ids"]) for record in records]
     cpu = ((read_stamp(checkpoint) or {}).get("results") or {}).get("cpu_seconds")
     return scores | {
-        "frames": sum(len(row["images"]) for row in rows) / len(rows),
+        "frames": sum(len(frames_shown(row["images"])) for row in rows) / len(rows),
         "prompt_tokens": sum(prompts) / len(prompts),
         "answer_tokens": sum(completions) / len(completions),
         "training_cpu_seconds": cpu,
@@ -153,10 +155,11 @@ def main(args: FpsStudyArguments, evaluation: EvalArguments) -> dict[str, dict[s
     evaluation = replace(evaluation, tracks=scenes_alone(evaluation.tracks, folder))
 
     def train(rate: str) -> Path:
-        out = folder / f"fps-{rate.replace('.', '_')}"
+        units = evaluation.video_units or FRAMES
+        out = folder / f"{'fps' if units == FRAMES else units}-{rate.replace('.', '_')}"
         argv = ["--model_name_or_path", args.start, "--tracks", *args.train, "--validation_tracks", ""]
         argv += ["--reasoning_share", "0"]  # scenes have none
-        argv += ["--video_root", evaluation.video_root, "--frame_rate", rate]
+        argv += ["--video_root", evaluation.video_root, "--frame_rate", rate, "--video_units", units]
         argv += ["--frame_budget", str(evaluation.frame_budget), *args.sft_words]
         run_stage(args, "sft", out, evaluation.seed, *argv)
         return out
