@@ -67,7 +67,7 @@ class UnitsArguments(StudyArguments):
 
 def as_seen(evaluation: EvalArguments, arm: Arm) -> EvalArguments:
     """Return the evaluation's settings with the arm's input."""
-    return replace(evaluation, **arm.settings)
+    return replace(evaluation, video_units=arm.settings["video_units"], frame_rate=arm.settings["frame_rate"])
 
 
 def count_inputs(evaluation: EvalArguments, arm: Arm, start: str) -> dict[str, float]:
@@ -161,9 +161,9 @@ def main(args: UnitsArguments, evaluation: EvalArguments) -> Found:
         }
         for budget in BUDGETS:
             steps = budgets[arm.name][budget]
-            found = [evaluate_budget(evaluation, arm, folders[arm, seed], steps, most) for seed in args.seeds]
-            samples[budget][arm.name] = [runs for _, runs in found]
-            trained[arm.name][budget] = [{f"m_{score}": one[f"m_{score}"] for score in SCORES} for one, _ in found]
+            answered = [evaluate_budget(evaluation, arm, folders[arm, seed], steps, most) for seed in args.seeds]
+            samples[budget][arm.name] = [runs for _, runs in answered]
+            trained[arm.name][budget] = [{f"m_{score}": one[f"m_{score}"] for score in SCORES} for one, _ in answered]
     found = Found(
         base=base.name,
         seeds=args.seeds,
