@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 GRID = 6  # corners of a walk lie on multiples of it, units
@@ -52,12 +53,13 @@ class Curve:
         k = min(int(position), len(self.points) - 2)
         share = position - k
         near = [self.points[min(max(i, 0), len(self.points) - 1)] for i in range(k - 1, k + 3)]
-        x, y = (min(max(_cubic(*values, share), 0.0), float(self.top)) for values in zip(*near, strict=True))
+        x, y = (min(max(_cubic(values, share), 0.0), float(self.top)) for values in zip(*near, strict=True))
         return x, y
 
 
-def _cubic(before: float, start: float, end: float, after: float, share: float) -> float:
-    """Return the cubic from `start` to `end` whose slopes there are those between the neighbours."""
+def _cubic(values: Sequence[float], share: float) -> float:
+    """Return the cubic between the middle two of four values, whose slopes there are those between the neighbours."""
+    before, start, end, after = values
     rise, run = (end - before) / 2, (after - start) / 2
     a, b = 2 * (start - end) + rise + run, 3 * (end - start) - 2 * rise - run
     return ((a * share + b) * share + rise) * share + start
