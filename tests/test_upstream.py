@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 import pandas as pd
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import WandbCallback
@@ -99,6 +100,21 @@ def test_trl_serves_weights_by_nccl():
     words = vllm_serve.build_command(vllm_serve.ScriptArguments(model=""))
     config = json.loads(words[words.index("--weight-transfer-config") + 1])
     assert config["backend"] == "nccl"
+
+
+def test_trl_moves_the_base_of_lora():
+    """One sync of a linear layer in bf16: the adapter is added in place and subtracted again."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 64, bias=False)).bfloat16()
+    model = get_peft_model(layers, LoraConfig(r=4, target_modules=["0"], init_lora_weights=False))
+    base = model.base_model.model[0].base_layer.weight
+    before = base.detach().clone()
+    generation = MagicMock(model=model)
+    generation._dist.is_fsdp = False
+    generation._fix_param_name_to_vllm = lambda name, extra_prefixes: name
+    sent = [name for name, _ in VLLMGeneration._iter_named_params(generation)]
+    assert sent == ["0.weight"]
+    assert not torch.equal(base, before)
 
 
 def test_wandb_refuses_prompts_of_parts():

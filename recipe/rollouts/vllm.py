@@ -17,6 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.extras.profiling import profiling_context
 
 from data_prep.stages import StageError
+from recipe.rollouts.lora_sync import keep_base
 
 
 class ImageGRPOTrainer(GRPOTrainer):
@@ -30,7 +31,8 @@ class ImageGRPOTrainer(GRPOTrainer):
     - `sync_weights` empties vLLM's prefix cache and not its encoder cache, so a picture seen before the sync keeps the
       features of the old vision tower, in colocate and in server mode.
 
-    `__init__` passes on what GRPOConfig has no fields for; see `llm_options`.
+    `__init__` passes on what GRPOConfig has no fields for; see `llm_options`. It also makes the weight sync leave a LoRA
+    model's base alone (`recipe.rollouts.lora_sync`).
 
     Args:
         model: a loaded transformers or PEFT model; its `name_or_path` is the folder that vLLM loads.
@@ -51,6 +53,8 @@ class ImageGRPOTrainer(GRPOTrainer):
                 options = llm_options(args, model)
         with extra_llm_options(options), client_for_device(args):
             super().__init__(model=model, args=args, **kwargs)
+        if args.use_vllm:
+            keep_base(self.vllm_generation)
 
     def _generate_single_turn(
         self,

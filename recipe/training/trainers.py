@@ -14,6 +14,7 @@ from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.phases import PhaseTimes
+from recipe.training.pixels import SharedPixels
 from recipe.training.response_ratio import ResponseRatio
 from recipe.training.row_order import PromptsByLength, RowsByLength
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
@@ -117,10 +118,11 @@ class GroundingGRPOTrainer(
     TwoRates,
     ResponseRatio,
     DynamicSampling,
+    SharedPixels,
     ImageGRPOTrainer,
 ):
     """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and images for vLLM.
 
     The order of the bases is the order of their overrides: `ScoresLogged` and `DynamicSampling` both override
-    `_calculate_rewards`, and each passes the call on.
+    `_calculate_rewards`, and each passes the call on; every draw of `DynamicSampling` has pixels that are shared.
     """
