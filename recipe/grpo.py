@@ -96,6 +96,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     trainer.vision_learning_rate = script_args.vision_learning_rate
     trainer.dynamic_sampling = script_args.dynamic_sampling
     builder.clock = trainer.clock
+    trainer.clips_ahead = builder.clips if script_args.decode_ahead else None
     if script_args.held_out_every:
         trainer.add_callback(held_out(trainer, builder, processor, script_args, training_args.max_completion_length))
 

@@ -105,7 +105,8 @@ def whole(parameter: torch.Tensor, device: Any) -> torch.Tensor:
     """Return a parameter's values as one plain tensor; FSDP 2's parts are gathered, on the accelerator."""
     if not isinstance(parameter, DTensor):
         return parameter.data
-    return (parameter.to(device) if parameter.is_cpu else parameter).full_tensor()  # type: ignore[no-any-return]
+    there = parameter.to(device) if parameter.is_cpu else parameter
+    return there.full_tensor()  # type: ignore[attr-defined, no-any-return]
 
 
 def vllm_name(generation: Any, name: str) -> str:

@@ -31,8 +31,8 @@ class ImageGRPOTrainer(GRPOTrainer):
     - `sync_weights` empties vLLM's prefix cache and not its encoder cache, so a picture seen before the sync keeps the
       features of the old vision tower, in colocate and in server mode.
 
-    `__init__` passes on what GRPOConfig has no fields for; see `llm_options`. It also makes the weight sync leave a LoRA
-    model's base alone (`recipe.rollouts.lora_sync`).
+    `__init__` passes on what GRPOConfig has no fields for (see `llm_options`), and makes the weight sync leave the
+    base of a LoRA model alone (`recipe.rollouts.lora_sync`).
 
     Args:
         model: a loaded transformers or PEFT model; its `name_or_path` is the folder that vLLM loads.

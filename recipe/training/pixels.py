@@ -28,9 +28,9 @@ class SharedPixels:
     rows of a clip. Pixels are kept in the dtype to which the model's forward pass casts them. The ids, the pixels that
     reach the model, loss and gradients are TRL's own.
 
-    Overrides `_generate`, `_tokenize_prompts`, `_generate_single_turn` and `_generate_and_score_completions`. Prompts of
-    environments or with tools, and processors without `image_grid_thw`, are left to TRL. It can go when TRL processes
-    distinct prompts and shares their pixels.
+    Overrides `_generate`, `_tokenize_prompts`, `_generate_single_turn` and `_generate_and_score_completions`. Prompts
+    of environments or with tools, and processors without `image_grid_thw`, are left to TRL. It can go when TRL
+    processes distinct prompts and shares their pixels.
     """
 
     # How many rows the rollout has and what they were processed to, until it is scored.
@@ -79,7 +79,7 @@ class SharedPixels:
 
 
 class Prompts(list[Any]):
-    """A rollout's prompts, of which a deep copy has messages of its own and the same pictures, which nobody changes."""
+    """A rollout's prompts; a deep copy has messages of its own and the same pictures, which nobody changes."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
         return [copied(prompt) for prompt in self]
@@ -153,7 +153,7 @@ class ProcessedOnce:
         rows, fields = self._trainer._processed or (0, {})
         if not rows or images is None or text is None or len(text) != rows:
             return self._processor(*args, images=images, text=text, **kwargs)
-        features = {}
+        features: dict[str, Any] = {}
         for name, value in fields.items():
             if isinstance(value, SharedRows):
                 features[name] = value.to(self._trainer.accelerator.device)

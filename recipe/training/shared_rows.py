@@ -12,9 +12,9 @@ import torch
 class SharedRows:
     """Tensors that are concatenated along dimension 0 only where rows are taken out; the same one may stand often.
 
-    It stands for `pixel_values` in a rollout of TRL, where all samples of a group have the pixels of one prompt. It has
-    what TRL asks of that tensor: its size, slices of rows, `torch.split` and `torch.cat`. The last two give such objects
-    again; anything else that PyTorch is asked for raises a TypeError.
+    It stands for `pixel_values` in a rollout of TRL, where all samples of a group have the pixels of one prompt. It
+    has what TRL asks of that tensor: its size, slices of rows, `torch.split` and `torch.cat`. The last two give such
+    objects again; anything else that PyTorch is asked for raises a TypeError.
 
     Args:
         parts: tensors that differ in dimension 0 only, at least one.

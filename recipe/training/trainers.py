@@ -13,6 +13,7 @@ from recipe.inputs.families import is_vision
 from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
+from recipe.training.decode_ahead import DecodesAhead
 from recipe.training.phases import PhaseTimes
 from recipe.training.pixels import SharedPixels
 from recipe.training.response_ratio import ResponseRatio
@@ -111,6 +112,7 @@ def joined(content: str | list[dict[str, Any]]) -> str:
 
 class GroundingGRPOTrainer(
     WholeCheckpoints,
+    DecodesAhead,
     PromptsByLength,
     TextPrompts,
     PhaseTimes,
