@@ -117,6 +117,22 @@ def test_trl_moves_the_base_of_lora():
     assert not torch.equal(base, before)
 
 
+def test_trl_processes_the_pictures_of_every_row_twice():
+    tokenizes = inspect.getsource(GRPOTrainer._tokenize_prompts)
+    assert "conversation=prompts" in tokenizes
+    scores = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "self.processing_class(images=images, text=prompts_text" in scores
+    one = torch.zeros(4, 2)
+    batch = {"pixel_values": [one, one], "image_grid_thw": [torch.tensor([[1, 2, 2]])] * 2, "num_images": [1, 1]}
+    kept = trl_utils.unsplit_pixel_values_by_grid(batch)["pixel_values"]
+    assert kept.untyped_storage().nbytes() == 2 * one.untyped_storage().nbytes()
+
+
+def test_trl_reads_a_rollouts_rows_when_it_begins():
+    assert not re.search("prefetch|ahead|Thread", inspect.getsource(inspect.getmodule(GRPOTrainer)))
+    assert "prefetch" not in inspect.getsource(trl_utils.RepeatSampler)
+
+
 def test_wandb_refuses_prompts_of_parts():
     """Parts of two shapes, as a prompt of pictures and text has them."""
     wandb = pytest.importorskip("wandb")

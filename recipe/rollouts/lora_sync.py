@@ -106,7 +106,7 @@ def whole(parameter: torch.Tensor, device: Any) -> torch.Tensor:
     if not isinstance(parameter, DTensor):
         return parameter.data
     there = parameter.to(device) if parameter.is_cpu else parameter
-    return there.full_tensor()  # type: ignore[attr-defined, no-any-return]
+    return there.full_tensor()  # type: ignore[attr-defined]
 
 
 def vllm_name(generation: Any, name: str) -> str:
