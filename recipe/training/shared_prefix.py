@@ -173,8 +173,8 @@ def agreed(accelerator: Any, reason: str | None) -> str | None:
     """
     if accelerator.num_processes == 1:
         return reason
-    has = torch.tensor([reason is not None], device=accelerator.device)
-    if reason is None and bool(accelerator.gather(has).any()):
+    reasons = accelerator.gather(torch.tensor([reason is not None], device=accelerator.device))
+    if reason is None and bool(reasons.any()):
         return "rows of another process do not allow it"
     return reason
 
