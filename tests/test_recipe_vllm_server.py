@@ -143,11 +143,11 @@ def test_a_native_video_goes_by_file(server, checkpoint, media, tmp_path, monkey
     client = trainer.vllm_generation.vllm_client
     post, sizes, parts = client._post, [], []
 
-    def note(url, json):
+    def note(url, **options):
         if url.endswith("/generate"):
-            sizes.append(len(str(json)))
-            parts.append([part["type"] for part in json["content_parts"]])
-        return post(url, json=json)
+            sizes.append(len(json.dumps(options["json"])))
+            parts.append([part["type"] for part in options["json"]["content_parts"]])
+        return post(url, **options)
 
     monkeypatch.setattr(client, "_post", note)
     start = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
