@@ -284,8 +284,9 @@ def rollout_phases(load: Load, rollout: Rollout, clip: float) -> dict[str, dict[
 
 
 def _joined(load: Load) -> int:
-    """Return the clips that a forward pass copies into one tensor: none where it takes a single row."""
-    return load.batch if load.batch > 1 else 0
+    """Return the clips that a forward pass copies into one tensor: none where it takes a single one."""
+    clips = load.prompts or load.batch
+    return clips if clips > 1 else 0
 
 
 def _mask(load: Load) -> float:
