@@ -131,8 +131,8 @@ class Settings:
 @pytest.mark.parametrize(
     ("yaml_text", "words", "message"),
     [
-        ("learning_rat: 1", (), "unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?"),
-        ("zzz: 1", (), "unknown key 'zzz' in the YAML file; --help lists the known ones"),
+        ("learning_rat: 1", (), "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
+        ("zzz: 1", (), "unknown key 'zzz'; --help lists the known ones"),
         ("learning_rate: fast", (), "argument --learning_rate: invalid float value: 'fast'"),
         ("learning_rate: 1", ("--learning_rate", "x"), "invalid float value: 'x'"),
         ("learning_rate: 1", ("--nonsense", "x"), "--nonsense"),
@@ -148,6 +148,7 @@ def test_wrong_settings_are_one_line_that_names_them(tmp_path, capsys, yaml_text
     assert message in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+    assert ("unknown key" in error) == (f"error: {path}: unknown key" in error), "the file is named"
 
 
 TINY_EVAL = "--config recipe/configs/tiny/eval.yaml"
@@ -341,7 +342,7 @@ def test_a_later_settings_file_beats_an_earlier_one_and_the_command_line_both(tm
     assert Parser((Overlaid,)).parse_args_and_config(both[2:] + both[:2]) == (Overlaid(0.5, 5, ["x"]),)
     assert Parser((Overlaid,)).parse_args_and_config([*both, "--rate", "0.9"]) == (Overlaid(0.9, 5, ["x"]),)
     (tmp_path / "b.yaml").write_text("raet: 0.7\n")
-    with pytest.raises(ValueError, match="unknown key 'raet' in the YAML file; did you mean 'rate'"):
+    with pytest.raises(ValueError, match=r"/b\.yaml: unknown key 'raet'; did you mean 'rate'"):
         Parser((Overlaid,)).parse_args_and_config(both)
     (tmp_path / "b.yaml").write_text("- 1\n")
     with pytest.raises(ValueError, match=r"b\.yaml: holds a list, expected a YAML mapping of settings"):
