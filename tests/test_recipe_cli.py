@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -291,21 +290,15 @@ def test_options_of_dataclasses_have_old_spellings_too(tmp_path, capsys):
 
 
 # As a user starts it, from its `__main__` on: help ends well, and a bad flag in one line with code 2.
-STARTED = {
-    "data_prep": subprocess.run,
-    "recipe.evaluate": forked.run,
-    "recipe.ground": forked.run,
-    "recipe.serve": forked.run,
-}
+STARTED = ("data_prep", "recipe.evaluate", "recipe.ground", "recipe.serve")
 
 
 @pytest.mark.parametrize("module", STARTED)
 def test_help_and_a_bad_flag_in_a_process(module):
-    run_command = STARTED[module]
-    helped = run_command([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    helped = forked.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
     assert helped.returncode == 0
     assert f"usage: python -m {module}" in helped.stdout or "usage: evaluate.py" in helped.stdout
-    wrong = run_command([sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True)
+    wrong = forked.run([sys.executable, "-m", module, "--no-such-flag"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: ")
     assert wrong.stderr.count("\n") == 1
