@@ -206,7 +206,7 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
             "language activations": kept + inside + 2 * copies,
             "mask": mask,
         },
-        "language backward, last layer": {
+        "language backward at its last layer": {
             "gradients": max(begun, gradients - tower),
             "vision activations": seen,
             "language activations": tokens * (language.output + language.backward) + 2 * copies,
