@@ -214,6 +214,7 @@ def test_preflight_of_a_supervised_stage(tiny_data, family_checkpoints, tmp_path
     assert [line for line in findings(words) if line.startswith("refused") or "video" in line] == []
 
 
+@pytest.mark.slow
 def test_preflight_of_grpo(tiny_data, family_checkpoints, tmp_path):
     words = [*stage_words(tiny_data, family_checkpoints / "qwen3_vl", tmp_path, "grpo"), "--steps_per_generation", "1"]
     assert [line for line in findings(words) if line.startswith("refused")] == []
