@@ -34,7 +34,7 @@ from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.loading import trained_with
-from recipe.inputs.video_units import FRAMES, UNITS
+from recipe.inputs.video_units import FRAMES, UNITS, stated_units
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
@@ -146,8 +146,8 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
     return {name: getattr(args, name) for name in names} | {
         "prompts": args.prompts or settings_of(args).prompts,
         "max_frame_pixels": builder.clips.max_pixels,
-        "video_units": builder.clips.units,
         "frame_rate": builder.clips.rate,
+        **stated_units(builder.clips.units),
     }
 
 

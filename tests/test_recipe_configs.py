@@ -354,7 +354,8 @@ def test_on_one_card_answers_of_the_longest_clip_fit_vllm(card):
     prompt = script.max_seconds * (script.max_frame_pixels // 28**2 + 8) + 300
     assert prompt + training.max_completion_length <= training.vllm_max_model_length
     assert training.steps_per_generation == 2 * training.gradient_accumulation_steps, "the clip acts"
-    assert training.steps_per_generation % training.num_generations == 0, "whole groups"
+    rows = training.per_device_train_batch_size * training.steps_per_generation
+    assert rows % training.num_generations == 0, "whole groups"
 
 
 def test_clips_of_the_full_recipe_fit_vllm():

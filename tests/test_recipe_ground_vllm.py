@@ -23,11 +23,13 @@ def ask(video, base, out, *others):
     return json.loads(out.read_text())
 
 
-def test_the_same_greedy_answer(tiny_data, tiny_base, tmp_path):
+@pytest.mark.parametrize("units", ["frames", "pairs"])
+def test_the_same_greedy_answer(units, tiny_data, tiny_base, tmp_path):
     pytest.importorskip("vllm")
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
-    ours = ask(video, tiny_base, tmp_path / "hf.json", "--max_new_tokens", "48")
-    theirs = ask(video, tiny_base, tmp_path / "vllm.json", "--max_new_tokens", "48", "--backend", "vllm")
+    words = ["--max_new_tokens", "48", "--video_units", units]
+    ours = ask(video, tiny_base, tmp_path / "hf.json", *words)
+    theirs = ask(video, tiny_base, tmp_path / "vllm.json", *words, "--backend", "vllm")
     assert len(ours["answer"]) > 20
     assert theirs["answer"] == ours["answer"]
 

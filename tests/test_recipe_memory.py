@@ -108,6 +108,21 @@ def test_the_pixels_of_a_step_and_of_a_rollout():
     assert grpo["rollout put aside"]["pixels"] == pytest.approx(48 * clip)  # and its copy by steps
 
 
+def test_shared_prompts_count_once_and_their_keys_for_each_answer():
+    own = replace(NINE, batch=4, accumulation=2, rollout=ROLLOUT)
+    shared = replace(own, prompts=1)
+    assert (own.batch_tokens, own.batch_patches) == (4 * 16_384, 4 * 61_440)
+    assert (shared.batch_tokens, shared.batch_patches) == (15_360 + 4 * 1024, 61_440)
+    before, after = (phases(load)["language backward"] for load in (own, shared))
+    assert after["vision activations"] == pytest.approx(before["vision activations"] / 4)
+    # a token as ever, and keys and values of four rows (2 x 4096 x 2 bytes a token) with their gradients
+    copies = 4 * 16_384 * 2 * 4096 * 2
+    tokens = shared.batch_tokens * (3 * 8192 + 4 * 4096 + 40 * 8192 + 340_000)
+    assert after["language activations"] * GIB == pytest.approx(tokens + 2 * copies)
+    assert after["mask"] * GIB == pytest.approx(1024 * 16_384 * 3), "1024 tokens of an answer see all before them"
+    assert sum(after.values()) < sum(before.values())
+
+
 def test_vllm_asleep_gives_its_share_back():
     awake, asleep = (phases(replace(NINE, rollout=replace(ROLLOUT, sleeps=it)), 80) for it in (False, True))
     assert awake["head"]["vLLM"] == awake["generation"]["vLLM"] == asleep["generation"]["vLLM"] == pytest.approx(28)

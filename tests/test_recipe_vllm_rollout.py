@@ -4,7 +4,6 @@
 """
 
 import importlib.util
-import time
 from types import SimpleNamespace
 
 import recipe  # noqa: F401  (first: it lets torchvision be imported)
@@ -26,7 +25,7 @@ from data_prep.stages import StageError
 from recipe.rollouts import vllm as vllm_rollout
 from recipe.rollouts.vllm import ImageGRPOTrainer, check_same_prompts, collapse_runs, suppress_image_tokens
 
-STEPS, PROMPTS, SAMPLES, LENGTH = 5, 8, 8, 32
+STEPS, PROMPTS, SAMPLES, LENGTH = 5, 8, 4, 32
 
 
 @pytest.mark.parametrize(
@@ -43,14 +42,14 @@ def test_collapse_runs(ids, collapsed):
 
 
 def test_prompts_that_differ_are_an_error():
-    check_same_prompts([], [], image_token=9)
-    check_same_prompts([(1, 9, 2)], [[1, 9, 2]], image_token=9)
+    check_same_prompts([], [], 9)
+    check_same_prompts([(1, 9, 2)], [[1, 9, 2]], 9)
     with pytest.raises(
         RuntimeError, match=r"prompt 1: vLLM read 4 tokens \(3 of pictures\), the trainer scores 3 \(2 of"
     ):
-        check_same_prompts([[1], [9, 9, 9, 2]], [[1], [9, 9, 2]], image_token=9)
+        check_same_prompts([[1], [9, 9, 9, 2]], [[1], [9, 9, 2]], 9)
     with pytest.raises(RuntimeError, match="first difference at token 1"):  # cut short: equal as far as it goes
-        check_same_prompts([[1]], [[1, 2]], image_token=9)
+        check_same_prompts([[1]], [[1, 2]], 9)
 
 
 def test_image_tokens_are_suppressed_beside_other_settings():
@@ -114,7 +113,8 @@ def stubbed(mode="colocate", main=True, step=3):
     trainer.use_vllm, trainer.vllm_mode = True, mode
     trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=step), 2
     trainer.vllm_generation = StubEngine()
-    trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=PICTURE))
+    trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=PICTURE, video_token_id=8))
+    trainer.processing_class = None
     trainer.accelerator = SimpleNamespace(is_main_process=main, device=torch.device("cpu"))
     trainer.args = SimpleNamespace(report_to=[])
     return trainer
@@ -159,7 +159,9 @@ def test_new_weights_empty_the_encoder_cache_before_anything_is_generated():
 @pytest.mark.parametrize("main", [True, False])
 def test_a_server_is_told_once_to_empty_its_encoder_cache(main):
     trainer = stubbed(mode="server", main=main)
+    trainer.vllm_generation.expand = list  # the client collapses what it sends, where the server reads files
     trainer._generate_single_turn(SCORED, IMAGES, {}, 1)
+    assert trainer.vllm_generation.asked == (SCORED, IMAGES, 1)
     told = ["http://server:8000/reset_encoder_cache", "status"] if main else []
     assert trainer.vllm_generation.events == ["sync", *told, "generate"]
 
@@ -330,8 +332,8 @@ def test_importance_ratio_is_one_at_every_step(run):
     logs = [entry for entry in run.trainer.state.log_history if ratio + "mean" in entry]
     assert len(logs) == STEPS
     for entry in logs:
-        assert 0.99 <= entry[ratio + "min"] <= entry[ratio + "mean"] <= entry[ratio + "max"] <= 1.01
-        assert entry["sampling/sampling_logp_difference/max"] < 1e-2
+        assert 0.999 <= entry[ratio + "min"] <= entry[ratio + "mean"] <= entry[ratio + "max"] <= 1.001
+        assert entry["sampling/sampling_logp_difference/max"] < 1e-3
     assert run.unmoved == []  # and the policy moved under it, vision tower and head included
 
 
@@ -416,38 +418,3 @@ def test_logprobs_follow_new_weights_of_both_towers(run, batch, monkeypatch):
     stale = largest_difference(*after_change("vision"))
     print(f"largest difference of a log-probability with stale image features: {stale:.2f}")
     assert stale > 0.02
-
-
-@real_vllm
-def test_rollout_speed(run, batch, capsys):
-    """Prints only: 8 prompts x 8 samples x 128 tokens, each way the faster of two."""
-    trainer, tokens = run.trainer, 128
-    messages = [row for row in batch.messages for _ in range(SAMPLES)]
-    ids, images, fields = trainer._tokenize_prompts(messages)
-    inputs = processed(trainer.processing_class, messages)
-    generation = trainer.vllm_generation
-    generation.generation_kwargs = {**generation.generation_kwargs, "ignore_eos": True, "max_tokens": tokens}
-
-    def with_vllm():
-        trainer._last_loaded_step = -1  # as after an optimizer step: the sync is part of it, and no cache helps
-        return trainer._generate_single_turn(ids, images, fields, SAMPLES)[0]
-
-    def with_hugging_face():
-        decoding = {"do_sample": True, "top_k": 0, "suppress_tokens": batch.never}
-        output = trainer.model.generate(**inputs, **decoding, min_new_tokens=tokens, max_new_tokens=tokens)
-        return output[:, inputs["input_ids"].shape[1] :].tolist()
-
-    seconds = {}  # CPU seconds beside those on the clock: other work on the machine hardly changes them
-    for way in (with_vllm, with_hugging_face) * 2:
-        begin = time.perf_counter(), time.process_time()
-        completions = way()
-        spent = time.perf_counter() - begin[0], time.process_time() - begin[1]
-        seconds[way] = min(seconds.get(way, spent), spent)
-        assert [len(row) for row in completions] == [tokens] * PROMPTS * SAMPLES
-    (clock, cpu), (hf_clock, hf_cpu) = seconds[with_vllm], seconds[with_hugging_face]
-    with capsys.disabled():
-        print(
-            f"\n{PROMPTS} prompts x {SAMPLES} samples x {tokens} tokens: Hugging Face generate {hf_clock:.2f} s "
-            f"({hf_cpu:.2f} s of CPU), vLLM {clock:.2f} s ({cpu:.2f} s of CPU), speed-up {hf_clock / clock:.2f}x "
-            f"({hf_cpu / cpu:.2f}x in CPU)"
-        )

@@ -22,8 +22,10 @@ from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import WandbCallback
 from transformers.models.glm4v import modeling_glm4v
+from transformers.models.qwen3_vl import modeling_qwen3_vl
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.extras.profiling import profiling_context
+from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.scripts import vllm_serve
 from trl.trainer import utils as trl_utils
@@ -82,6 +84,18 @@ def test_trl_lets_vllm_sample_image_tokens():
     assert "suppress_tokens" in inspect.getsource(GRPOTrainer.__init__)  # for Hugging Face's generate
     generation = inspect.getsource(VLLMGeneration)
     assert not re.search("logit_bias|suppress|bad_words|allowed_token", generation)
+
+
+def test_trl_asks_colocated_vllm_for_one_answer_a_copy():
+    generate = inspect.getsource(VLLMGeneration.generate)
+    assert '"n": 1,  # vLLM on each GPU generates only 1 in colocate mode' in generate
+    assert '"n": num_generations' in generate  # in server mode
+
+
+def test_trl_sends_pictures_as_text():
+    client = inspect.getsource(VLLMClient)
+    assert "chat/completions/render" in client
+    assert "content_parts" not in client
 
 
 def test_grpo_config_passes_no_engine_arguments():
@@ -198,6 +212,18 @@ def test_glm_has_biases_whatever_its_config_says():
         hidden_size=8, num_attention_heads=1, num_key_value_heads=1, attention_bias=False
     )
     assert modeling_glm4v.Glm4vTextAttention(config, 0).q_proj.bias is not None
+
+
+def test_qwen3_vl_interleaves_positions_whatever_its_config_says():
+    """Turns of three positions per channel: the second and the third channel are height's and width's, not time's."""
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "mrope_interleaved": False}
+    config = modeling_qwen3_vl.Qwen3VLTextConfig(
+        hidden_size=8, num_attention_heads=1, num_key_value_heads=1, head_dim=8, rope_parameters=rope
+    )
+    positions = torch.tensor([[[0]], [[1]], [[2]]])  # time 0, height 1, width 2
+    cosine, _ = modeling_qwen3_vl.Qwen3VLTextRotaryEmbedding(config)(torch.zeros(1, 1, 8), positions)
+    turned = (cosine[0, 0, :4] < 1).tolist()
+    assert turned == [False, True, True, False]  # side by side would be [False, False, True, True]
 
 
 def test_torchvision_does_not_import_beside_a_cpu_torch():

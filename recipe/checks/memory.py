@@ -61,6 +61,7 @@ class Load:
         triton: whether TRL's fused head runs as on a GPU.
         reference: whether a second copy of the weights answers for the KL term.
         rollout: None outside GRPO.
+        prompts: different prompts of a batch at most, each computed once; 0 where each sample has its own.
     """
 
     weights: Weights
@@ -86,6 +87,19 @@ class Load:
     triton: bool = True
     reference: bool = False
     rollout: Rollout | None = None
+    prompts: int = 0
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that a batch computes: with shared prompts each prompt once, and the answers."""
+        if not self.prompts:
+            return self.batch * self.tokens
+        return self.prompts * (self.tokens - self.scored) + self.batch * self.scored
+
+    @property
+    def batch_patches(self) -> int:
+        """Patches that a batch computes."""
+        return (self.prompts or self.batch) * self.patches
 
     @property
     def parameters(self) -> int:
@@ -138,7 +152,7 @@ def held(load: Load) -> dict[str, float]:
 
 def head_bytes(load: Load, *, learns: bool) -> float:
     """Return what TRL's fused head takes for a batch: tiles of logits and, in learning, float32 gradients."""
-    positions = load.batch * (load.scored if load.triton else load.tokens)
+    positions = load.batch * (load.scored if load.triton or load.prompts else load.tokens)
     tile = min(positions, TILE[0])
     size = float(load.computes * tile * TILE[1])
     if not load.triton:  # folded by operations that each make a tile of float32
@@ -152,8 +166,9 @@ def head_bytes(load: Load, *, learns: bool) -> float:
 
 def update_phases(load: Load) -> dict[str, dict[str, float]]:
     """Return bytes by part in each phase of a training step, its weights and pixels left out."""
-    tokens, patches = load.batch * load.tokens, load.batch * load.patches
+    tokens, patches = load.batch_tokens, load.batch_patches
     language, vision, mask = load.language, load.vision, _mask(load)
+    copies = _key_copies(load)
     share = load.processes if load.sharding != "none" else 1
     gradients = held(load)["gradients"]
     tower = load.each * (load.weights.trained["vision"] + load.weights.trained["projector"]) / share
@@ -161,6 +176,8 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
     first = tokens * (3 * language.output + (4 * load.hidden if load.computes < 4 else 0))
     inside = tokens * language.backward if load.checkpointing else tokens * (language.backward - language.kept)
     kept = first + tokens * language.count * (language.output if load.checkpointing else language.kept)
+    if not load.checkpointing:
+        kept += copies * language.count
     sees = bool(load.weights.trained["vision"])
     seen = patches * (
         6 * vision.output + load.projector + (load.computes * load.patch_values if load.computes < 4 else 0)
@@ -184,13 +201,13 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
         "language backward": {
             "gradients": max(begun, _head_gradient(load) / share),
             "vision activations": seen,
-            "language activations": kept + inside,
+            "language activations": kept + inside + 2 * copies,
             "mask": mask,
         },
         "language backward, last layer": {
             "gradients": max(begun, gradients - tower),
             "vision activations": seen,
-            "language activations": tokens * (language.output + language.backward),
+            "language activations": tokens * (language.output + language.backward) + 2 * copies,
             "mask": mask,
         },
         "vision backward": {
@@ -246,10 +263,10 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
             "KV cache and prefill": max(cache, prefill),
             "gathered": load.rest * load.parameters if load.sharding in ("zero3", "fsdp") else 0.0,
         }
-    tokens, patches = load.batch * load.tokens, load.batch * load.patches
+    tokens, patches = load.batch_tokens, load.batch_patches
     scoring = max(
         patches * max(vision.forward, load.projector),
-        tokens * (2 * language.output + language.forward) + _mask(load),
+        tokens * (2 * language.output + language.forward) + _key_copies(load) + _mask(load),
         3 * tokens * language.output + head_bytes(load, learns=False),
     )
     return {
@@ -261,8 +278,15 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
 
 def _mask(load: Load) -> float:
     """Return the bytes of the attention mask, and of its copies as numbers that attention adds."""
+    if load.prompts:  # an answer's tokens by the prompt's and its own, the same for all answers and layers
+        return float(load.scored * load.tokens * (1 + load.computes))
     copies = 1 if load.checkpointing else load.language.count
     return load.batch * load.tokens**2 * (1 + load.computes * copies) if load.padded else 0.0
+
+
+def _key_copies(load: Load) -> float:
+    """Return the bytes of the keys and values of shared prompts that a layer lays before each answer's own."""
+    return 2.0 * load.batch * load.tokens * load.hidden * load.computes if load.prompts else 0.0
 
 
 def _copies(load: Load) -> float:

@@ -17,8 +17,10 @@ from recipe.inference.decoding import Decoding as Decoding
 from recipe.inference.decoding import sampling_of, sampling_of_request
 from recipe.inference.generation import generate, unexpanded_ids
 from recipe.inference.guided import answer_regex
+from recipe.inference.request import is_native, video_options
 from recipe.inference.server import Refused as Refused
 from recipe.inference.server import Server as Server
+from recipe.inference.server import Unanswered
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import FAMILIES, families_tokens, frame_grid
@@ -30,7 +32,9 @@ from recipe.inputs.loading import (
     load_processor,
     row_builder,
 )
-from recipe.inputs.video_units import PAIRS
+from recipe.inputs.native_video import NativeVideoProcessor
+from recipe.inputs.video_units import PAIRS, check_pairs
+from recipe.rollouts.media import media_of_video, media_options
 
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
 
@@ -77,15 +81,14 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     from recipe.rollouts.vllm import check_installed
 
     check_installed()
-    _frames_only(script_args, "vllm")
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
     from vllm.sampling_params import StructuredOutputsParams
 
     model_args = ModelConfig(model_name_or_path=model)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     config = load_config(model)
-    options: dict[str, Any] = {"limit_mm_per_prompt": {"video": 0}, "load_format": "safetensors"}
+    options: dict[str, Any] = {"load_format": "safetensors", **media_options(video=script_args.video_units == PAIRS)}
     if current_platform.is_cpu():
         from recipe.rollouts import vllm_cpu
 
@@ -97,10 +100,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     never = {config.image_token_id: -100.0, config.video_token_id: -100.0}
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
-        prompts = [
-            {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": {"image": row["images"]}}
-            for row in rows
-        ]
+        prompts = [vllm_prompt(processor, row) for row in rows]
         sampling = [
             SamplingParams(
                 **sampling_of(decoding.temperature),
@@ -118,11 +118,11 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     return builder, answer
 
 
-def _frames_only(script_args: StageArguments, backend: str) -> None:
-    if script_args.video_units == PAIRS:
-        raise StageError(
-            f"video_units pairs: --backend {backend} sends pictures; use --backend hf, or ask with frames"
-        )
+def vllm_prompt(processor: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row's prompt as vLLM takes it: one token for each picture and these, or one for the native video."""
+    video = isinstance(processor, NativeVideoProcessor)
+    media = media_of_video(row["images"]) if video else {"image": row["images"]}
+    return {"prompt_token_ids": unexpanded_ids(processor, row), "multi_modal_data": media}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def openai_server(
 
     Raises:
         StageError: the client is not installed, the family is unknown; while answering: the server cannot be reached
-            or refuses all requests (`Refused` where only this one got no answer).
+            or refuses all requests (`Refused` where only this one got no answer); or `video_units: pairs` for a family
+            that cannot take them.
     """
     try:
         from recipe.inference.served import ask
@@ -150,8 +151,9 @@ def openai_server(
         raise StageError(f"--backend openai needs a library: pip install {error.name}") from None
     if server.family not in FAMILIES:
         raise StageError(f"--family {server.family!r} is unknown; known: {', '.join(FAMILIES)}")
-    _frames_only(script_args, "openai")
     family = FAMILIES[server.family]
+    if script_args.video_units == PAIRS:
+        check_pairs(family)
     tags = families_tokens()
     grid, context = family.grid, None
     if (Path(model) / "config.json").is_file():  # served from here: its own files say what the table only assumes
@@ -170,12 +172,21 @@ def openai_server(
         if decoding.guided:
             pattern = answer_regex(family, row["seconds"])
             body["extra_body"] = body.get("extra_body", {}) | {"structured_outputs": {"regex": pattern}}
+        if options := video_options(row):
+            body["extra_body"] = body.get("extra_body", {}) | options
         body |= {
             "model": model,
             "messages": [{"role": "user", "content": form.content(row)}],
             "max_tokens": decoding.longest(row),
         }
-        reply = ask(server, body)
+        try:
+            reply = ask(server, body)
+        except Unanswered:
+            raise
+        except Refused as error:
+            if not is_native(row):
+                raise
+            raise Refused(f"{error} (it was sent a video of frames; --video_units frames sends pictures)") from None
         if usage is not None:
             usage.add(reply.tokens_in, 0 if reply.estimated else reply.tokens_out)
         return reply.content or ""

@@ -16,6 +16,7 @@ from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.phases import PhaseTimes
 from recipe.training.response_ratio import ResponseRatio
 from recipe.training.row_order import PromptsByLength, RowsByLength
+from recipe.training.shared_prefix import SharedPrefix
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 from stvg_rewards.batch import score_completions
 from stvg_rewards.rewards import log_scores
@@ -117,6 +118,7 @@ class GroundingGRPOTrainer(
     TwoRates,
     ResponseRatio,
     DynamicSampling,
+    SharedPrefix,
     ImageGRPOTrainer,
 ):
     """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and images for vLLM.
