@@ -4,8 +4,9 @@
 
 Random models of the tiny recipe's architecture in two sizes; a rollout is 8 prompts of 12 pictures x 8 samples, both
 ways in float32 on as many threads as OMP_NUM_THREADS says. `even`: each sample has 96 tokens. `ragged`: 8 to 96, as
-trained answers end where they end; Hugging Face's batch runs until its longest does. vLLM starts each rollout with
-empty caches, as after a weight sync. The ways take turns; ratios are taken within a round, and the median is printed.
+trained answers end where they end; Hugging Face's batch runs until its longest does. `copies`: vLLM with a copy of the
+prompt for each sample, as TRL asks, over vLLM asked once for 8 answers. vLLM starts each rollout with empty caches, as
+after a weight sync. The ways take turns; ratios are taken within a round, and the median is printed.
 """
 
 from __future__ import annotations
@@ -30,9 +31,15 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
 from recipe.inputs.prompts import load_prompts, question, user_message
+from recipe.rollouts.distinct import AskedOnce
 from recipe.rollouts.vllm import collapse_runs, llm_options
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 
+WAYS = {
+    "even": "even lengths: Hugging Face / vLLM",
+    "ragged": "ragged lengths: Hugging Face / vLLM",
+    "copies": "vLLM asked with copies / once for all answers:",
+}
 PROMPTS, SAMPLES, PICTURES, SHORTEST, LONGEST, ROUNDS = 8, 8, 12, 8, 96, 3
 SIZES = {
     "tiny recipe": TinyArguments(),
@@ -86,10 +93,11 @@ def spent(work: Callable[[], int], tokens: int) -> tuple[float, float]:
 
 
 def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
-    """Return the (CPU, clock) ratios of Hugging Face to vLLM, one for each round, by the kind of lengths."""
+    """Return the (CPU, clock) ratios of the ways in `WAYS`, one for each round."""
     from vllm import LLM, SamplingParams
 
-    ratios: dict[str, list[tuple[float, float]]] = {"even": [], "ragged": []}
+    shortest = {"even": LONGEST, "ragged": SHORTEST}
+    ratios: dict[str, list[tuple[float, float]]] = {kind: [] for kind in (*shortest, "copies")}
     with tempfile.TemporaryDirectory() as temporary:
         model, processor = built(Path(temporary), args)
         options = llm_options(SimpleNamespace(bf16=False, fp16=False), model)
@@ -117,6 +125,14 @@ def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
             outputs = engine.generate(prompts, sampling, use_tqdm=False)
             return sum(len(output.outputs[0].token_ids) for output in outputs)
 
+        def with_vllm_once() -> int:
+            engine.llm_engine.reset_encoder_cache()
+            engine.reset_prefix_cache()
+            bias = dict.fromkeys(never, -100.0)
+            sampling = SamplingParams(max_tokens=LONGEST, ignore_eos=True, logprobs=0, logit_bias=bias)
+            answers = AskedOnce(engine.generate)(prompts, sampling_params=sampling, use_tqdm=False)
+            return sum(len(answer.outputs[0].token_ids) for answer in answers)
+
         @torch.inference_mode()
         def with_hugging_face(lengths: list[int]) -> int:
             longest = max(lengths)
@@ -132,13 +148,17 @@ def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
 
         rng = random.Random(1)
         for turn in range(ROUNDS + 1):
-            for kind in ratios:
-                shortest = {"even": LONGEST, "ragged": SHORTEST}[kind]
-                lengths = [rng.randint(shortest, LONGEST) for _ in prompts]
+            for kind, least in shortest.items():
+                lengths = [rng.randint(least, LONGEST) for _ in prompts]
                 ours = spent(lambda lengths=lengths: with_vllm(lengths), sum(lengths))
                 theirs = spent(lambda lengths=lengths: with_hugging_face(lengths), max(lengths) * len(lengths))
                 if turn:  # the first warms both up
                     ratios[kind].append((theirs[0] / ours[0], theirs[1] / ours[1]))
+            tokens = LONGEST * len(prompts)
+            once = spent(with_vllm_once, tokens)
+            copies = spent(lambda: with_vllm([LONGEST] * len(prompts)), tokens)
+            if turn:
+                ratios["copies"].append((copies[0] / once[0], copies[1] / once[1]))
     return ratios
 
 
@@ -154,7 +174,7 @@ def main() -> None:
         for kind, rounds in measure(args).items():
             cpu, clock = ([times[which] for times in rounds] for which in (0, 1))
             print(
-                f"  {kind} lengths: Hugging Face / vLLM {statistics.median(cpu):.2f}x in CPU time "
+                f"  {WAYS[kind]} {statistics.median(cpu):.2f}x in CPU time "
                 f"({min(cpu):.2f} to {max(cpu):.2f}), {statistics.median(clock):.2f}x on the clock"
             )
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
-from data_prep.stamps import setting_of
 from data_prep.video.looks import look
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
@@ -28,15 +28,19 @@ from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
 from recipe.drawing.sheet import contact_sheet, tile_size, write_sheet
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
+from recipe.inference.engines import check_engines, engines_named
 from recipe.inference.expand import expand_boxes
 from recipe.inference.ground_file import ground_file
 from recipe.inference.grounding import Grounding, Policy, check_query, check_video, ground
+from recipe.inference.jobs import GroundRecords, engines_of
 from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
+from recipe.inputs.loading import trained_with
+from recipe.inputs.video_units import FRAMES, UNITS, stated_units
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
-_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "frame_rate", "frame_budget")
+_OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
 
 
 def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
@@ -60,6 +64,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
         "--video_root", "--videos", type=Path, default=Path("data/videos"), help="folder of the videos of --tracks"
     )
     parser.add_argument("--backend", choices=("hf", "vllm", "openai"), default="hf")
+    parser.add_argument(
+        "--engines", default="auto", help="with --tracks, processes that answer: a number, or auto: one a visible GPU"
+    )
     parser.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
     parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
     parser.add_argument(
@@ -73,12 +80,18 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--max_new_tokens", type=int, help="longest answer (default: room for a box each second)")
     parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
     parser.add_argument("--max_frame_pixels", type=int, help="most pixels of a frame (default: the checkpoint's)")
+    parser.add_argument(
+        "--video_units", choices=UNITS, help="frames, or pairs: the family's own video (default: the checkpoint's)"
+    )
     parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
     parser.add_argument("--most_seconds", type=int, default=6 * 3600, help="a longer video is refused")
     args = parser.parse_args(argv)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
+    check_engines(args.engines)
+    if args.engines != "auto" and args.tracks is None:
+        raise StageError("--engines is for --tracks: one video is one question, which one engine answers")
     if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
         raise StageError(f"--true_span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
     if args.video is not None:
@@ -90,9 +103,11 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
 
 def settings_of(args: argparse.Namespace) -> StageArguments:
     """Choose prompts and frame size: the command line's, else the checkpoint's own, else the defaults."""
-    known = {name: setting_of(Path(args.model), name) for name in _OF_THE_CHECKPOINT}
+    known = {name: trained_with(args.model, name) for name in _OF_THE_CHECKPOINT}
+    if args.video_units not in (None, known["video_units"] or FRAMES):
+        known["frame_rate"] = None  # the checkpoint's was for other units
     values = {name: value for name, value in known.items() if value is not None}
-    given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels}
+    given = {"prompts": args.prompts, "max_frame_pixels": args.max_frame_pixels, "video_units": args.video_units}
     return StageArguments(dataset_name=None, **values | {name: v for name, v in given.items() if v is not None})
 
 
@@ -141,6 +156,7 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
         "prompts": args.prompts or settings_of(args).prompts,
         "max_frame_pixels": builder.clips.max_pixels,
         "frame_rate": builder.clips.rate,
+        **stated_units(builder.clips.units),
     }
 
 
@@ -205,9 +221,16 @@ def sentence(found: Grounding) -> str:
 
 def ground_all(args: argparse.Namespace) -> None:
     """Ground every record of a track file; write one JSON a line, resume an earlier call, and list failures."""
-    key = key_of_answers(args)
-    backend, policy = (lambda usage: backend_of(args)), policy_of(args)
-    count, failed = ground_file(args.tracks, args.video_root, args.out, backend, policy, key=key)
+    key, policy = key_of_answers(args), policy_of(args)
+    ask = partial(ground_file, args.tracks, args.video_root, args.out, policy=policy, key=key)
+    engines = engines_named(args.engines) if args.backend != "openai" else 1
+    if args.backend == "vllm" or engines > 1:
+        decoding = Decoding(args.temperature, args.max_new_tokens, args.guided)
+        job = GroundRecords(settings_of(args), args.model, decoding, args.backend, args.video_root, policy)
+        with engines_of(job, engines) as answering:
+            count, failed = ask(None, engines=answering.map)
+    else:
+        count, failed = ask(lambda usage: backend_of(args))
     print(f"{args.out}: {count - len(failed)} of {count} records answered")
     for line in failed[:10]:
         print(f"not answered: {line}", file=sys.stderr)

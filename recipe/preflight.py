@@ -39,6 +39,7 @@ from recipe.cli import OneLineParser, run
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.config_files import has_sections, read_file
 from recipe.inputs.families import family_of, frame_grid
+from recipe.inputs.video_units import PAIRS, check_pairs
 from recipe.training import supervised
 
 MEASURED = 64  # rows whose tokens the hours are reckoned from
@@ -145,7 +146,7 @@ def time_report(
     """Return the estimate of the stage's hours as a line; nothing for a CPU whose speed was not given (--tflops)."""
     if training_args.use_cpu and not launch.tflops:
         return ""
-    config, processor, _ = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    config, processor, _ = _checkpoint(script_args, training_args, model_args)
     facts = read_facts(script_args, frame_grid(config))
     texts = Texts(script_args, family_of(config, processor), frame_grid(config), processor)
     measured = [texts.measure(record, None) for record in facts.sample[:MEASURED]]
@@ -181,6 +182,11 @@ def main(
     print("preflight: nothing refused")
 
 
+def _checkpoint(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> tuple[Any, ...]:
+    template = getattr(training_args, "chat_template_path", None)
+    return checkpoint_of(model_args, template, script_args.video_units)
+
+
 def show_rows(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> None:
     """Print one row of each kind in the stage's data as it is taught: prompt and labels, decoded.
 
@@ -188,15 +194,20 @@ def show_rows(script_args: StageArguments, training_args: Any, model_args: Model
         StageError: There is no data, or no checkpoint to take the processor from.
     """
     found = data_is_there(script_args.tracks, script_args.frames or script_args.video_root, None)
-    config, processor, problem = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    config, processor, problem = _checkpoint(script_args, training_args, model_args)
     report([*found, *weights_are_there(model_args.model_name_or_path, problem)])
-    image_token = family_of(config, processor).image_token
+    family = family_of(config, processor)
+    if script_args.video_units == PAIRS:
+        check_pairs(family)
     kinds = read_facts(script_args, frame_grid(config)).kinds
     for row in rows_taught(script_args, training_args, kinds, config, processor):
         print(f"--- {row.kind}: record {row.record}")
         for part, ids in (("prompt", row.prompt), ("labels", row.labels)):
             if ids:
-                print(f"{part} ({len(ids)} tokens):\n{folded(processor.tokenizer.decode(ids), image_token)}")
+                text = processor.tokenizer.decode(ids)
+                for token in (family.image_token, family.video_token):
+                    text = folded(text, token)
+                print(f"{part} ({len(ids)} tokens):\n{text}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@
 
 With --rollouts it serves `recipe.grpo --use_vllm true --vllm_mode server`: vLLM gets the words that TRL's own
 `trl vllm-serve` gives it, and on a CPU weights come by file (`recipe.rollouts.vllm_cpu_weights`) instead of by NCCL.
+Pictures and videos come as files (`recipe.rollouts.media_files`) in a folder that this command makes, and none outside
+of it are read; --allowed-local-media-path names another, which trainer and server must both see.
+--video-units pairs goes with a stage that says `video_units: pairs`.
 
 It listens on 127.0.0.1 only, unless --host says otherwise: it asks nobody for a key, and with --rollouts whoever
 reaches it may replace the weights.
@@ -13,16 +16,19 @@ It uses all GPUs that are visible: a copy of the model on each, or with --rollou
 language model split among them and the vision tower copied. --tensor-parallel-size and --data-parallel-size say
 otherwise.
 
-It is `vllm serve` with safetensors only and no videos; further words go to that command. On a CPU it also applies what
-`recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device, which that build does not find by
-itself.
+It is `vllm serve` with safetensors only, and no videos unless --video-units says so; further words go to that command.
+On a CPU it also applies what `recipe.rollouts.vllm_cpu` holds, in the engine's process too, and names the device,
+which that build does not find by itself.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import sys
+import tempfile
 from typing import NoReturn
 
 import torch
@@ -30,11 +36,14 @@ import torch
 from data_prep.stages import StageError
 from recipe.cli import OneLineParser, run
 from recipe.inputs.loading import check_checkpoint, load_config, template_in_place
+from recipe.rollouts import media_files
+from recipe.rollouts.media import media_options
 from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
+UNITS, MEDIA_ROOT = "--video-units", "--allowed-local-media-path"
 HOST = ["--host", "127.0.0.1"]
-WORDS = ["--load-format", "safetensors", "--limit-mm-per-prompt", '{"video": 0}']
+WORDS = ["--load-format", "safetensors"]
 
 
 def parse(argv: list[str] | None = None) -> tuple[str, list[str]]:
@@ -65,6 +74,9 @@ def help_of_command() -> OneLineParser:
     parser.add_argument(
         ROLLOUTS, action="store_true", help="serve recipe.grpo --vllm_mode server instead of questions"
     )
+    parser.add_argument(
+        UNITS, choices=("frames", "pairs"), help="what the stage's video_units is: pairs takes a video a prompt"
+    )
     parser.add_argument("--port", help="of vLLM: port to listen on (default: 8000)")
     parser.add_argument("--host", help="of vLLM: address to listen on (default: 127.0.0.1, this machine only)")
     return parser
@@ -85,7 +97,8 @@ def main(checkpoint: str, others: list[str]) -> None:
         heads = load_config(checkpoint).get_text_config().num_attention_heads
         options += parallel_words(others, gpus=torch.cuda.device_count(), heads=heads)
     if ROLLOUTS in others:
-        options = [*rollout_words(on_cpu=current_platform.is_cpu()), *options]
+        options = [*rollout_words(on_cpu=current_platform.is_cpu()), *media_words(others), *options]
+        media_files.register_loader()
         os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # where the routes are that weights and caches are reset by
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
@@ -164,10 +177,34 @@ def parallel_words(others: list[str], *, gpus: int, heads: int) -> list[str]:
 def words_of(others: list[str]) -> list[str]:
     """Return what `vllm serve` is told: this recipe's words, then the user's, which win.
 
+    Raises:
+        StageError: --video-units is neither frames nor pairs.
+
     >>> words_of(["--port", "1", "--rollouts"])[:2]
     ['--host', '127.0.0.1']
     """
-    return [*HOST, *WORDS, *(word for word in others if word != ROLLOUTS)]
+    own = OneLineParser(add_help=False, allow_abbrev=False)
+    own.add_argument(UNITS, "--video_units", choices=("frames", "pairs"), default="frames")
+    try:
+        asked, rest = own.parse_known_args(others)
+    except ValueError as error:
+        raise StageError(str(error)) from None
+    media = media_options(video=asked.video_units == "pairs")
+    words = [word for name, value in media.items() for word in (f"--{name.replace('_', '-')}", json.dumps(value))]
+    return [*HOST, *WORDS, *words, *(word for word in rest if word != ROLLOUTS)]
+
+
+def media_words(others: list[str]) -> list[str]:
+    """Return what lets a server of rollouts read the files that a trainer writes, in a new folder unless one is named.
+
+    The new folder goes when the server ends.
+    """
+    words = ["--media-io-kwargs", json.dumps({"video": {"video_backend": media_files.BACKEND}})]
+    if any(word.replace("_", "-").startswith(MEDIA_ROOT) for word in others):
+        return words
+    root = tempfile.mkdtemp(prefix="rollouts-")
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return [*words, MEDIA_ROOT, root]
 
 
 def rollout_words(*, on_cpu: bool) -> list[str]:

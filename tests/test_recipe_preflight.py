@@ -255,7 +255,7 @@ def test_a_chat_template_that_drops_reasoning(words, family_checkpoints, tiny_ba
 
 
 def test_rows_without_a_frame_under_zero3(words, tiny_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("recipe.checks.facts.frame_times", lambda seconds, rate: [])
+    monkeypatch.setattr("recipe.checks.facts.grid_starts", lambda seconds, rate, units: [])
     arguments = words("tiny", "cpt")
     assert not any("images" in line for line in lines(arguments, Launch(2, "zero2")))
     assert any(line.startswith("refused: images: ") for line in lines(arguments, Launch(2, "zero3")))

@@ -61,7 +61,9 @@ def test_what_does_not_change_the_result_does_not_count(words):
     assert counted(words.split()) == counted()
 
 
-@pytest.mark.parametrize("words", ["--media_clips 9", "--held_out_every 7", "--log_completions true"])
+@pytest.mark.parametrize(
+    "words", ["--media_clips 9", "--held_out_every 7", "--log_completions true", "--shared_prefix false"]
+)
 def test_what_is_only_shown_of_a_policy_does_not_count(words):
     assert counted(words.split(), "grpo") == counted(stage="grpo")
 
@@ -83,6 +85,16 @@ def test_what_is_only_shown_of_a_policy_does_not_count(words):
 def test_what_changes_the_result_counts(words, name):
     before, after = counted(), counted(words.split())
     assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {name}
+
+
+def test_video_units_count_with_the_rate_that_they_bring():
+    stated = counted(["--video_units", "pairs"])
+    assert {key: value for key, value in stated.items() if key not in counted()} == {
+        "video_units": "pairs",
+        "frame_rate": "2",
+    }
+    assert counted(["--video_units", "pairs", "--frame_rate", "2"]) == stated
+    assert counted(["--video_units", "frames", "--frame_rate", "1"]) == counted(), "runs from before keep their stamp"
 
 
 def test_the_same_batch_divided_otherwise_is_the_same():

@@ -1,5 +1,7 @@
 """Server mode: real GRPO steps whose rollouts come from a vLLM server in another process, weights sent each step.
 
+Pictures and native video reach the server as files in its folder.
+
 .venv-vllm/bin/python -m pytest -m vllm tests/test_recipe_vllm_server.py
 """
 
@@ -16,7 +18,9 @@ import pytest
 from safetensors.torch import load_file
 from test_recipe_vllm_rollout import build_checkpoint
 
-STEPS = 4
+from tests.helpers import video_rollouts
+
+STEPS = 5
 # The stage with a reward that random text earns in different measure: without one nothing would be learned.
 STAGE = """
 from recipe import cli, grpo, rewards
@@ -48,11 +52,18 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint, tmp_path_factory):
+def media(tmp_path_factory):
+    """The only folder that the server reads files from."""
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint, media, tmp_path_factory):
     """Base URL of a server for rollouts of the checkpoint, in a process group of its own."""
     port, log = free_port(), tmp_path_factory.mktemp("rollouts") / "log.txt"
     words = ["-m", "recipe.serve", str(checkpoint), "--rollouts", "--port", str(port), "--max-model-len", "512"]
-    words += ["--dtype", "float32", "--enforce-eager"]
+    words += ["--dtype", "float32", "--enforce-eager", "--allowed-local-media-path", str(media)]
+    words += ["--video-units", "pairs", "--limit-mm-per-prompt", '{"video": 1}']  # for one test; pictures for another
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, *words], stdout=stream, stderr=stream, start_new_session=True, env=environment()
@@ -78,7 +89,7 @@ def server(checkpoint, tmp_path_factory):
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_ratios_are_one_while_both_towers_learn(server, checkpoint, tiny_data, tmp_path):
+def test_ratios_are_one_while_both_towers_learn(server, checkpoint, media, tiny_data, tmp_path):
     out = tmp_path / "grpo"
     words = ["--config", "recipe/configs/tiny/grpo.yaml", "--model_name_or_path", str(checkpoint)]
     words += ["--tracks", str(tiny_data / "ground.jsonl"), "--video_root", str(tiny_data / "videos")]
@@ -92,7 +103,7 @@ def test_ratios_are_one_while_both_towers_learn(server, checkpoint, tiny_data, t
         "--vllm_server_base_url",
         server,
     ]
-    words += ["--max_steps", str(STEPS), "--save_steps", "4", "--logging_steps", "1", "--held_out_every", "0"]
+    words += ["--max_steps", str(STEPS), "--save_steps", str(STEPS), "--logging_steps", "1", "--held_out_every", "0"]
     words += ["--per_device_train_batch_size", "8", "--num_generations", "4", "--steps_per_generation", "1"]
     words += ["--max_completion_length", "24", "--temperature", "1.0", "--warmup_steps", "0", "--disable_tqdm", "true"]
     # So large that stale weights, or stale features of the vision tower, would show at the next step.
@@ -104,9 +115,66 @@ def test_ratios_are_one_while_both_towers_learn(server, checkpoint, tiny_data, t
     history = json.loads((out / "trainer_state.json").read_text())["log_history"]
     ratios = [entry["sampling/importance_sampling_ratio/mean"] for entry in history if "loss" in entry]
     assert len(ratios) == STEPS
-    assert all(0.99 < ratio < 1.01 for ratio in ratios), ratios
+    assert all(0.999 < ratio < 1.001 for ratio in ratios), ratios
     print(f"\nserver mode: importance ratio {min(ratios):.4f} to {max(ratios):.4f} over {STEPS} steps")
     before, after = load_file(checkpoint / "model.safetensors"), load_file(out / "model.safetensors")
     for part in (".visual.", ".language_model."):
         moved = max((after[name] - value).abs().max().item() for name, value in before.items() if part in name)
         assert moved > 1e-3, part
+    assert list(media.iterdir()) == []  # what was sent is gone
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_native_video_goes_by_file(server, checkpoint, media, tmp_path, monkeypatch):
+    rows = [video_rollouts.row(seconds, seed, "pairs") for seed, seconds in enumerate((3, 17, 4, 5))]
+    trainer = video_rollouts.trainer_of(
+        checkpoint,
+        tmp_path / "out",
+        rows,
+        "pairs",
+        steps=STEPS,
+        samples=4,
+        length=16,
+        vllm_mode="server",
+        vllm_server_base_url=server,
+    )
+    client = trainer.vllm_generation.vllm_client
+    post, sizes, parts = client._post, [], []
+
+    def note(url, json):
+        if url.endswith("/generate"):
+            sizes.append(len(str(json)))
+            parts.append([part["type"] for part in json["content_parts"]])
+        return post(url, json=json)
+
+    monkeypatch.setattr(client, "_post", note)
+    start = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    assert parts == [["video_url"]] * 2 * STEPS  # once for each distinct prompt
+    assert max(sizes) < 2000  # characters; the pixels of 17 seconds are 240,000 bytes
+    ratios = [entry["sampling/importance_sampling_ratio/" + which] for entry in trainer.state.log_history
+              if "loss" in entry for which in ("min", "max")]  # fmt: skip
+    assert len(ratios) == 2 * STEPS
+    assert all(0.999 <= ratio <= 1.001 for ratio in ratios), ratios
+    print(f"\nserver mode, native video: importance ratio {min(ratios):.5f} to {max(ratios):.5f} over {STEPS} steps")
+    assert video_rollouts.unmoved(trainer, start) == []
+    assert list(media.iterdir()) == []
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_file_elsewhere_is_not_read(server, checkpoint, media, tmp_path):
+    """A path outside of the folder, and one that climbs out of it."""
+    import requests
+
+    outside = tmp_path / "secret.safetensors"
+    outside.write_bytes(b"no video")
+    for url in (outside.as_uri(), f"file://{media}/../{tmp_path.name}/secret.safetensors"):
+        body = {"token_ids": [1], "sampling_params": {"max_tokens": 1}}
+        body["content_parts"] = [{"type": "video_url", "url": url}]
+        answer = requests.post(f"{server}/inference/v1/generate", json=body)
+        assert answer.status_code >= 400
+        assert "must be a subpath" in answer.text, answer.text

@@ -18,12 +18,15 @@ from unittest.mock import MagicMock
 import pandas as pd
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import WandbCallback
 from transformers.models.glm4v import modeling_glm4v
+from transformers.models.qwen3_vl import modeling_qwen3_vl
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.extras.profiling import profiling_context
+from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.scripts import vllm_serve
 from trl.trainer import utils as trl_utils
@@ -84,6 +87,18 @@ def test_trl_lets_vllm_sample_image_tokens():
     assert not re.search("logit_bias|suppress|bad_words|allowed_token", generation)
 
 
+def test_trl_asks_colocated_vllm_for_one_answer_a_copy():
+    generate = inspect.getsource(VLLMGeneration.generate)
+    assert '"n": 1,  # vLLM on each GPU generates only 1 in colocate mode' in generate
+    assert '"n": num_generations' in generate  # in server mode
+
+
+def test_trl_sends_pictures_as_text():
+    client = inspect.getsource(VLLMClient)
+    assert "chat/completions/render" in client
+    assert "content_parts" not in client
+
+
 def test_grpo_config_passes_no_engine_arguments():
     names = [field.name for field in dataclasses.fields(GRPOConfig) if "vllm" in field.name]
     assert len(names) > 5
@@ -99,6 +114,37 @@ def test_trl_serves_weights_by_nccl():
     words = vllm_serve.build_command(vllm_serve.ScriptArguments(model=""))
     config = json.loads(words[words.index("--weight-transfer-config") + 1])
     assert config["backend"] == "nccl"
+
+
+def test_trl_moves_the_base_of_lora():
+    """One sync of a linear layer in bf16: the adapter is added in place and subtracted again."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 64, bias=False)).bfloat16()
+    model = get_peft_model(layers, LoraConfig(r=4, target_modules=["0"], init_lora_weights=False))
+    base = model.base_model.model[0].base_layer.weight
+    before = base.detach().clone()
+    generation = MagicMock(model=model)
+    generation._dist.is_fsdp = False
+    generation._fix_param_name_to_vllm = lambda name, extra_prefixes: name
+    sent = [name for name, _ in VLLMGeneration._iter_named_params(generation)]
+    assert sent == ["0.weight"]
+    assert not torch.equal(base, before)
+
+
+def test_trl_processes_the_pictures_of_every_row_twice():
+    tokenizes = inspect.getsource(GRPOTrainer._tokenize_prompts)
+    assert "conversation=prompts" in tokenizes
+    scores = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "self.processing_class(images=images, text=prompts_text" in scores
+    one = torch.zeros(4, 2)
+    batch = {"pixel_values": [one, one], "image_grid_thw": [torch.tensor([[1, 2, 2]])] * 2, "num_images": [1, 1]}
+    kept = trl_utils.unsplit_pixel_values_by_grid(batch)["pixel_values"]
+    assert kept.untyped_storage().nbytes() == 2 * one.untyped_storage().nbytes()
+
+
+def test_trl_reads_a_rollouts_rows_when_it_begins():
+    assert not re.search("prefetch|ahead|Thread", inspect.getsource(inspect.getmodule(GRPOTrainer)))
+    assert "prefetch" not in inspect.getsource(trl_utils.RepeatSampler)
 
 
 def test_wandb_refuses_prompts_of_parts():
@@ -198,6 +244,18 @@ def test_glm_has_biases_whatever_its_config_says():
         hidden_size=8, num_attention_heads=1, num_key_value_heads=1, attention_bias=False
     )
     assert modeling_glm4v.Glm4vTextAttention(config, 0).q_proj.bias is not None
+
+
+def test_qwen3_vl_interleaves_positions_whatever_its_config_says():
+    """Turns of three positions per channel: the second and the third channel are height's and width's, not time's."""
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "mrope_interleaved": False}
+    config = modeling_qwen3_vl.Qwen3VLTextConfig(
+        hidden_size=8, num_attention_heads=1, num_key_value_heads=1, head_dim=8, rope_parameters=rope
+    )
+    positions = torch.tensor([[[0]], [[1]], [[2]]])  # time 0, height 1, width 2
+    cosine, _ = modeling_qwen3_vl.Qwen3VLTextRotaryEmbedding(config)(torch.zeros(1, 1, 8), positions)
+    turned = (cosine[0, 0, :4] < 1).tolist()
+    assert turned == [False, True, True, False]  # side by side would be [False, False, True, True]
 
 
 def test_torchvision_does_not_import_beside_a_cpu_torch():

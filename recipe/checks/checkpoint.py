@@ -11,14 +11,20 @@ from huggingface_hub import constants, try_to_load_from_cache
 from trl import ModelConfig
 
 from data_prep.stages import StageError
+from recipe.inputs.families import find_family
 from recipe.inputs.loading import load_config, load_processor
+from recipe.inputs.native_video import NativeVideoProcessor
+from recipe.inputs.video_units import FRAMES, PAIRS, pairs_problem
 
 
-def checkpoint_of(model_args: ModelConfig, template_path: str | None) -> tuple[Any, Any, str | None]:
+def checkpoint_of(
+    model_args: ModelConfig, template_path: str | None, units: str = FRAMES
+) -> tuple[Any, Any, str | None]:
     """Return (config, processor, None), or (None, None, what is wrong).
 
     Args:
         template_path: file of the chat template that SFTTrainer would put in the place of the checkpoint's.
+        units: `video_units`; a family that has no pairs gives its stock processor (see `pairs_problem`).
     """
     name = model_args.model_name_or_path
     if not name:
@@ -29,7 +35,11 @@ def checkpoint_of(model_args: ModelConfig, template_path: str | None) -> tuple[A
         processor = load_processor(model_args)
         if template_path:
             processor.chat_template = Path(template_path).read_text(encoding="utf-8")
-        return load_config(name), processor, None
+        config = load_config(name)
+        family = find_family(config, processor)
+        if units == PAIRS and family is not None and pairs_problem(family) is None:
+            processor = NativeVideoProcessor(processor)
+        return config, processor, None
     except (OSError, ValueError, StageError) as error:
         return None, None, " ".join(str(error).split())[:200]
 

@@ -30,6 +30,26 @@ class Sample:
         return self.images + self.text + self.answer
 
 
+@dataclass(frozen=True)
+class Volume:
+    """The frames of one clip together, as a limit for whole videos counts them.
+
+    Attributes:
+        id: the record's.
+        frames: how many, a last one that fills up a pair included.
+        size: (width, height) of each, pixels.
+    """
+
+    id: str
+    frames: int
+    size: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return self.frames * self.size[0] * self.size[1]
+
+
 def fits_the_context(longest: Sample | None, limits: Mapping[str, int | None]) -> list[Finding]:
     """Refuse data whose longest sample does not fit the context: its image tokens would be cut, and the step fails.
 
@@ -93,6 +113,35 @@ def frames_are_on_the_grid(
                     "frames",
                     f"frames of {width} x {height} are not kept: the model's grid is {grid}, which makes {expected} "
                     f"image tokens, the processor makes {made}; check its patch_size, merge_size and size limits",
+                )
+            ]
+    return []
+
+
+def videos_keep_their_size(
+    volumes: Iterable[Volume], size_kept: Callable[[int, tuple[int, int]], tuple[int, int]]
+) -> list[Finding]:
+    """Check that the family's own limits for a whole video leave the frames as they are, with `video_units: pairs`.
+
+    Stages, evaluation and `recipe.ground` give the processor frames of their final size and keep it. A server that
+    gets the video goes by the limits of the checkpoint's files, and then sees smaller or larger frames.
+
+    Args:
+        volumes: the smallest and the largest clip.
+        size_kept: (frames, (width, height)) -> the size that the limits leave.
+    """
+    for volume in volumes:
+        kept = size_kept(volume.frames, volume.size)
+        if kept != volume.size:
+            width, height = volume.size
+            way = "lower max_frame_pixels or max_seconds, or " if kept < volume.size else ""
+            return [
+                warn(
+                    "video",
+                    f"record {volume.id}: {volume.frames} frames of {width} x {height} are {volume.pixels} pixels, "
+                    f"which the processor's limits for a whole video (size) make frames of {kept[0]} x {kept[1]}: "
+                    f"training keeps them, a server of this checkpoint would not: {way}serve it with the limits that "
+                    "fit (vLLM's --mm-processor-kwargs)",
                 )
             ]
     return []

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_prep.records import Record, read_records
-from data_prep.seconds import frame_times
 from data_prep.validation import GROUNDING_KINDS
 from data_prep.video.rates import parse_policy, rate_of
-from recipe.checks.data import Sample
+from recipe.checks.data import Sample, Volume
 from recipe.checks.labels import kind_of
+from recipe.checks.native_video import spelled
 from recipe.checks.weights import count_weights, linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.inputs.box_format import BoxFormat
@@ -21,6 +21,7 @@ from recipe.inputs.dataset import completion_text
 from recipe.inputs.families import Family, fit_frame
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import Shown, load_prompts, question, user_message
+from recipe.inputs.video_units import IN_A_GRID, PAIRS, grid_starts
 
 OF_A_KIND = 16  # records of a kind that its shortest is chosen from, for the labels gate
 SAMPLED = 256  # answers that are tokenised, besides the longest
@@ -39,6 +40,7 @@ class Facts:
     wordiest: list[tuple[int, int, Record]] = field(default_factory=list)  # by the answer's states
     sample: list[Record] = field(default_factory=list)
     kinds: dict[str, list[Record]] = field(default_factory=dict)  # the first records of each kind of row
+    volumes: list[Volume] = field(default_factory=list)  # the smallest and the largest clip
 
 
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
@@ -62,6 +64,9 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
             facts.frames[record["id"]] = 0
         size = fit_frame(record["width"], record["height"], grid=grid, max_pixels=script_args.max_frame_pixels)
         facts.sizes.add(size)
+        volume = Volume(record["id"], frames * IN_A_GRID[script_args.video_units], size)
+        both = [*facts.volumes, volume]
+        facts.volumes = [min(both, key=lambda one: one.pixels), max(both, key=lambda one: one.pixels)]
         states = sum(len(track["track"]) for track in record.get("tracks") or []) or len(record.get("track") or ())
         tokens = frames * (size[0] // grid) * (size[1] // grid) + 30 * states + len(record.get("reasoning") or "") // 4
         _keep(facts.longest, tokens, facts.count, record, most=3)
@@ -74,10 +79,14 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
 
 
 def starts_of(record: Record, script_args: StageArguments) -> list[float]:
-    """Start of each frame's interval, seconds, as the stage will sample the record."""
+    """Return when the interval of each picture begins, seconds, as the stage will sample the record."""
+    return grid_starts(record["seconds"], rate_seen(record, script_args), script_args.video_units)
+
+
+def rate_seen(record: Record, script_args: StageArguments) -> float:
+    """Return the frames a second that the stage will sample a record at."""
     training = not isinstance(script_args, GRPOArguments)
-    rate = rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
-    return [index / rate for index in range(len(frame_times(record["seconds"], rate)))]
+    return rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
 
 
 def _records(script_args: StageArguments) -> Iterator[Record]:
@@ -125,8 +134,10 @@ class Texts:
         """Return the messages of a record's prompt: the user's turn."""
         starts = starts_of(record, self.settings)
         size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
-        shown = Shown(BoxFormat(unit=self.family.coordinates), size)
-        return [user_message(starts, question(record, self.prompts, self.control, shown))]
+        pairs = self.settings.video_units == PAIRS
+        shown = Shown(BoxFormat(unit=self.family.coordinates), size, "video" if pairs else "timed")
+        text = question(record, self.prompts, self.control, shown)
+        return [user_message(starts, text, "frames" if pairs else "timed")]
 
     def rendered(self, record: Record, *, completion: bool) -> str:
         """Return the prompt, with the completion if asked for, as the chat template writes them."""
@@ -146,7 +157,11 @@ class Texts:
         width, height = fit_frame(
             record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
         )
-        text = self.count(self.rendered(record, completion=False)) - frames
+        rendered = self.rendered(record, completion=False)
+        if self.settings.video_units == PAIRS:  # a token a grid, and what the family writes around it
+            written = spelled(self.processor, frames, rate_seen(record, self.settings))
+            rendered = rendered.replace(self.family.video_token, written)
+        text = self.count(rendered) - frames
         images = frames * (width // self.grid) * (height // self.grid)
         given = self.count(self.completion(record)) if answer is None else answer
         return Sample(record["id"], record["seconds"], images, text, given)

@@ -36,7 +36,7 @@ class Taught:
         kind: such as "declarative with reasoning".
         completion: the answer that the row is meant to teach; "" for a prompt.
         sent: ids of the prompt that generation sends, pictures expanded.
-        sent_to_vllm: the same as vLLM gets it, each picture one token.
+        sent_to_vllm: the same as vLLM gets it, each picture or the video one token.
     """
 
     kind: str
@@ -135,12 +135,23 @@ def labels_are_the_completion(
     ]
 
 
-def prompts_are_the_same(row: Taught, image_token_id: int, decode: Callable[[Sequence[int]], str]) -> list[Finding]:
-    """Check that the prompt of training is the one that evaluation sends, and the one that vLLM gets."""
+def prompts_are_the_same(
+    row: Taught,
+    image_token_id: int,
+    decode: Callable[[Sequence[int]], str],
+    collapsed: Sequence[int] | None = None,
+) -> list[Finding]:
+    """Check that the prompt of training is the one that evaluation sends, and the one that vLLM gets.
+
+    Args:
+        collapsed: the prompt that is sent, its video one token (`NativeVideoProcessor.unexpanded`); None: it has
+            pictures, of which each becomes one token.
+    """
     findings = []
+    collapsed = collapse_runs(row.sent, image_token_id) if collapsed is None else collapsed
     for name, ours, theirs in (
         ("generation sends", row.prompt, row.sent),
-        ("vLLM gets", collapse_runs(row.sent, image_token_id), row.sent_to_vllm),
+        ("vLLM gets", collapsed, row.sent_to_vllm),
     ):
         if list(ours) == list(theirs):
             continue

@@ -9,6 +9,7 @@ import importlib.util
 import shutil
 import sys
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from recipe.checks.data import (
     frames_are_on_the_grid,
     reasoning_is_there,
     videos_are_usable,
+    videos_keep_their_size,
 )
 from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
 from recipe.checks.facts import Facts, Texts, read_facts, starts_of
@@ -47,6 +49,7 @@ from recipe.checks.machine import (
 )
 from recipe.checks.memory import Load
 from recipe.checks.model import lora_covers_the_language_model, tags_survive
+from recipe.checks.native_video import size_kept
 from recipe.checks.settings import (
     clip_acts,
     groups_can_be_replaced,
@@ -63,6 +66,7 @@ from recipe.inputs.families import family_of, frame_grid
 from recipe.inputs.frames import ClipFrames
 from recipe.inputs.loading import clips_of
 from recipe.inputs.media import VALIDATED, sift_file
+from recipe.inputs.video_units import PAIRS, pairs_problem
 from recipe.rewards import variant_of
 from recipe.rollouts.vllm import suppress_image_tokens
 
@@ -98,7 +102,9 @@ def check(
     findings += (grpo_settings if grpo else supervised_settings)(training_args, installed)
     if grpo:
         findings += _rollout_findings(script_args, training_args)
-    config, processor, problem = checkpoint_of(model_args, getattr(training_args, "chat_template_path", None))
+    config, processor, problem = checkpoint_of(
+        model_args, getattr(training_args, "chat_template_path", None), script_args.video_units
+    )
     findings += weights_are_there(model_args.model_name_or_path, problem)
     if problem:
         return findings, None
@@ -106,6 +112,8 @@ def check(
         family = family_of(config, processor)
     except ValueError as error:
         return [*findings, refuse("family", str(error))], None
+    if script_args.video_units == PAIRS and (problem := pairs_problem(family)):
+        return [*findings, refuse("video_units", problem)], None
     model = model_without_memory(config)
     if use_vllm:
         settings = copy(training_args)
@@ -136,6 +144,7 @@ def check(
         on_cpu=training_args.use_cpu,
         model=model,
         family_targets=family.lora_targets,
+        shared_prefix=isinstance(script_args, GRPOArguments) and script_args.shared_prefix,
     )
     findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
     findings += memory_suffices(load, launch.gpu_gib or (None if training_args.use_cpu else card_gib()))
@@ -206,14 +215,10 @@ def _data_findings(
         limits["max_length"] = training_args.max_length
     found, lost = _video_findings(script_args, clips_of(script_args, grid, training=not grpo))
     findings = found + fits_the_context(longest, limits)
-    processor_merge = processor.image_processor.merge_size**2
-    findings += frames_are_on_the_grid(
-        sorted(facts.sizes),
-        grid,
-        lambda width, height: (
-            processor.image_processor.get_number_of_image_patches(height, width, {}) // processor_merge
-        ),
-    )
+    native = processor if script_args.video_units == PAIRS else None
+    findings += frames_are_on_the_grid(sorted(facts.sizes), grid, lambda *size: tokens_of(processor, size, native))
+    if native:
+        findings += videos_keep_their_size(facts.volumes, partial(size_kept, native))
     findings += every_row_has_an_image(facts.frames, launch.zero_stage)
     if grpo:
         answers = {record["id"]: record for record in facts.sample + [record for _, _, record in facts.wordiest]}
@@ -230,19 +235,33 @@ def _data_findings(
         tags = [tag for tag in (*family.think, *family.answer) if tag and tag in completion]
         findings += tags_survive(
             tags,
-            family.image_token,
-            {name: texts.count(name) for name in (*tags, family.image_token)},
+            placeholder := family.video_token if native else family.image_token,
+            {name: texts.count(name) for name in (*tags, placeholder)},
             processor.tokenizer.all_special_tokens,
             texts.rendered(record, completion=True),
-            len(starts_of(record, script_args)),
+            1 if native else len(starts_of(record, script_args)),
         )
     ends, token = end_ids(name, config), config.image_token_id
     wrong: list[Finding] = []
     for row in rows_taught(script_args, training_args, facts.kinds, config, processor):
         wrong += labels_are_the_completion(row, ends, processor.tokenizer.decode)
-        wrong += prompts_are_the_same(row, token, processor.tokenizer.decode)
+        collapsed = native.unexpanded(row.sent) if native else None
+        wrong += prompts_are_the_same(row, token, processor.tokenizer.decode, collapsed)
     findings += {finding.topic: finding for finding in reversed(wrong)}.values()  # the first of each
     return findings, longest
+
+
+def tokens_of(processor: Any, size: tuple[int, int], native: Any) -> int:
+    """Return the tokens that a processor makes of a picture of (width, height) pixels.
+
+    Args:
+        native: the processor where pictures are pairs, whose size it keeps; else None.
+    """
+    width, height = size
+    part = native.video_processor if native else processor.image_processor
+    if native:
+        return int((width // part.patch_size) * (height // part.patch_size)) // int(part.merge_size**2)
+    return int(part.get_number_of_image_patches(height, width, {})) // int(part.merge_size**2)
 
 
 def card_gib() -> float | None:

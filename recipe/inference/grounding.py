@@ -16,6 +16,7 @@ from recipe.inference.smoothing import MOST_FILLED, smooth
 from recipe.inference.windows import Window, join, window_that_fits, windows_of
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.families import fit_frame
+from recipe.inputs.video_units import IN_A_GRID
 from stvg_rewards import Answer, Box, Span
 
 LONGEST_QUERY = 2000  # characters
@@ -210,7 +211,7 @@ def parts_of(seconds: int, builder: RowBuilder, info: VideoInfo, policy: Policy)
     clips = builder.clips
     width, height = fit_frame(info.width, info.height, grid=clips.grid, max_pixels=clips.max_pixels)
     # Under "dynamic" short parts would be seen at higher rates; a part that fits at one a second fits with its budget.
-    rate = 1.0 if isinstance(clips.rate, str) else clips.rate
+    rate = (1.0 if isinstance(clips.rate, str) else clips.rate) / IN_A_GRID[clips.units]
     window = window_that_fits(builder.context, width * height // clips.grid**2, rate)
     return windows_of(seconds, window, min(policy.overlap_s, window // 2))
 

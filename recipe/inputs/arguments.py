@@ -9,6 +9,7 @@ from trl import ScriptArguments
 
 from data_prep.video.rates import FRAME_BUDGET
 from recipe.inputs.media import MAX_MISSING
+from recipe.inputs.video_units import FRAMES, rate_stated
 from recipe.rewards import reward_functions
 from recipe.variants.names import DEFAULT
 
@@ -34,9 +35,19 @@ class StageArguments(ScriptArguments):
         metadata={"help": "folder of prompt templates (tiny, short, paper-contract or your own); default: one target"},
     )
     max_frame_pixels: int = field(default=448 * 448, metadata={"help": "most pixels of a resized frame"})
-    frame_rate: str = field(
-        default="1",
-        metadata={"help": 'frames a second that the model sees, or "dynamic"; a record\'s own comes first'},
+    video_units: str = field(
+        default=FRAMES,
+        metadata={
+            "help": "frames: each frame is a picture with its time as text; pairs: two frames fill one grid of the "
+            "family's own video format, which writes the times"
+        },
+    )
+    frame_rate: str | None = field(
+        default=None,
+        metadata={
+            "help": 'frames a second that the model sees, or "dynamic"; a record\'s own comes first; none: 1, with '
+            "pairs 2"
+        },
     )
     frame_budget: int = field(default=FRAME_BUDGET, metadata={"help": "most frames of a clip under dynamic"})
     frames: str | None = field(
@@ -84,6 +95,7 @@ class StageArguments(ScriptArguments):
     )
 
     def __post_init__(self) -> None:
+        self.frame_rate = rate_stated(self.frame_rate, self.video_units)
         if not 0 <= self.max_missing <= 1:
             raise ValueError(f"max_missing {self.max_missing!r}: expected a share from 0 to 1, such as 0.05")
         usual = ScriptArguments()
@@ -112,15 +124,31 @@ class GRPOArguments(StageArguments):
     )
     format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
     length_weight: float = field(default=0.0, metadata={"help": "weight of the punishment of overlong answers"})
+    decode_ahead: bool = field(
+        default=True,
+        metadata={"help": "decode the clips of the next rollout in a thread while this one updates the model"},
+    )
     dynamic_sampling: int = field(
         default=0,
         metadata={
             "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
         },
     )
+    shared_prefix: bool = field(
+        default=True,
+        metadata={"help": "compute a prompt once for all its answers of a micro-batch, where the model allows it"},
+    )
+    shared_prefix_tokens: int = field(
+        default=65536,
+        metadata={"help": "most tokens of one forward with shared prompts; a larger micro-batch takes several"},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.reward, str):  # as YAML files may state a single one
             self.reward = [self.reward]
+        if self.shared_prefix_tokens < 1:
+            raise ValueError(
+                f"shared_prefix_tokens {self.shared_prefix_tokens}: expected the most tokens of a forward, 1 or more"
+            )
         reward_functions(self.reward)  # an unknown name fails before anything is loaded

@@ -18,7 +18,6 @@ from datasets import Dataset
 
 from data_prep.errors import StageError
 from data_prep.records import Record, State
-from data_prep.seconds import frame_times
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
 from recipe.inputs.arguments import StageArguments
@@ -27,13 +26,14 @@ from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
 from recipe.inputs.media import sift_file
 from recipe.inputs.prompts import Shown, plain_text, question, user_message
+from recipe.inputs.video_units import FRAMES, PAIRS
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
 GROUPED = "group_by_length"
 LENGTH = "length"  # the column that `train_sampling_strategy: group_by_length` reads by default
-STATE_TOKENS, FRAME_TEXT_TOKENS, LETTERS = 40, 8, 4  # of a second's box, of a frame's time stamp; letters of a token
+STATE_TOKENS, FRAME_TEXT_TOKENS, LETTERS = 40, 8, 4  # of a second's box, of a picture's time; letters of a token
 
 
 @dataclass
@@ -84,7 +84,7 @@ class RowBuilder:
             frame_size: (width, height) of the frames, pixels.
             file: whether the model gets the video's file instead of frames.
         """
-        media = "video" if file else "timed" if self.timestamps else "frames"
+        media = "video" if file or self.clips.units == PAIRS else "timed" if self.timestamps else "frames"
         return Shown(self.box_format, frame_size, media)
 
     def length(self, record: Record) -> int:
@@ -92,7 +92,7 @@ class RowBuilder:
         record = self.clips.with_clip(record)
         width, height = self.frame_size(record)
         frame = (width // self.clips.grid) * (height // self.clips.grid) + FRAME_TEXT_TOKENS
-        tokens = frame * len(frame_times(record["seconds"], self.clips.rate_for(record)))
+        tokens = frame * len(self.clips.starts(record))
         if not self.completions:
             return tokens
         tracks = record.get("tracks") or [{"track": record.get("track") or ()}]
@@ -112,9 +112,10 @@ class RowBuilder:
         """
         record = self.clips.with_clip(record)
         frames = [] if file else self.clips.frames(record, video=video)
-        size = frames[0].size if frames else self.frame_size(record)
-        rate = self.clips.rate_for(record)
-        starts = [index / rate for index in range(len(frames))]
+        pairs = self.clips.units == PAIRS
+        size = self.frame_size(record)
+        if frames:
+            size = (frames[0].width, frames[0].height // (2 if pairs else 1))
         shown = self.shown(size, file=file is not None)
         scale = shown.boxes.scale(size)
         text = question(record, self.prompts, self.control_tokens, shown)
@@ -122,7 +123,7 @@ class RowBuilder:
             "id": record["id"],
             "kind": record["kind"],
             "images": frames,
-            "prompt": [user_message(starts, text, shown.media)],
+            "prompt": [user_message(self.clips.starts(record), text, _placeholders(shown.media, frames, pairs))],
         }
         if file:
             row["file"] = str(file)
@@ -131,6 +132,11 @@ class RowBuilder:
             row["completion"] = [{"role": "assistant", "content": text}]
         row |= truth_columns(record, scale)
         return row
+
+
+def _placeholders(media: str, frames: list[Any], pairs: bool) -> str:
+    """Return what of `SHOWN` a message's parts are: a native video of pairs comes as its pictures."""
+    return "frames" if pairs and frames else media
 
 
 def make_builder(
@@ -145,6 +151,7 @@ def make_builder(
     store: FrameStore | None = None,
     completions: bool = True,
     cache_clips: int = 64,
+    units: str = FRAMES,
     control_tokens: tuple[str, ...] = (),
     context: int | None = None,
 ) -> RowBuilder:
@@ -161,6 +168,7 @@ def make_builder(
         training=completions,
         store=store,
         cache_clips=cache_clips,
+        units=units,
     )
     return RowBuilder(clips, prompts, family, completions, control_tokens, context)
 

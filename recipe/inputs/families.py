@@ -22,6 +22,7 @@ __all__ = [
     "fit_frame",
     "frame_grid",
     "is_vision",
+    "other_attention",
 ]
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -59,8 +60,9 @@ QWEN_TOKENS = (
 class Family:
     """One family's conventions, as its publishers trained them.
 
-    Timestamps stand as text before each frame in all of them: Qwen2.5-VL's positions in absolute time and the time
-    stamps that the others write themselves exist only for video inputs, and frames here are images.
+    With `video_units: frames` time stamps stand as text before each frame in all of them, as frames are images then.
+    With `pairs` a clip is a native video, in which the family writes the times itself (`second`); Qwen2.5-VL has none
+    there, only positions in absolute time, so it takes frames only.
 
     Attributes:
         config, processor: `model_type` of the config and name of the processor's class.
@@ -197,7 +199,8 @@ def families_tokens() -> tuple[str, ...]:
 
 def find_family(config: Any, processor: Any) -> Family | None:
     """Return the family of a config and a processor, or None where the table has no such pair."""
-    names = config.model_type, type(processor).__name__
+    # A processor that wraps the family's own (recipe.inputs.native_video) is of that family.
+    names = config.model_type, type(getattr(processor, "stock", processor)).__name__
     return next((family for family in FAMILIES.values() if (family.config, family.processor) == names), None)
 
 
@@ -230,3 +233,12 @@ def is_vision(name: str) -> bool:
     (True, False)
     """
     return ".visual." in name or name.startswith("visual.")
+
+
+def other_attention(language_config: Any) -> list[str]:
+    """Return the kinds of a language model's layers in which a token does not see all before it, by their names.
+
+    Qwen3.5's `linear_attention` is one, and a sliding window another: there a row cannot hold a prompt once for
+    several answers.
+    """
+    return sorted(set(getattr(language_config, "layer_types", None) or ()) - {"full_attention"})

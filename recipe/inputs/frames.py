@@ -23,6 +23,8 @@ from data_prep.video.looks import Fault, fault_of, look
 from data_prep.video.rates import FRAME_BUDGET, Policy, rate_of
 from data_prep.video.sampling import VideoError, probe, probe_whole
 from data_prep.video.sizes import fit_frame
+from recipe.inputs.pair_pictures import pairs_of
+from recipe.inputs.video_units import FRAMES, PAIRS, grid_starts
 
 CacheKey = tuple[Any, ...]
 
@@ -32,8 +34,8 @@ class ClipFrames:
     """Gives the frames of records' clips, and keeps the last few clips.
 
     Clips are known by what the file is (resolved path, size, time of change), never by a video's name. Threads may
-    share one; two that want the same new clip at once may both decode it. A copy, such as a DataLoader worker's,
-    starts with an empty cache.
+    share one; of two that want the same new clip at once one decodes it and the other waits. A copy, such as a
+    DataLoader worker's, starts with an empty cache.
 
     Attributes:
         video_root: folder that the records' `video` paths are relative to.
@@ -43,6 +45,7 @@ class ClipFrames:
         training: whether "dynamic" may look at the true event, as only supervised rows may.
         store: shards that the frames are read from; None: they are decoded from the videos.
         cache_clips: how many decoded clips are kept.
+        units: what one picture shows: a frame, or with "pairs" two, the first above the second.
         decoded: how many clips were decoded or read so far.
     """
 
@@ -54,20 +57,26 @@ class ClipFrames:
     training: bool = True
     store: FrameStore | None = None
     cache_clips: int = 64
+    units: str = FRAMES
     decoded: int = 0
     _cache: OrderedDict[CacheKey, list[Image]] = field(default_factory=OrderedDict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _begun: dict[CacheKey, threading.Event] = field(default_factory=dict, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A lock can be neither copied nor pickled, and the pictures are too many to send to a worker.
-        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock")}
+        # Locks can be neither copied nor pickled, and the pictures are too many to send to a worker.
+        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock", "_begun")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _cache=OrderedDict(), _lock=threading.Lock())
+        vars(self).update(state, _cache=OrderedDict(), _lock=threading.Lock(), _begun={})
 
     def rate_for(self, record: Record) -> float:
         """Return the frames a second that a record with `seconds` is shown at."""
         return rate_of(record, self.rate, budget=self.frame_budget, training=self.training)
+
+    def starts(self, record: Record) -> list[float]:
+        """Return when the interval of each picture of a record with `seconds` begins, seconds on the clip's clock."""
+        return grid_starts(record["seconds"], self.rate_for(record), self.units)
 
     def frame_size(self, record: Record) -> tuple[int, int]:
         """Return (width, height) in pixels of the frames that the model gets.
@@ -99,7 +108,8 @@ class ClipFrames:
             if not path.exists():
                 return Fault.MISSING, f"{record['video']}: not below {self.video_root}"
             return fault_of(look(path), record)
-        missing = Fault.MISSING, f"{record['video']}: no frames at this frame_rate in {self.store.folder}"
+        rate = "this frame_rate" if record["seconds"] is None else f"frame_rate {self.rate_for(record):g}"
+        missing = Fault.MISSING, f"{record['video']}: no frames at {rate} in {self.store.folder}"
         if record["seconds"] is None or record["clip"] is None:
             if self.store.whole_file(record["video"]) is None:
                 return missing
@@ -108,7 +118,7 @@ class ClipFrames:
         return None if clip_key(record["video"], start, end, self.rate_for(record)) in self.store else missing
 
     def frames(self, record: Record, *, video: Path | None = None) -> list[Image]:
-        """Return the frames of a record with `clip` and `seconds`, in order.
+        """Return the pictures of a record with `clip` and `seconds`, in order: its frames, or pairs of them.
 
         Args:
             video: the file that the record is about; None: the one that it names below `video_root`.
@@ -128,22 +138,35 @@ class ClipFrames:
                 raise VideoError(path, f"cannot be opened ({error.strerror})") from None
         else:
             key = (stored, size)
-        with self._lock:
-            if (known := self._cache.get(key)) is not None:
-                self._cache.move_to_end(key)
-                return known
+        while True:
+            with self._lock:
+                if (known := self._cache.get(key)) is not None:
+                    self._cache.move_to_end(key)
+                    return known
+                other = self._begun.get(key)
+                if other is None:
+                    mine = self._begun[key] = threading.Event()
+                    break
+            other.wait()  # and look again: the other thread may have failed, or nothing is kept
         # Outside the lock: decoding is what takes the time, and threads with other clips need not wait for it.
-        if self.store is None:
-            root = None if video else self.video_root
-            times = frame_times(record["seconds"], rate)
-            frames = clip_frames(path, record, times, self.frame_size(record), root=root)
-        else:
-            frames = self._stored(record, stored)
-        with self._lock:
-            self.decoded += 1
-            self._cache[key] = frames
-            while len(self._cache) > self.cache_clips:
-                self._cache.popitem(last=False)
+        try:
+            if self.store is None:
+                root = None if video else self.video_root
+                times = frame_times(record["seconds"], rate)
+                frames = clip_frames(path, record, times, self.frame_size(record), root=root)
+            else:
+                frames = self._stored(record, stored)
+            if self.units == PAIRS:
+                frames = pairs_of(frames, rate)
+            with self._lock:
+                self.decoded += 1
+                self._cache[key] = frames
+                while len(self._cache) > self.cache_clips:
+                    self._cache.popitem(last=False)
+        finally:
+            with self._lock:
+                del self._begun[key]
+            mine.set()
         return frames
 
     def _stored(self, record: Record, key: str) -> list[Image]:

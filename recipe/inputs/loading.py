@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig
 
+from data_prep.identity import checkpoint_identity, hub_commit
 from data_prep.stages import StageError
+from data_prep.stamps import setting_of
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import parse_policy
 from recipe.inputs.arguments import StageArguments
@@ -19,8 +23,10 @@ from recipe.inputs.chat_templates import ensure_template
 from recipe.inputs.dataset import RowBuilder, make_builder
 from recipe.inputs.families import Family, family_of, find_family, frame_grid, is_vision
 from recipe.inputs.frames import ClipFrames
+from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video
 from recipe.inputs.precision import attention_of, packing_of
 from recipe.inputs.prompts import load_prompts
+from recipe.inputs.video_units import FRAMES, PAIRS, check_pairs
 
 
 def check_checkpoint(name_or_path: str | None) -> str:
@@ -38,6 +44,21 @@ def check_checkpoint(name_or_path: str | None) -> str:
             f"{name_or_path}: no config.json there, so no checkpoint; an earlier stage makes it (make help)"
         )
     return name_or_path
+
+
+def model_identity(name_or_path: str | Path) -> str:
+    """Return what a checkpoint is known by: see `checkpoint_identity`.
+
+    The config of a model id is fetched first if the cache has none, as loading does, so that the first run knows the
+    commit that later ones find in the cache.
+
+    Raises:
+        StageError: The folder holds no config.json.
+    """
+    if not Path(name_or_path).is_dir() and hub_commit(str(name_or_path)) is None:
+        with suppress(OSError, ValueError):  # offline, or no such model: loading says so
+            hf_hub_download(str(name_or_path), "config.json")
+    return checkpoint_identity(name_or_path)
 
 
 def without_its_code(load: Callable[..., Any], name: str, **options: Any) -> Any:
@@ -71,19 +92,25 @@ def load_config(name: str) -> Any:
     return without_its_code(AutoConfig.from_pretrained, name)
 
 
-def load_processor(model_args: ModelConfig) -> Any:
+def load_processor(model_args: ModelConfig, units: str = FRAMES) -> Any:
     """Return the checkpoint's processor, padding on the left: GRPO's own processing passes no padding side.
 
     Its chat template is the family's from this repository where the checkpoint's own cannot train.
 
+    Args:
+        units: `video_units`; for pairs the processor takes rows of pair pictures (`recipe.inputs.native_video`).
+
     Raises:
-        StageError: See `check_checkpoint` and `without_its_code`.
+        StageError: See `check_checkpoint`, `without_its_code` and, with pairs, `check_pairs`.
     """
     name = check_checkpoint(model_args.model_name_or_path)
     processor = without_its_code(AutoProcessor.from_pretrained, name, padding_side="left")
     family = find_family(load_config(name), processor)
     if family is not None:
         ensure_template(processor, family, name)
+    if units == PAIRS:
+        check_pairs(family or family_of(load_config(name), processor))
+        return NativeVideoProcessor(processor)
     return processor
 
 
@@ -101,7 +128,8 @@ def template_in_place(name: str) -> Path | None:
 def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     """Return the checkpoint's model, only from safetensors; a vision rate of 0 freezes its vision tower.
 
-    With `load_in_4bit` it is packed as it is loaded (see `recipe.inputs.precision`).
+    With `load_in_4bit` it is packed as it is loaded (see `recipe.inputs.precision`). With `video_units: pairs` it
+    takes what `NativeVideoProcessor` gives it.
 
     Raises:
         StageError: See `check_checkpoint` and `without_its_code`.
@@ -119,7 +147,7 @@ def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
     )
     if script_args.vision_learning_rate == 0:
         freeze_vision(model)
-    return model
+    return accept_native_video(model) if script_args.video_units == PAIRS else model
 
 
 def freeze_vision(model: nn.Module) -> None:
@@ -147,6 +175,17 @@ def row_builder(script_args: StageArguments, model: Any, processor: Any, *, comp
     )
 
 
+def trained_with(model: str | Path, name: str) -> Any:
+    """Return a setting of the stage that trained a checkpoint, which is the stage's folder or a step's in it.
+
+    Returns:
+        None where that is not known, as of a model id.
+    """
+    folder = Path(model)
+    known = setting_of(folder, name)
+    return setting_of(folder.parent, name) if known is None and folder.name.startswith("checkpoint-") else known
+
+
 def clips_of(script_args: StageArguments, grid: int, *, training: bool) -> ClipFrames:
     """Return what gives a stage's frames, without a model.
 
@@ -165,6 +204,7 @@ def clips_of(script_args: StageArguments, grid: int, *, training: bool) -> ClipF
         frame_budget=script_args.frame_budget,
         training=training,
         store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
+        units=script_args.video_units,
     )
 
 
@@ -194,6 +234,7 @@ def builder_for(
         store=FrameStore(Path(script_args.frames)) if script_args.frames else None,
         completions=completions,
         cache_clips=script_args.cache_clips,
+        units=script_args.video_units,
         control_tokens=control_tokens,
         context=context,
     )

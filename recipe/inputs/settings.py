@@ -39,8 +39,8 @@ BY_CONTENT = {"frames", "model_name_or_path", "prompts", "tracks", "video_root"}
 # saved, evaluated or shown.
 HARMLESS = {
     # this recipe's
-    "cache_clips", "held_out_clips", "held_out_every", "held_out_tokens", "max_missing", "media_clips",
-    "overwrite_output_dir", "reasoning_share", "validation_tracks",
+    "cache_clips", "decode_ahead", "held_out_clips", "held_out_every", "held_out_tokens", "max_missing", "media_clips",
+    "overwrite_output_dir", "reasoning_share", "shared_prefix", "shared_prefix_tokens", "validation_tracks",
     # ScriptArguments' fields for TRL's own data sets, which the stages do not read
     "dataset_config", "dataset_name", "dataset_streaming", "dataset_test_split", "dataset_train_split",
     "ignore_bias_buffers",
@@ -74,7 +74,8 @@ HARMLESS = {
 
 COUNTS = {
     # this recipe's
-    "frame_budget", "frame_rate", "max_frame_pixels", "max_records", "max_seconds", "vision_learning_rate",
+    "frame_budget", "frame_rate", "max_frame_pixels", "max_records", "max_seconds", "video_units",
+    "vision_learning_rate",
     # the model and its adapter
     "bnb_4bit_quant_storage", "bnb_4bit_quant_type", "dtype", "load_in_4bit", "load_in_8bit", "lora_alpha",
     "lora_dropout", "lora_modules_to_save", "lora_r", "lora_target_modules", "lora_target_parameters",

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from trl.generation import vllm_generation
 from trl.generation.vllm_client import VLLMClient
 from vllm.distributed.weight_transfer import WeightTransferEngine, WeightTransferEngineFactory
 from vllm.distributed.weight_transfer.base import WeightTransferInitInfo, WeightTransferUpdateInfo
 
 from recipe.rollouts import vllm_cpu
+from recipe.rollouts.media_files import MediaByFile
 
 BACKEND = "file"
 
@@ -71,8 +70,8 @@ class WorkerExtension:
     """
 
 
-class FileClient(VLLMClient):
-    """The trainer's side: TRL's client, except for the way of the weights."""
+class FileClient(MediaByFile, VLLMClient):
+    """The trainer's side: TRL's client, except for the way of the weights and of pictures."""
 
     def init_communicator(self, device: torch.device | str | int = 0) -> None:
         """Check that the server receives by file.
@@ -98,17 +97,6 @@ class FileClient(VLLMClient):
             self._start_weight_update()
             self._post(f"{self.base_url}/update_weights", json={"update_info": {"path": str(path)}})
             self._finish_weight_update()
-
-
-@contextmanager
-def file_client() -> Iterator[None]:
-    """Make TRL use this client class while the body runs: TRL calls its own class by name and takes no other."""
-    upstream = vllm_generation.VLLMClient
-    vllm_generation.VLLMClient = FileClient
-    try:
-        yield
-    finally:
-        vllm_generation.VLLMClient = upstream
 
 
 WeightTransferEngineFactory.register_engine(BACKEND, FileEngine)

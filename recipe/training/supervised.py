@@ -41,7 +41,7 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     if start is None:
         return
     begin_run(start.stage.folder, training_args, tracks=script_args.tracks)
-    processor = load_processor(model_args)
+    processor = load_processor(model_args, script_args.video_units)
     model = load_model(model_args, script_args)
     builder = row_builder(script_args, model, processor, completions=True)
     train_dataset = training_rows(script_args, training_args, builder)

@@ -44,10 +44,13 @@ PROCESSORS = {
 }
 
 
-def build(name, tracks, folder):
-    """Build a checkpoint of the family `name` in `folder` that the Auto classes can load."""
+def build(name, tracks, folder, texts=None):
+    """Build a checkpoint of the family `name` in `folder` that the Auto classes can load.
+
+    Its tokenizer learns from `texts`, or from those of the records in `tracks`.
+    """
     qwen = name.startswith("qwen")
-    tokenizer = build_tokenizer(texts_of(tracks, "tiny"), QWEN_TOKENS if qwen else SPECIAL_TOKENS)
+    tokenizer = build_tokenizer(iter(texts or texts_of(tracks, "tiny")), QWEN_TOKENS if qwen else SPECIAL_TOKENS)
     torch.manual_seed(0)
     build_processor(name, tokenizer).save_pretrained(folder)
     config = _qwen_config(name, tokenizer) if qwen else _glm_config(name, tokenizer)
@@ -98,7 +101,7 @@ def _qwen_config(name, tokenizer):
         rope |= {"mrope_section": [4, 6, 6]}
     elif name == "qwen3_vl":
         cls, vision = transformers.Qwen3VLConfig, positions | {"deepstack_visual_indexes": [0]}
-        rope |= {"mrope_section": [6, 5, 5]}
+        rope |= {"mrope_section": [6, 5, 5], "mrope_interleaved": True}  # as published: vLLM looks for it
     else:
         cls, vision = transformers.Qwen3_5Config, positions
         rope |= {"mrope_section": [2, 1, 1], "partial_rotary_factor": 0.25, "mrope_interleaved": True}
