@@ -4,19 +4,18 @@
     .venv-vllm/bin/python -m bench.parity --families qwen3_vl  # prints those rows only
 
 For each family a small random checkpoint of the real classes trains five GRPO steps with the vision tower, two prompts
-of 3 to 17 seconds x 4 answers a step, in float32, rollouts from a colocated vLLM. Each row is a process of its own.
+of 3 to 17 seconds x 4 answers a step, in float32, rollouts from a colocated vLLM.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import recipe  # noqa: F401  (before transformers: it lets torchvision be imported)
 
 PAGE = Path("docs/parity.md")
 FAMILIES = ("glm4v", "glm46v", "glmga", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
@@ -28,12 +27,7 @@ RATIO, DIFFERENCE = "sampling/importance_sampling_ratio/", "sampling/sampling_lo
 
 
 def measure(family: str, units: str) -> dict[str, Any]:
-    """Train the steps in this process and return what the table holds."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the engine in this process, as when training
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    import recipe  # noqa: F401  (before transformers: it lets torchvision be imported)
-
-    # isort: split
+    """Train the steps and return what the table holds."""
     from tests.helpers import video_rollouts
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -61,17 +55,15 @@ def measure(family: str, units: str) -> dict[str, Any]:
 
 
 def row_of(family: str, units: str) -> str:
-    """Return a line of the table, measured by a process of its own."""
+    """Return a line of the table; where nothing could be measured it says why."""
     begin = f"| `{family}` | {INPUTS[units]} | "
     if (family, units) in LEFT_OUT:
         return f"{begin}not run: {LEFT_OUT[family, units]} | | |"
-    words = [sys.executable, "-m", "bench.parity", "--one", family, units]
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "Error: " in line]
-        reason = (errors or ["no error named"])[-1].split("Error: ")[-1].strip().replace("|", "/")
-        return f"{begin}not run: {reason[:160]} | | |"
-    found = json.loads(done.stdout.splitlines()[-1])
+    try:
+        found = measure(family, units)
+    except Exception as error:  # of whatever library: the table says which, and the other rows follow
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        return f"{begin}not run: {reason[0][:160].replace('|', '/')} | | |"
     ratio = f"{found['lowest']:.5f} to {found['highest']:.5f}"
     return f"{begin}at {found['steps']} of {STEPS} steps | {found['difference']:.1e} | {ratio} |"
 
@@ -109,11 +101,9 @@ def main() -> None:
     """Measure and write the page, or print some rows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--families", nargs="+", choices=FAMILIES, help="print the rows of these, and write nothing")
-    parser.add_argument("--one", nargs=2, metavar=("FAMILY", "UNITS"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(measure(*asked.one)))
-        return
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the engine in this process, as when training
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     rows = []
     for family in asked.families or FAMILIES:
         for units in INPUTS:

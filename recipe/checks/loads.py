@@ -122,8 +122,11 @@ def rollout_of(training_args: Any, text: Any, rows: int, prompt: int, computes: 
     """Return what a rollout of GRPO depends on."""
     colocated = training_args.use_vllm and training_args.vllm_mode == "colocate"
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    each = training_args.num_generations
+    whole = rows % each == 0 or each % rows == 0  # else a process may begin and end within a group
     return Rollout(
         rows=rows,
+        groups=-(-rows // each) + (not whole),
         prompt=prompt,
         completion=training_args.max_completion_length,
         cache=float(2 * text.num_hidden_layers * text.num_key_value_heads * head * computes),

@@ -24,6 +24,7 @@ class Rollout:
 
     Attributes:
         rows: completions of one rollout in a process.
+        groups: distinct prompts among them, which share pixels.
         prompt, completion: tokens of the longest row.
         cache: bytes of keys and values a token.
         vllm_share: share of the card that a colocated vLLM takes.
@@ -32,6 +33,7 @@ class Rollout:
     """
 
     rows: int
+    groups: int
     prompt: int
     completion: int
     cache: float
@@ -229,28 +231,33 @@ def phases(load: Load, gpu_gib: float = 80.0) -> dict[str, dict[str, float]]:
     base = {name: stays[name] for name in ("weights", "optimiser", "gathered")}
     if load.reference:
         base["reference model"] = base["weights"]
-    clip = 4.0 * load.patches * load.patch_values
     vllm = load.rollout.vllm_share * gpu_gib * GIB if load.rollout else 0.0
     awake = 0.0 if load.rollout and load.rollout.sleeps else vllm
     # Trainer collects the batches of a step of the optimiser; the loader has one more, which waits beside the GPU.
     batches = load.accumulation if load.triton else load.accumulation + 1
-    pixels = clip * (load.rollout.rows if load.rollout else load.batch * batches)
+    clip = 4.0 * load.patches * load.patch_values
+    if load.rollout:  # kept as the tower takes them (recipe/training/pixels.py)
+        clip *= load.computes / 4
+        pixels = clip * (load.rollout.groups + _joined(load))
+    else:
+        pixels = clip * load.batch * batches
     result = {
         name: _sum(base, {"pixels": pixels, "vLLM": awake}, parts) for name, parts in update_phases(load).items()
     }
     if load.rollout:
-        for name, parts in rollout_phases(load, load.rollout, pixels).items():
+        for name, parts in rollout_phases(load, load.rollout, clip).items():
             result[name] = _sum(base, {"vLLM": vllm if name == "generation" else awake}, parts)
     return {name: {part: value / GIB for part, value in parts.items() if value} for name, parts in result.items()}
 
 
-def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dict[str, float]]:
+def rollout_phases(load: Load, rollout: Rollout, clip: float) -> dict[str, dict[str, float]]:
     """Return bytes by part while answers are generated, scored and put aside; the old rollout is held meanwhile.
 
     Args:
-        pixels: bytes of the pictures of a rollout.
+        clip: bytes of the pictures of a prompt.
     """
     rows, language, vision = rollout.rows, load.language, load.vision
+    pixels = clip * rollout.groups
     generation = {"pixels": pixels}
     if rollout.generates:  # all rows at once
         cache = rows * (rollout.prompt + rollout.completion) * rollout.cache
@@ -259,7 +266,7 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
             rows * rollout.prompt * (2 * language.output + language.forward) + rows * rollout.prompt * rollout.cache,
         )
         generation = {
-            "pixels": 2 * pixels,
+            "pixels": 2 * pixels + rows * clip,
             "KV cache and prefill": max(cache, prefill),
             "gathered": load.rest * load.parameters if load.sharding in ("zero3", "fsdp") else 0.0,
         }
@@ -271,9 +278,14 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
     )
     return {
         "generation": generation,
-        "scoring": {"pixels": 2 * pixels, "language activations": scoring},
-        "rollout put aside": {"pixels": 3 * pixels},
+        "scoring": {"pixels": 2 * pixels + clip * _joined(load), "language activations": scoring},
+        "rollout put aside": {"pixels": 2 * pixels},
     }
+
+
+def _joined(load: Load) -> int:
+    """Return the clips that a forward pass copies into one tensor: none where it takes a single row."""
+    return load.batch if load.batch > 1 else 0
 
 
 def _mask(load: Load) -> float:

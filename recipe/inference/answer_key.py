@@ -26,7 +26,7 @@ from recipe.inference.decoding import sampling_of
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.chat_templates import templates_digest
 from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.loading import check_checkpoint
+from recipe.inputs.loading import check_checkpoint, model_identity
 from recipe.inputs.prompts import prompts_digest
 from recipe.inputs.video_units import stated_units
 
@@ -121,7 +121,7 @@ def key_of(
     else:
         name = check_checkpoint(model)
         check_ended(Path(name))
-        contents["model"] = checkpoint_identity(name)
+        contents["model"] = model_identity(name)
         contents["chat_templates"] = templates_digest()  # one may take the place of the checkpoint's own
     if tracks is not None:
         contents["tracks"] = file_digest(Path(tracks))

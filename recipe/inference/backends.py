@@ -1,15 +1,18 @@
 """Where answers come from: Hugging Face in process, vLLM in process, or any OpenAI-compatible server.
 
 Each backend is a function from rows (`RowBuilder`) to raw answer texts, in order. The prompt is the same for all.
+`recipe.inference.engines` runs the first two in processes of their own, one a GPU.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from trl import ModelConfig
 
 from data_prep.stages import StageError
@@ -36,7 +39,20 @@ from recipe.inputs.native_video import NativeVideoProcessor
 from recipe.inputs.video_units import PAIRS, check_pairs
 from recipe.rollouts.media import media_of_video, media_options
 
+# Rows may say how they are sampled: `seed`, of the row by itself, or `batch_seed`, of all rows of one call together.
 Answerer = Callable[[list[dict[str, Any]]], list[str]]
+BACKENDS = ("hf", "vllm", "openai")
+
+
+def backend_named(name: str) -> str:
+    """Return a backend's name, for "auto" that of vLLM where it is installed and else of Hugging Face.
+
+    >>> backend_named("hf")
+    'hf'
+    """
+    if name != "auto":
+        return name
+    return "vllm" if importlib.util.find_spec("vllm") else "hf"
 
 
 @dataclass
@@ -67,7 +83,10 @@ def hugging_face(script_args: StageArguments, model: str, decoding: Decoding) ->
 
     def answer(rows: list[dict[str, Any]]) -> list[str]:
         longest = max(decoding.longest(row) for row in rows)
-        return generate(loaded, processor, rows, temperature=decoding.temperature, max_new_tokens=longest)
+        own = {"seeds": [row["seed"] for row in rows]} if decoding.temperature and "seed" in rows[0] else {}
+        if "batch_seed" in rows[0]:
+            torch.manual_seed(rows[0]["batch_seed"])
+        return generate(loaded, processor, rows, temperature=decoding.temperature, max_new_tokens=longest, **own)
 
     return builder, answer
 
@@ -89,6 +108,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
     processor = load_processor(model_args, script_args.video_units)
     config = load_config(model)
     options: dict[str, Any] = {"load_format": "safetensors", **media_options(video=script_args.video_units == PAIRS)}
+    options["max_model_len"] = -1  # what the memory holds: the contexts of 256K that models state fit few cards
     if current_platform.is_cpu():
         from recipe.rollouts import vllm_cpu
 
@@ -105,6 +125,7 @@ def vllm_in_process(script_args: StageArguments, model: str, decoding: Decoding)
             SamplingParams(
                 **sampling_of(decoding.temperature),
                 max_tokens=decoding.longest(row),
+                seed=row.get("seed") if decoding.temperature else None,
                 logit_bias=never,
                 structured_outputs=StructuredOutputsParams(regex=answer_regex(builder.family, row["seconds"]))
                 if decoding.guided
@@ -130,6 +151,16 @@ class _Configured:
     """What `row_builder` reads of a model that lives elsewhere."""
 
     config: Any
+
+
+def builder_of(script_args: StageArguments, model: str) -> RowBuilder:
+    """Return the row builder of a checkpoint whose model is not loaded here: its config and processor say enough.
+
+    Raises:
+        StageError: No checkpoint there.
+    """
+    processor = load_processor(ModelConfig(model_name_or_path=model), script_args.video_units)
+    return row_builder(script_args, _Configured(load_config(model)), processor, completions=False)
 
 
 def openai_server(

@@ -124,6 +124,10 @@ class GRPOArguments(StageArguments):
     )
     format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
     length_weight: float = field(default=0.0, metadata={"help": "weight of the punishment of overlong answers"})
+    decode_ahead: bool = field(
+        default=True,
+        metadata={"help": "decode the clips of the next rollout in a thread while this one updates the model"},
+    )
     dynamic_sampling: int = field(
         default=0,
         metadata={

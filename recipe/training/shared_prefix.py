@@ -208,7 +208,8 @@ def rows_of(
     if fields.get("pixel_values") is not None:
         names = ("pixel_values", "image_grid_thw", "num_images")
         split = split_pixel_values_by_grid({name: fields[name] for name in names})
-        pictures = list(zip(split["pixel_values"], split["image_grid_thw"], strict=True))
+        # A slice of all is the tensor that rows of one prompt share (`SharedRows`), not a copy of it.
+        pictures = [(p[:], grids) for p, grids in zip(split["pixel_values"], split["image_grid_thw"], strict=True)]
     rows = []
     for ids, mask, kinds, (pixels, grids) in zip(input_ids, attention_mask.bool(), types, pictures, strict=True):
         prompt, columns = mask[:-width], mask[-width:].nonzero()[:, 0]
