@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 RECIPE ?= tiny
 REWARD ?= tiou_mviou
 SEED ?= 0
-# VLLM=1: GRPO rolls out with vLLM, from an environment of its own. PEFT=1 (LoRA) or PEFT=qlora, and CARD=24, 48 or 80 (one
-# GPU of so many GB, LoRA unless PEFT says otherwise): in a run folder of its own. GPU=1: paper-mini's studies with 8 times
+# VLLM=1: GRPO rolls out with vLLM, and full recipes are evaluated with it. PEFT=1 (LoRA) or PEFT=qlora, and CARD=24, 48 or
+# 80 (one GPU of so many GB, LoRA unless PEFT says otherwise): in a run folder of its own. GPU=1: paper-mini's studies with 8 times
 # the samples and more seeds, on a page of its own.
 VLLM ?=
 CARD ?=
@@ -48,8 +48,9 @@ S_rows = recipe.inputs.export --config $(FOLDER)/traces.yaml
 S_cpt = recipe.cpt $(call conf,cpt) $(LORA) $(CPT_ARGS) $(call args,cpt)
 S_sft = recipe.sft $(call conf,sft) $(LORA) $(SFT_ARGS) $(call args,sft)
 S_grpo = recipe.grpo $(call conf,grpo) $(LORA) --reward $(REWARD) --seed $(SEED) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(call args,grpo)
-S_greedy = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft/eval/greedy.json $(EVAL_ARGS) $(call args,eval)
-S_sampled = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft/eval/sampled.json --temperature 1 --repeats 3 $(EVAL_ARGS) $(call args,eval)
+answer = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft/eval/$(1).json $(2) $(EVAL_ARGS) $(call args,eval)
+S_greedy = $(call answer,greedy)
+S_sampled = $(call answer,sampled,--temperature 1 --repeats 3)
 # GRPO's own options say which folder it writes and where it began: that folder is evaluated and reported.
 S_table = recipe.studies.before_after $(call conf,eval) $(EVAL_ARGS) -- $(wordlist 2,999,$(S_grpo))
 
@@ -68,24 +69,23 @@ STEPS_cpt := $(STEPS_base) cpt
 STEPS_sft := $(STEPS_cpt) traces sft
 STEPS_eval := $(STEPS_sft) greedy sampled
 STEPS_grpo := $(STEPS_sft) grpo table
+WITH_VLLM := $(if $(VLLM),grpo greedy sampled table table1)
 include $(SCRIPTS)/studies.mk
 # A target without a list is the step of its name; what several named targets share runs once.
 uniq = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
 STEPS := $(foreach step,$(call uniq,$(foreach goal,$(MAKECMDGOALS),$(or $(STEPS_$(goal)),$(goal)))),$(if $(S_$(step)),$(step)))
 
 # With a launch file, what is missing is said once, before processes are started.
+py = $(if $(filter $(WITH_VLLM),$(1)),$(PY_VLLM),$(PY))
 define run_step
 
-$(if $(filter cpt sft grpo,$(1)),$(call run_stage,$(if $(and $(VLLM),$(filter grpo,$(1))),$(PY_VLLM),$(PY)),$(1)),$(PY) -m $(S_$(1)))
-endef
-define run_stage
-$(if $(LAUNCH),$(1) -m recipe.preflight --stage $(2) --launch $(LAUNCH) $(wordlist 2,999,$(S_$(2)))
-$(dir $(1))accelerate launch --config_file $(LAUNCH) $(LAUNCH_ARGS) -m $(S_$(2)),$(1) -m $(S_$(2)))
+$(if $(and $(LAUNCH),$(filter cpt sft grpo,$(1))),$(py) -m recipe.preflight --stage $(1) --launch $(LAUNCH) $(wordlist 2,999,$(S_$(1)))
+$(dir $(py))accelerate launch --config_file $(LAUNCH) $(LAUNCH_ARGS) -m $(S_$(1)),$(py) -m $(S_$(1)))
 endef
 .PHONY: plan steps base
 plan: install
 	@$(PY) -m recipe.checks.plan --recipe '$(RECIPE)' $(if $(and $(STEPS),$(LAUNCH)),--launch $(LAUNCH)) $(foreach step,$(STEPS),then $(S_$(step)))
-steps: plan $(if $(and $(VLLM),$(filter grpo,$(STEPS))),install-vllm) $(if $(filter rates,$(STEPS)),install-studies)
+steps: plan $(if $(filter $(WITH_VLLM),$(STEPS)),install-vllm) $(if $(filter rates,$(STEPS)),install-studies)
 	$(foreach step,$(STEPS),$(call run_step,$(step)))
 
 # --- a checkpoint in use: MODEL, else of REWARD and SEED where the command line says them, else of the newest run ---

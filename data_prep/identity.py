@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -102,17 +103,39 @@ def checkpoint_parts(folder: Path) -> dict[str, str]:
 
 
 def checkpoint_identity(name_or_path: str | os.PathLike[str]) -> str:
-    """Return the digest of a checkpoint folder's content, or "id:NAME" for a model id that is no folder here.
+    """Return the digest of a checkpoint folder's content, or "id:NAME@COMMIT" for a model id that is no folder here.
+
+    COMMIT is what the local hub cache holds of the main branch, which is what is loaded; without it, "id:NAME".
 
     Raises:
         StageError: The folder holds no config.json, so it is no checkpoint.
     """
     folder = Path(name_or_path)
     if not folder.is_dir():
-        return f"id:{name_or_path}"
+        commit = hub_commit(str(name_or_path))
+        return f"id:{name_or_path}@{commit}" if commit else f"id:{name_or_path}"
     if not (folder / "config.json").is_file():
         raise StageError(f"{folder}: no config.json there, so no checkpoint; an earlier stage makes it (make help)")
     return text_digest(checkpoint_parts(folder))
+
+
+def hub_commit(name: str) -> str | None:
+    """Return the commit of a model id's main branch in the local hub cache; None where the cache has none."""
+    cache = hub_cache() / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (cache / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return commit if re.fullmatch(r"[0-9a-f]{40,64}", commit) and (cache / "snapshots" / commit).is_dir() else None
+
+
+def hub_cache() -> Path:
+    """Return the hub's local cache folder, by the rules and variables of huggingface_hub."""
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(os.path.expanduser(os.path.expandvars(given or os.path.join(home, "hub"))))
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | str | None]) -> None:

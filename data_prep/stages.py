@@ -120,7 +120,7 @@ class Stage:
         digests = stamp.get("inputs") or {}
         names = sorted(digests.keys() | self.inputs.keys())
         return differences + [
-            Difference(f"input {name}") for name in names if digests.get(name) != self.inputs.get(name)
+            Difference(f"input {name}") for name in names if not _same_input(digests.get(name), self.inputs.get(name))
         ]
 
     def is_complete(self, *, quiet: bool = False) -> bool:
@@ -305,3 +305,11 @@ def _size(path: Path) -> int | None:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _same_input(was: Any, now: Any) -> bool:
+    """Return whether two digests are one; a model id without a commit is that id at any."""
+    if isinstance(was, str) and isinstance(now, str) and was.startswith("id:") and now.startswith("id:"):
+        (name, _, commit), (other, _, others) = was.partition("@"), now.partition("@")
+        return name == other and (commit == others or not commit or not others)
+    return bool(was == now)

@@ -251,7 +251,7 @@ def read_annotations(draw: random.Random) -> None:
     try:
         if name == "rows":
             rows = read_rows(path, 4, numbered=draw.random() < 0.5)
-            boxes = visible_boxes(path, rows)
+            boxes, _ = visible_boxes(path, rows)
             assert rows.ndim == 2 and (boxes.boxes[:, 2:] >= boxes.boxes[:, :2]).all()
         elif name == "flags":
             assert read_flags(path, 4).shape == (4,)

@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl import ModelConfig
-
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
@@ -36,10 +34,13 @@ from recipe.evaluation.submission import Submission, problems, read_submission
 from recipe.evaluation.truths import read_truths
 from recipe.evaluation.vuestg import published_table, read_tube_submission
 from recipe.inference.answer_key import AnswerKey, key_of
+from recipe.inference.backends import Decoding, backend_named, builder_of
+from recipe.inference.engines import check_engines, engines_named
+from recipe.inference.jobs import AnswerBatches, engines_of
 from recipe.inference.predictions import predict
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.frames import ClipFrames
-from recipe.inputs.loading import load_answering, load_processor, row_builder, trained_with
+from recipe.inputs.loading import trained_with
 from recipe.inputs.media import MAX_MISSING, sift
 from recipe.inputs.video_units import FRAMES, rate_stated
 
@@ -76,7 +77,17 @@ class EvalArguments:
     temperature: float = field(default=0.0, metadata={"help": "0 decodes greedily"})
     repeats: int = field(default=1, metadata={"help": "sampled runs to average"})
     max_new_tokens: int = field(default=512, metadata={"help": "longest answer, tokens"})
-    batch_size: int = 50
+    batch_size: int = field(default=50, metadata={"help": "records that Hugging Face's generate gets together"})
+    group_by_length: bool = field(
+        default=False,
+        metadata={"help": "batches of similar lengths, longest first; sampling is then seeded by record (hf)"},
+    )
+    backend: str = field(
+        default="hf", metadata={"help": "hf (Hugging Face's generate), vllm, or auto: vllm where it is installed"}
+    )
+    engines: str = field(
+        default="auto", metadata={"help": "processes that answer, one a GPU; auto: all visible GPUs, and 1 on a CPU"}
+    )
     limit: int | None = field(
         default=None, metadata={"help": "use only the first records", "aliases": "--max_records"}
     )
@@ -96,6 +107,9 @@ class EvalArguments:
                 f"--protocol {self.protocol} needs --frame_annotations: the file that its converter wrote beside "
                 "--tracks"
             )
+        if self.backend not in ("hf", "vllm", "auto"):
+            raise ValueError(f"--backend {self.backend!r}: expected hf, vllm or auto (recipe.ground asks servers)")
+        check_engines(self.engines)
         if isinstance(self.smooth, bool):  # what YAML makes of an unquoted on or off
             self.smooth = "on" if self.smooth else "off"
         if self.smooth not in ("on", "off"):
@@ -126,15 +140,20 @@ def key_of_run(args: EvalArguments, repeat: int) -> AnswerKey:
     Raises:
         StageError: There is no such checkpoint or track file.
     """
-    sampled: dict[str, Any] = {"seed": args.seed + repeat} if args.temperature > 0 else {}
+    decoding: dict[str, Any] = {"seed": args.seed + repeat} if args.temperature > 0 else {}
+    backend = backend_named(args.backend)
+    if backend == "hf":
+        decoding["batch_size"] = args.batch_size  # answers of one batch are padded to one length
+        if args.group_by_length:  # else sampled from one stream too
+            decoding["group_by_length"] = True
     return key_of(
         args.model,
         args.frames_seen(),
         tracks=args.tracks,
+        backend=backend,
         temperature=args.temperature,
         max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size,  # answers of one batch are padded to one length, and sampled from one stream
-        **sampled,
+        **decoding,
     )
 
 
@@ -158,29 +177,32 @@ def check_paths(args: EvalArguments) -> None:
 
 
 def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf]:
-    """Return one id -> answer mapping for each repeat, and the function that gives a record's coordinate scale."""
-    model_args = ModelConfig(model_name_or_path=args.model, dtype="auto")
-    script_args = args.frames_seen()
-    model = load_answering(model_args, script_args)
-    processor = load_processor(model_args, script_args.video_units)
-    builder = row_builder(script_args, model, processor, completions=False)
-    runs = []
-    for repeat in range(args.repeats):
-        runs.append(
+    """Return one id -> answer mapping for each repeat, and the function that gives a record's coordinate scale.
+
+    A model is loaded, in this process or in others, once there is something to ask it.
+
+    Raises:
+        StageError: There is no such checkpoint, no such GPU or no vLLM, or an engine died.
+    """
+    model, backend = args.model or "", backend_named(args.backend)
+    keys = [key_of_run(args, repeat) for repeat in range(args.repeats)]
+    builder = builder_of(args.frames_seen(), model)
+    job = AnswerBatches(args.frames_seen(), model, Decoding(args.temperature, args.max_new_tokens), backend)
+    with engines_of(job, engines_named(args.engines)) as answering:
+        runs = [
             predict(
-                model,
-                processor,
+                answering,
                 args.tracks,
                 builder,
                 answers_path(args, repeat),
-                key=key_of_run(args, repeat),
-                temperature=args.temperature,
+                key=key,
                 seed=args.seed + repeat,
-                max_new_tokens=args.max_new_tokens,
-                batch_size=args.batch_size,
+                batch_size=args.batch_size if backend == "hf" else 1,
                 limit=args.limit,
+                by_record=args.group_by_length or backend == "vllm",
             )
-        )
+            for repeat, key in enumerate(keys)
+        ]
     return runs, lambda record: builder.family.box_scale(builder.frame_size(record))
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
 from recipe.drawing.sheet import contact_sheet, tile_size, write_sheet
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
+from recipe.inference.engines import check_engines, engines_named
 from recipe.inference.expand import expand_boxes
 from recipe.inference.ground_file import ground_file
 from recipe.inference.grounding import Grounding, Policy, check_query, check_video, ground
+from recipe.inference.jobs import GroundRecords, engines_of
 from recipe.inference.smoothing import MOST_FILLED
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.loading import trained_with
-from recipe.inputs.video_units import FRAMES, UNITS
+from recipe.inputs.video_units import FRAMES, UNITS, stated_units
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
@@ -61,6 +64,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
         "--video_root", "--videos", type=Path, default=Path("data/videos"), help="folder of the videos of --tracks"
     )
     parser.add_argument("--backend", choices=("hf", "vllm", "openai"), default="hf")
+    parser.add_argument(
+        "--engines", default="auto", help="with --tracks, processes that answer: a number, or auto: one a visible GPU"
+    )
     parser.add_argument("--base_url", default=os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1"))
     parser.add_argument("--family", default="glm4v", help="model family of --backend openai")
     parser.add_argument(
@@ -83,6 +89,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     args = parser.parse_args(argv)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
+    check_engines(args.engines)
+    if args.engines != "auto" and args.tracks is None:
+        raise StageError("--engines is for --tracks: one video is one question, which one engine answers")
     if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
         raise StageError(f"--true_span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
     if args.video is not None:
@@ -146,8 +155,8 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
     return {name: getattr(args, name) for name in names} | {
         "prompts": args.prompts or settings_of(args).prompts,
         "max_frame_pixels": builder.clips.max_pixels,
-        "video_units": builder.clips.units,
         "frame_rate": builder.clips.rate,
+        **stated_units(builder.clips.units),
     }
 
 
@@ -212,9 +221,16 @@ def sentence(found: Grounding) -> str:
 
 def ground_all(args: argparse.Namespace) -> None:
     """Ground every record of a track file; write one JSON a line, resume an earlier call, and list failures."""
-    key = key_of_answers(args)
-    backend, policy = (lambda usage: backend_of(args)), policy_of(args)
-    count, failed = ground_file(args.tracks, args.video_root, args.out, backend, policy, key=key)
+    key, policy = key_of_answers(args), policy_of(args)
+    ask = partial(ground_file, args.tracks, args.video_root, args.out, policy=policy, key=key)
+    engines = engines_named(args.engines) if args.backend != "openai" else 1
+    if args.backend == "vllm" or engines > 1:
+        decoding = Decoding(args.temperature, args.max_new_tokens, args.guided)
+        job = GroundRecords(settings_of(args), args.model, decoding, args.backend, args.video_root, policy)
+        with engines_of(job, engines) as answering:
+            count, failed = ask(None, engines=answering.map)
+    else:
+        count, failed = ask(lambda usage: backend_of(args))
     print(f"{args.out}: {count - len(failed)} of {count} records answered")
     for line in failed[:10]:
         print(f"not answered: {line}", file=sys.stderr)

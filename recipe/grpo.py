@@ -95,7 +95,10 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
     trainer.dynamic_sampling = script_args.dynamic_sampling
+    trainer.shared_prefix = script_args.shared_prefix
+    trainer.shared_prefix_tokens = script_args.shared_prefix_tokens
     builder.clock = trainer.clock
+    trainer.clips_ahead = builder.clips if script_args.decode_ahead else None
     if script_args.held_out_every:
         trainer.add_callback(held_out(trainer, builder, processor, script_args, training_args.max_completion_length))
 

@@ -94,10 +94,20 @@ class TinyArguments:
     update_scale: float = field(
         default=0.3, metadata={"help": "RMS of what a block adds to the residual stream at start"}
     )
+    digits: int = field(
+        default=4,
+        metadata={
+            "help": "most digits of a number that are one token; 1: numbers that hardly repeat are learnt sooner"
+        },
+    )
     seed: int = 0
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "build anew; what out holds is moved aside, to out.old-N"}
     )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.digits <= 4:
+            raise ValueError(f"digits {self.digits}, expected 1 to 4: coordinates go to 1000")
 
 
 def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
@@ -114,23 +124,28 @@ def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
 # What is one token where the tracks hold it often enough: the text between two boxes, with its second and label; a
 # number with the comma before it; a timestamp; a word. A state of the answer then costs 5 tokens, and the token
 # before a box names the second whose frame the box has to be read from.
-UNITS = "|".join(
-    [
-        r'(?:\{|\]\}\], )"\d+": \[\{"label": "[a-z]+-\d+", "bbox_2d": \[',
-        r"\]\}\]\}",
-        r"\d+s\b",
-        r"(?:, )?\d{1,4}",
-        r" ?[a-z]+",
-    ]
+UNITS = (
+    r'(?:\{|\]\}\], )"\d+": \[\{"label": "[a-z]+-\d+", "bbox_2d": \[',
+    r"\]\}\]\}",
+    r"\d+s\b",
+    r"(?:, )?\d{1,DIGITS}",
+    r" ?[a-z]+",
 )
 
 
-def build_tokenizer(texts: Iterator[str], special_tokens: Sequence[str] = SPECIAL_TOKENS) -> PreTrainedTokenizerFast:
-    """Build a byte-level BPE over the units above; the first special token ends a text and pads it."""
+def build_tokenizer(
+    texts: Iterator[str], special_tokens: Sequence[str] = SPECIAL_TOKENS, digits: int = 4
+) -> PreTrainedTokenizerFast:
+    """Build a byte-level BPE over the units above; the first special token ends a text and pads it.
+
+    Args:
+        digits: most digits of a number that are one token.
+    """
+    units = "|".join(UNITS).replace("DIGITS", str(digits))
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(UNITS), "isolated"),
+            pre_tokenizers.Split(Regex(units), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -266,14 +281,14 @@ def main(args: TinyArguments) -> None:
         {name: value for name, value in vars(args).items() if name not in _NOT_THE_MODEL} | {"build": BUILD},
         inputs,
         beside={"tracks": args.tracks, "prompts": args.prompts},
-        defaults={"build": 1},
+        defaults={"build": 1, "digits": 4},
         was=lambda old: {name: value for name, value in old.items() if name not in _NOT_THE_MODEL},
         version_1_inputs=tracks,
     )
     if not args.overwrite_output_dir and stage.is_complete():
         return
     stage.begin(overwrite=args.overwrite_output_dir)
-    tokenizer = build_tokenizer(texts_of(args.tracks, args.prompts))
+    tokenizer = build_tokenizer(texts_of(args.tracks, args.prompts), digits=args.digits)
     build_processor(tokenizer, args).save_pretrained(args.out)
     model = build_model(tokenizer, args)
     model.save_pretrained(args.out)

@@ -7,8 +7,16 @@ import shutil
 import pytest
 
 from data_prep import identity
-from data_prep.errors import StageError
-from data_prep.identity import check_outputs, checkpoint_identity, checkpoint_parts, file_digest, same_file, stamp_of
+from data_prep.identity import (
+    check_outputs,
+    checkpoint_identity,
+    checkpoint_parts,
+    file_digest,
+    hub_cache,
+    same_file,
+    stamp_of,
+)
+from data_prep.stages import Stage, StageError
 
 
 def checkpoint(folder, weights=b"weights"):
@@ -45,6 +53,46 @@ def test_a_model_id_is_its_name_and_a_folder_without_config_is_none(tmp_path):
     with pytest.raises(StageError, match=r"no config.json there, so no checkpoint"):
         checkpoint_identity(tmp_path)
     assert checkpoint_parts(tmp_path) == {}
+
+
+def test_a_model_id_is_known_by_the_commit_in_the_local_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    model = tmp_path / "models--org--model"
+    (model / "refs").mkdir(parents=True)
+    assert checkpoint_identity("org/model") == "id:org/model"
+    for commit in ("a" * 40, "b" * 40):
+        (model / "snapshots" / commit).mkdir(parents=True)
+        (model / "refs" / "main").write_text(commit)
+        assert checkpoint_identity("org/model") == f"id:org/model@{commit}"
+    (model / "refs" / "main").write_text("c" * 40)  # its files are not there: an interrupted download
+    assert checkpoint_identity("org/model") == "id:org/model"
+    (model / "refs" / "main").write_text("../../elsewhere")
+    assert checkpoint_identity("org/model") == "id:org/model"
+    for name, value, expected in (
+        ("HF_HUB_CACHE", "/cache", "/cache"),
+        ("HF_HOME", "/here", "/here/hub"),
+        ("XDG_CACHE_HOME", "/xdg", "/xdg/huggingface/hub"),
+    ):
+        monkeypatch.setenv(name, value)
+        assert str(hub_cache()) == expected
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "same"),
+    [
+        ("id:a/b@1", "id:a/b@1", True),
+        ("id:a/b@1", "id:a/b@2", False),
+        ("id:a/b", "id:a/b@2", True),
+        ("id:a/b@1", "id:a/b", True),
+        ("id:a/b", "id:a/c", False),
+        ("0123", "4567", False),
+        (None, "id:a/b", False),
+    ],
+)
+def test_a_stage_begun_before_the_commit_was_known_goes_on(tmp_path, was, now, same):
+    Stage(tmp_path, "sft", {}, {} if was is None else {"model": was}).begin()
+    assert (Stage(tmp_path, "sft", {}, {"model": now}).differences() == []) is same
 
 
 def test_digests_of_large_files_are_remembered(tmp_path, monkeypatch):

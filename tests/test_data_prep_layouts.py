@@ -554,3 +554,25 @@ def test_rates_that_are_none_are_refused(tmp_path, fps, capsys):
     printed = capsys.readouterr().err
     assert "expected frames a second" in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("source", ["lasot", "trackingnet", "got10k", "hcstvg"])
+def test_boxes_of_no_width_or_height_are_counted(tmp_path, source):
+    """Two of the twenty rows; a flagged one is hidden and no fault of the file."""
+    rows = ["11,21,30,30"] * 20
+    rows[3], rows[7] = "11,21,0,30", "11,21,30,-1"
+    if source == "lasot":
+        rows[11] = "0,0,0,0"
+        path = write(tmp_path / "annos" / "cat-1.txt", "\n".join(rows)).parent
+        write(path / "absent" / "cat-1.txt", "\n".join("1" if k == 11 else "0" for k in range(20)))
+    elif source == "trackingnet":
+        path = write(tmp_path / "TRAIN_0" / "anno" / "a.txt", "\n".join(rows)).parents[1]
+    elif source == "got10k":
+        path = write(tmp_path / "train" / "GOT-10k_Train_000001" / "groundtruth.txt", "\n".join(rows)).parents[1]
+    else:
+        boxes = [[int(word) for word in row.split(",")] for row in rows]
+        path = write(tmp_path / "val_v2.json", {"a.mp4": hcstvg_record(bbox=boxes)})
+    options = [] if source == "hcstvg" else ["--size", "60x60", "--fps", 10]
+    _, report, _ = convert(source, path, tmp_path / "o", *options)
+    assert report["written"] == 1
+    assert report["notes"] == {"boxes of no width or height, left out": 2}

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from data_prep.__main__ import main
 from data_prep.mixing.config import read_recipe
 from data_prep.mixing.draw import filled, rank_of, shares, span_bin
+from data_prep.mixing.mix import current_manifest
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.video_ids import evaluation_keys, video_key
+from tests.helpers.films import make_plain_video
 
 MIXTURES = sorted(Path("data_prep/mixtures").glob("*.yaml"))
 
@@ -240,6 +242,54 @@ def test_a_wrong_recipe_is_one_line(tmp_path, recipe, message):
     (tmp_path / "mix.yaml").write_text(recipe)
     with pytest.raises(StageError, match=message):
         read_recipe(tmp_path / "mix.yaml")
+
+
+@pytest.fixture
+def with_videos(tmp_path):
+    """Twenty records on good videos, and one each on an empty file, a short film, one of another shape and none."""
+    root = tmp_path / "videos"
+    root.mkdir()
+    make_plain_video(root / "good.mp4", (255, 0, 0), 8)
+    make_plain_video(root / "short.mp4", (255, 0, 0), 3)
+    make_plain_video(root / "wide.mp4", (255, 0, 0), 8, size=(96, 48))
+    (root / "empty.mp4").touch()
+    names = ["good"] * 20 + ["empty", "short", "wide", "gone"]
+    records = [record(f"a/{k}", f"{name}.mp4", query=f"query {k}") for k, name in enumerate(names)]
+    return root, write(tmp_path / "a.jsonl", records)
+
+
+def test_videos_are_looked_at_where_a_root_is_given(tmp_path, with_videos):
+    root, tracks = with_videos
+    found, manifest = mixed(tmp_path, inputs=[tracks])
+    assert len(found) == 24
+    assert manifest["videos"] is None
+    found, manifest = mixed(tmp_path, inputs=[tracks], video_root=str(root), max_missing=0.2)
+    assert {item["video"] for item in found} == {"good.mp4"}
+    lost = {"unreadable": 1, "shorter_than_clip": 1, "other_size": 1, "missing": 1}
+    assert manifest["left_out"] == lost
+    assert manifest["examples"]["missing"] == ["a/23"]
+    assert manifest["written"] + sum(lost.values()) == manifest["read"] == 24
+
+    recipe = read_recipe(tmp_path / "mix.yaml")
+    assert current_manifest(recipe) == manifest
+    (root / "gone.mp4").write_bytes((root / "good.mp4").read_bytes())
+    assert current_manifest(recipe) is None, "a video has come"
+    assert len(mixed(tmp_path, inputs=[tracks], video_root=str(root), max_missing=0.2)[0]) == 21
+
+
+def test_too_many_lost_videos_are_one_line_and_nothing_is_written(tmp_path, with_videos, capsys):
+    root, tracks = with_videos
+    mixed(tmp_path, inputs=[tracks])
+    before = (tmp_path / "out.jsonl").read_bytes()
+    capsys.readouterr()
+    assert main(["mix", str(tmp_path / "mix.yaml"), "--video_root", str(root)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "4 of 24 records without a usable video" in said
+    assert "empty.mp4" in said
+    assert "expected at most 5% (max_missing)" in said
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert main(["mix", str(tmp_path / "mix.yaml"), "--video_root", str(tmp_path / "nowhere")]) == 2
+    assert "video_root" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["not json\n", '{"schema": 1}\n', "\x00\n", ""])

@@ -1,7 +1,9 @@
 """The synthetic source: its tracks tell the truth about real files, and bad settings are one line."""
 
+import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.records import read_records
 from data_prep.sources import synthetic
-from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS
+from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip
 from data_prep.stages import read_stamp
 from tests.helpers.processes import children
 
@@ -131,6 +133,78 @@ def test_the_same_seed_gives_the_same_bytes_and_more_clips_keep_the_first(tmp_pa
     assert contents(tmp_path / "other" / "data") != one
 
 
+def test_the_settings_of_today_draw_the_clips_of_yesterday():
+    """One digest over the boxes of 40 clips: published digits come from these clips."""
+    known = hashlib.sha256()
+    for index in range(40):
+        clip = draw_clip(random.Random(f"0/test/{index}"), ClipSettings())
+        for shape in clip.shapes:
+            frames = range(shape.first_frame, shape.end_frame)
+            known.update(repr([clip.rate, *(shape.box_at(frame / clip.rate) for frame in frames)]).encode())
+    assert known.hexdigest()[:16] == "88a4a79aeefea3b6"
+
+
+CURVES = """
+seed: 1
+box: mean
+clip: {seconds: [3], min_event: 2, max_event: 3, max_edge: 0.2, motion: curve, turns: 3.5, rates: [12, 20]}
+splits:
+  a: {clips: 6, use: ground}
+"""
+
+
+def test_mean_boxes_are_those_of_all_drawn_frames(tmp_path):
+    """A second's true box is the mean of what its frames show, which no single frame need show."""
+    assert make(tmp_path, CURVES) == 0
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(tmp_path / "data", "a")}
+    off = []
+    for record in read_records(tmp_path / "data/a.jsonl"):
+        annotation = annotations[record["video"]]
+        target = annotation["objects"][int(record["id"].rsplit("/", 1)[1])]
+        assert [state["second"] for state in record["track"]] == list(range(record["span"][0], record["span"][1] + 1))
+        for state in record["track"]:
+            first = state["second"] * annotation["fps"]
+            shown = [
+                box
+                for frame, box in enumerate(target["boxes_xywh"], target["begin_frame"])
+                if first <= frame < first + annotation["fps"]
+            ]
+            x, y, width, height = np.mean(shown, axis=0) / SIDE
+            assert state["box"] == pytest.approx([x, y, x + width, y + height])
+            for moment in (0.25, 0.5, 0.75):  # each lies on a frame, and every second of an event shows its shape
+                assert (moment * annotation["fps"]).is_integer()
+                frame = first + int(moment * annotation["fps"])
+                seen = target["boxes_xywh"][frame - target["begin_frame"]]
+                assert target["begin_frame"] <= frame < target["end_frame"]
+                off.append(np.abs(np.array(seen[:2]) / SIDE - [x, y]).max())
+    assert len(off) >= 30
+    assert np.mean(off) > 2 / SIDE, "shapes move within the second"
+
+
+def test_curves_stay_inside_and_have_no_jumps():
+    settings = ClipSettings(motion="curve", max_step=36, turns=3.5, rates=(24,))
+    shapes = [shape for index in range(30) for shape in draw_clip(random.Random(index), settings).shapes]
+    assert len(shapes) >= 30
+    for shape in shapes:
+        path = np.array([shape.box_at(frame / 24)[:2] for frame in range(shape.first_frame, shape.end_frame)])
+        assert path.min() >= 0
+        assert path.max() + shape.size * PIXELS_PER_UNIT <= SIDE
+        # 36 units a second in 24 frames are 3 pixels; a cubic's slope is at most 1.5 times its chord's and more bends.
+        assert np.abs(np.diff(path, axis=0)).max() <= 9
+        assert np.ptp(path, axis=0).max() > 4
+
+
+def test_shapes_on_curves_never_cover_each_other():
+    settings = ClipSettings(motion="curve", min_objects=2, rates=(12,))
+    clips = [draw_clip(random.Random(index), settings) for index in range(40)]
+    pairs = [clip.shapes for clip in clips if len(clip.shapes) == 2]
+    assert len(pairs) >= 5
+    for a, b in pairs:
+        for frame in range(max(a.first_frame, b.first_frame), min(a.end_frame, b.end_frame)):
+            (ax, ay, a_side, _), (bx, by, b_side, _) = a.box_at(frame / 12), b.box_at(frame / 12)
+            assert ax >= bx + b_side or bx >= ax + a_side or ay >= by + b_side or by >= ay + a_side
+
+
 def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
     assert make(tmp_path) == 0
     before = (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns
@@ -159,6 +233,11 @@ def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
         ("splits:\n  a: {clips: 3, use: ground}", "", "key 'splits' is missing"),
         ("{clips: 3, use: ground}", "3", "a: found 3, expected a mapping"),
         ("use: ground}", "use: ground", "expected ',' or '}'"),
+        ("seed: 1", "box: median", "data.yaml: box is 'median', expected one of middle, mean"),
+        ("seconds: [2]", "motion: fly", "data.yaml: clip: motion is 'fly', expected one of walk, curve"),
+        ("use: ground", "use: ground, clip: {motion: fly}", "data.yaml: a: clip: motion is 'fly', expected"),
+        ("seconds: [2]", "max_edge: 0.5", "data.yaml: clip: max_edge is 0.5, expected seconds from 0 to below 0.5"),
+        ("seconds: [2]", "turns: 0", "data.yaml: clip: turns is 0, expected points a second, above 0"),
     ],
 )
 def test_bad_settings_are_one_line_that_names_the_key(tmp_path, capsys, old, new, message):

@@ -174,6 +174,7 @@ def outputs_of(step):
 
 
 TARGETS = ["data", "traces", "cpt", "sft", "eval", "grpo", "study-lift", "reward-study", "fps-study", "paper-mini"]
+TARGETS += ["video-units"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

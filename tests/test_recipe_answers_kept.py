@@ -13,7 +13,7 @@ from data_prep.records import read_records
 from recipe import ground as command
 from recipe.cli import run
 from recipe.evaluate import EvalArguments, evaluate
-from recipe.inference import predictions
+from recipe.inference import backends
 from recipe.inference.answers_file import read_lines
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
@@ -36,13 +36,13 @@ def evaluated(tiny_data, model, tmp_path, monkeypatch):
     """Evaluates the model; the answers' files of the folder and how many records were asked about."""
     shutil.copytree(PROMPTS / "tiny", tmp_path / "prompts")
     asked = []
-    upstream = predictions.generate
+    upstream = backends.generate
 
     def generate(model, processor, rows, **settings):
         asked.extend(row["id"] for row in rows)
         return upstream(model, processor, rows, **settings)
 
-    monkeypatch.setattr(predictions, "generate", generate)
+    monkeypatch.setattr(backends, "generate", generate)
 
     def ask(**settings):
         del asked[:]

@@ -67,7 +67,7 @@ def answers_for(model, processor, rows, *, temperature, **settings):
 @pytest.fixture(scope="module")
 def summary(run, tiny_data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recipe.inference.predictions.generate", answers_for)
+        patch.setattr("recipe.inference.backends.generate", answers_for)
         main(*arguments(run, tiny_data))
     return json.loads((run / "summary.json").read_text())
 
@@ -119,7 +119,7 @@ def test_another_rewards_report_overwrites_none(run, summary, tiny_data, monkeyp
     shutil.copytree(run / "grpo-tiou-s7", other, ignore=shutil.ignore_patterns("eval", "summary.json", "report.html"))
     stage = Stage(other, "grpo", {"seed": 1, "reward": "mviou"})
     stage._write(complete=True, results={}, history=[], files={})
-    monkeypatch.setattr("recipe.inference.predictions.generate", answers_for)
+    monkeypatch.setattr("recipe.inference.backends.generate", answers_for)
     args, evaluation = arguments(run, tiny_data)
     args.grpo = str(other)  # a path, as GRPO's own words name it
     main(args, evaluation)
@@ -149,7 +149,7 @@ def test_answers_are_kept_and_not_asked_again(run, summary, tiny_data, monkeypat
         kept = sorted(path.name for path in (run / name / "eval").iterdir())
         assert sum("greedy.answers" in path for path in kept) == 1
         assert sum("sampled.answers" in path for path in kept) == 3
-    monkeypatch.setattr("recipe.inference.predictions.generate", None)
+    monkeypatch.setattr("recipe.inference.backends.generate", None)
     main(*arguments(run, tiny_data))
     assert json.loads((run / "summary.json").read_text()) == summary
     printed = capsys.readouterr().out

@@ -23,6 +23,7 @@ from recipe.studies import (
     retention,
     rewards,
     table1,
+    video_units,
 )
 
 CONFIGS = Path("recipe/configs")
@@ -59,6 +60,7 @@ READ_BY = {
     "tiny/lift.yaml": [(lift.parse, (TINY_EVAL,))],
     "tiny/rewards.yaml": [(rewards.parse, (TINY_EVAL,))],
     "tiny/frame-rates.yaml": [(frame_rates.parse, (TINY_EVAL,))],
+    "tiny/video-units.yaml": [(video_units.parse, (TINY_EVAL,))],
     "tiny/retention.yaml": [(retention.parse, (TINY_EVAL,))],
     "tiny/retention-study.yaml": [(questions.parse, (TINY_EVAL,))],
     "tiny/paper-mini.yaml": [(paper_mini.parse, (TINY_EVAL,))],
@@ -71,7 +73,7 @@ READ_BY = {
 }
 READ_BY["tiny/eval.yaml"].append((before_after.parse, ()))
 READ_BY["full/eval.yaml"].append((before_after.parse, ()))
-OF_DATA_PREP = {"full/data.yaml", "tiny/data.yaml", "tiny/scenes.yaml", "tiny/questions.yaml"}
+OF_DATA_PREP = {"full/data.yaml", "tiny/data.yaml", "tiny/scenes.yaml", "tiny/questions.yaml", "tiny/unit-clips.yaml"}
 
 
 def config(*names):
@@ -352,7 +354,8 @@ def test_on_one_card_answers_of_the_longest_clip_fit_vllm(card):
     prompt = script.max_seconds * (script.max_frame_pixels // 28**2 + 8) + 300
     assert prompt + training.max_completion_length <= training.vllm_max_model_length
     assert training.steps_per_generation == 2 * training.gradient_accumulation_steps, "the clip acts"
-    assert training.steps_per_generation % training.num_generations == 0, "whole groups"
+    rows = training.per_device_train_batch_size * training.steps_per_generation
+    assert rows % training.num_generations == 0, "whole groups"
 
 
 def test_clips_of_the_full_recipe_fit_vllm():

@@ -9,6 +9,13 @@ import sys
 
 import pytest
 
+from recipe import ground
+from recipe.inference.answer_key import AnswerKey
+from recipe.inference.answers_file import read_lines
+from recipe.inference.backends import Decoding, builder_of
+from recipe.inference.jobs import AnswerBatches, engines_of
+from recipe.inference.predictions import predict
+from recipe.inputs.arguments import StageArguments
 from stvg_rewards import parse_answer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -23,15 +30,28 @@ def ask(video, base, out, *others):
     return json.loads(out.read_text())
 
 
-@pytest.mark.parametrize("units", ["frames", "pairs"])
-def test_the_same_greedy_answer(units, tiny_data, tiny_base, tmp_path):
+def test_the_same_greedy_answers_from_one_engine_and_from_two(tiny_data, tiny_base, tmp_path):
+    """Of every record of a file: grounded in pairs of frames by one engine, and answered for evaluation by two."""
     pytest.importorskip("vllm")
-    video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
-    words = ["--max_new_tokens", "48", "--video_units", units]
-    ours = ask(video, tiny_base, tmp_path / "hf.json", *words)
-    theirs = ask(video, tiny_base, tmp_path / "vllm.json", *words, "--backend", "vllm")
-    assert len(ours["answer"]) > 20
-    assert theirs["answer"] == ours["answer"]
+    tracks, videos = tiny_data / "test.jsonl", tiny_data / "videos"
+    words = ["--tracks", tracks, "--video_root", videos, "--model", tiny_base, "--prompts", "tiny"]
+    words += ["--max_frame_pixels", "2304", "--max_new_tokens", "48", "--video_units", "pairs"]
+    found = {}
+    for backend in ("hf", "vllm"):
+        out = tmp_path / f"{backend}.jsonl"
+        ground.main(*ground.parse([*map(str, words), "--backend", backend, "--out", str(out)]))
+        found[backend] = {name: line["answer"] for name, line in read_lines(out).items()}
+    assert min(map(len, found["hf"].values())) > 20
+    assert found["vllm"] == found["hf"]
+
+    script = StageArguments(video_root=str(videos), prompts="tiny", max_frame_pixels=2304)
+    for backend in ("hf", "vllm"):
+        job, key = AnswerBatches(script, str(tiny_base), Decoding(0.0, 48), backend), AnswerKey(backend, {}, {})
+        with engines_of(job, 2 if backend == "vllm" else 1) as answering:
+            given = (answering, str(tracks), builder_of(script, str(tiny_base)), tmp_path / f"{backend}-2.jsonl")
+            found[backend] = predict(*given, key=key, batch_size=1 if backend == "vllm" else 5, by_record=True)
+    assert len(set(found["hf"].values())) > 1
+    assert found["vllm"] == found["hf"]
 
 
 def test_guided_answers_parse(tiny_data, tiny_base, tmp_path):

@@ -60,7 +60,7 @@ def test_a_tower_at_rest_costs_a_pass_forward(tmp_path):
 def test_grpo_scores_its_rows_once_more_and_lora_costs_less(tmp_path):
     args = sft(tmp_path, max_steps=10)
     plain = duration_of(replace(NINE, rollout=None), args, SAMPLES, 100, 2, 100.0, lora=False)
-    rollout = Rollout(rows=8, prompt=1000, completion=1000, cache=1.0)
+    rollout = Rollout(rows=8, groups=1, prompt=1000, completion=1000, cache=1.0)
     scored = duration_of(replace(NINE, rollout=rollout), args, SAMPLES, 100, 2, 100.0, lora=False)
     assert scored.hours == pytest.approx(SCORING * plain.hours)
     assert duration_of(replace(NINE, rollout=None), args, SAMPLES, 100, 2, 100.0, lora=True).hours < plain.hours

@@ -25,7 +25,7 @@ from tests.helpers.loads import NINE, PARTS, B
 from tests.helpers.published_configs import PUBLISHED
 
 LORA = Weights(PARTS, dict.fromkeys(PARTS, 0), adapters=10**8)
-ROLLOUT = Rollout(rows=16, prompt=15_360, completion=1024, cache=40_960, vllm_share=0.35, generates=False)
+ROLLOUT = Rollout(rows=16, groups=2, prompt=15_360, completion=1024, cache=40_960, vllm_share=0.35, generates=False)
 
 
 def test_weights_and_states_are_shared_as_each_way_shares_them():
@@ -102,10 +102,29 @@ def test_the_pixels_of_a_step_and_of_a_rollout():
     # Trainer collects the eight batches of a step; where there is no GPU, the next one lies in the same memory
     assert phases(NINE)["head"]["pixels"] == pytest.approx(8 * clip)
     assert phases(replace(NINE, triton=False))["head"]["pixels"] == pytest.approx(9 * clip)
-    grpo = phases(replace(NINE, rollout=ROLLOUT))
-    assert grpo["head"]["pixels"] == pytest.approx(16 * clip)
-    assert grpo["scoring"]["pixels"] == pytest.approx(32 * clip)  # the last rollout's and this one's
-    assert grpo["rollout put aside"]["pixels"] == pytest.approx(48 * clip)  # and its copy by steps
+    grpo, clip = phases(replace(NINE, rollout=ROLLOUT)), clip / 2  # kept in bf16
+    assert grpo["head"]["pixels"] == pytest.approx(2 * clip)  # of two prompts, whose 8 samples each share them
+    assert grpo["scoring"]["pixels"] == pytest.approx(4 * clip)  # the last rollout's and this one's
+    assert grpo["rollout put aside"]["pixels"] == pytest.approx(4 * clip)
+    several = phases(replace(NINE, batch=4, rollout=ROLLOUT))
+    assert several["head"]["pixels"] == pytest.approx(6 * clip), "a forward pass has a copy of its four rows' pixels"
+    written = replace(ROLLOUT, generates=True)
+    assert phases(replace(NINE, rollout=written))["generation"]["pixels"] == pytest.approx(20 * clip)
+
+
+def test_shared_prompts_count_once_and_their_keys_for_each_answer():
+    own = replace(NINE, batch=4, accumulation=2, rollout=ROLLOUT)
+    shared = replace(own, prompts=1)
+    assert (own.batch_tokens, own.batch_patches) == (4 * 16_384, 4 * 61_440)
+    assert (shared.batch_tokens, shared.batch_patches) == (15_360 + 4 * 1024, 61_440)
+    before, after = (phases(load)["language backward"] for load in (own, shared))
+    assert after["vision activations"] == pytest.approx(before["vision activations"] / 4)
+    # a token as ever, and keys and values of four rows (2 x 4096 x 2 bytes a token) with their gradients
+    copies = 4 * 16_384 * 2 * 4096 * 2
+    tokens = shared.batch_tokens * (3 * 8192 + 4 * 4096 + 40 * 8192 + 340_000)
+    assert after["language activations"] * GIB == pytest.approx(tokens + 2 * copies)
+    assert after["mask"] * GIB == pytest.approx(1024 * 16_384 * 3), "1024 tokens of an answer see all before them"
+    assert sum(after.values()) < sum(before.values())
 
 
 def test_vllm_asleep_gives_its_share_back():

@@ -46,6 +46,7 @@ def estimated(trainer, config, processor, *, stage, frozen=False, lora=False, bf
         frozen_vision=frozen,
         on_cpu=True,
         padded=False,  # all rows are of one length here
+        shared_prefix=stage == "grpo",
     )
     phase, parts = peak_phase(load)
     return sum(parts.values()) * GIB, phase

@@ -3,42 +3,64 @@
 import json
 
 import pytest
-from trl import ModelConfig
 
+from data_prep.errors import StageError
 from data_prep.records import read_records
-from recipe.inference import predictions
+from recipe.inference import backends
 from recipe.inference.answer_key import AnswerKey
+from recipe.inference.backends import Decoding, builder_of
+from recipe.inference.engines import EngineEnded
+from recipe.inference.jobs import AnswerBatches, engines_of
 from recipe.inference.predictions import predict, read_answers
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.loading import load_model, load_processor, row_builder
 
 
 @pytest.fixture(scope="module")
 def parts(tiny_data, tiny_base):
+    """Answerer settings but for the decoding, the track file and the row builder."""
     script = StageArguments(video_root=str(tiny_data / "videos"), prompts="tiny", max_frame_pixels=2304)
-    model_args = ModelConfig(model_name_or_path=str(tiny_base), dtype="float32")
-    model, processor = load_model(model_args, script).eval(), load_processor(model_args)
-    return model, processor, str(tiny_data / "test.jsonl"), row_builder(script, model, processor, completions=False)
+    return script, str(tiny_base), str(tiny_data / "test.jsonl"), builder_of(script, str(tiny_base))
 
 
 KEY = AnswerKey("base", {"temperature": 1.0}, {"model": "0" * 64})
 
 
-def answer(parts, out, **settings):
-    return predict(*parts, out, **{"key": KEY, "temperature": 1.0, "max_new_tokens": 10, "batch_size": 2} | settings)
+def answer(parts, out, engines=1, temperature=1.0, **settings):
+    script, model, tracks, builder = parts
+    job = AnswerBatches(script, model, Decoding(temperature, 10))
+    with engines_of(job, engines) as answering:
+        return predict(answering, tracks, builder, out, **{"key": KEY, "batch_size": 2} | settings)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """Models by checkpoint: each call of `answer` would load one."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def load_once(loaded, monkeypatch):
+    upstream = backends.load_answering
+
+    def load(model_args, script_args):
+        name = model_args.model_name_or_path
+        loaded[name] = loaded.get(name) or upstream(model_args, script_args)
+        return loaded[name]
+
+    monkeypatch.setattr(backends, "load_answering", load)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Ids' batches that the model was asked for."""
+    """Ids' batches that the model was asked for, in this process."""
     seen = []
-    upstream = predictions.generate
+    upstream = backends.generate
 
     def generate(model, processor, rows, **settings):
         seen.append([row["id"] for row in rows])
         return upstream(model, processor, rows, **settings)
 
-    monkeypatch.setattr(predictions, "generate", generate)
+    monkeypatch.setattr(backends, "generate", generate)
     return seen
 
 
@@ -86,6 +108,54 @@ def test_repeats_differ_by_their_seed(parts, tmp_path):
 
 def test_a_limit(parts, tmp_path):
     assert list(answer(parts, tmp_path / "a.jsonl", limit=3)) == [r["id"] for r in read_records(parts[2])][:3]
+
+
+def test_records_of_similar_length_are_asked_together_the_longest_first(parts, tmp_path, asked):
+    _, _, tracks, builder = parts
+    whole = answer(parts, tmp_path / "a.jsonl", by_record=True)
+    lengths = {record["id"]: builder.length(record) for record in read_records(tracks)}
+    found = [lengths[name] for batch in asked for name in batch]
+    assert len(set(found)) > 1
+    assert found == sorted(found, reverse=True)
+    assert list(whole) == list(lengths), "the file keeps the order of the records"
+
+
+def test_sampling_by_record_depends_on_no_batch(parts, tmp_path, asked):
+    first, other, seeded = (
+        answer(parts, tmp_path / f"{n}.jsonl", by_record=True, batch_size=size, seed=seed)
+        for n, (size, seed) in enumerate([(2, 0), (5, 0), (2, 1)])
+    )
+    assert first == other != seeded
+    assert len(set(first.values())) > 1
+    (tmp_path / "cut.jsonl.part").write_text("".join((tmp_path / "0.jsonl").read_text().splitlines(True)[:3]))
+    del asked[:]
+    assert answer(parts, tmp_path / "cut.jsonl", by_record=True) == first
+    assert sum(map(len, asked)) == 3, "only what is missing"
+
+
+def test_an_engine_that_dies_keeps_what_was_answered(parts, tmp_path):
+    script, model, tracks, builder = parts
+    whole = answer(parts, tmp_path / "whole.jsonl")
+
+    class Dying:
+        """Gives the second batch first, then dies."""
+
+        def map(self, units):
+            yield 1, [whole[record["id"]] for record in units[1].records]
+            raise EngineEnded("engine 2 of 2 was ended by SIGKILL")
+
+    with pytest.raises(StageError, match=r"engine 2 of 2 .* SIGKILL; 2 of 5 answers are in .*a\.jsonl\.part, and the"):
+        predict(Dying(), tracks, builder, tmp_path / "a.jsonl", key=KEY, batch_size=2)
+    assert len(read_answers(tmp_path / "a.jsonl.part")) == 2
+    assert answer(parts, tmp_path / "a.jsonl") == whole
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_engines_answer_as_this_process_does(parts, tmp_path):
+    """Sampled by batch, with batches of 2, 2 and 1."""
+    assert answer(parts, tmp_path / "one.jsonl") == answer(parts, tmp_path / "two.jsonl", engines=2)
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
 
 
 def test_any_text_survives_the_file(tmp_path):

@@ -12,8 +12,9 @@ from PIL import Image
 from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe.inference.reading import in_corners, read_answer
-from recipe.inference.request import RequestForm
+from recipe.inference.request import RequestForm, video_options
 from recipe.inputs.box_format import BoxFormat
+from recipe.inputs.pair_pictures import pairs_of
 from recipe.studies.readings import READINGS, Development, choose, development_records
 from recipe.studies.table1 import main, parse
 from tests.helpers.served_model import serving
@@ -265,6 +266,46 @@ def test_a_whole_file_is_sent_as_a_video_and_a_part_as_frames(tmp_path, truth, s
     assert [entry["type"] for entry in cut] == ["text", "image_url", "text"]
     assert cut[1]["image_url"]["url"].startswith("data:image/jpeg;")
     assert "the text before each frame gives its time" in cut[2]["text"]
+
+
+@pytest.mark.parametrize(("media", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("video_url", "PNG")])
+def test_pairs_of_frames_are_sent_as_one_video_with_their_times(media, kind):
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "green", "blue")]
+    shown = {
+        "prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "q"}]}]
+    }
+    shown["images"] = pairs_of(frames, 2.0)
+    video, text = RequestForm(media).content(shown)
+    assert text == {"type": "text", "text": "q"}
+    head, _, data = video["video_url"]["url"].partition(";base64,")
+    assert head == "data:video/jpeg"
+    pictures = [Image.open(io.BytesIO(base64.b64decode(part))) for part in data.split(",")]
+    assert [(picture.format, picture.size) for picture in pictures] == [(kind, (8, 6))] * 4
+    if kind == "PNG":  # nothing is lost, and the last frame stands twice
+        assert [picture.tobytes() for picture in pictures] == [f.tobytes() for f in (*frames, frames[-1])]
+    options = video_options(shown)
+    assert options["media_io_kwargs"]["video"] == {
+        "num_frames": -1,
+        "do_sample_frames": False,
+        "fps": 2.0,
+        "frames_indices": [0, 1, 2, 2],
+        "total_num_frames": 4,
+        "duration": 2.0,
+    }
+    assert options["mm_processor_kwargs"] == {"do_sample_frames": False, "do_resize": False}
+    assert video_options(row({"type": "image"})) == {}
+
+
+def test_a_table_asks_with_video_and_says_what_to_do_where_none_is_taken(tmp_path, truth, server, capsys):
+    del truth["development"]
+    truth["evaluation"]["video_units"] = "pairs"
+    server.behaviours[:] = ["refuse"]
+    table_of(tmp_path, truth)
+    content = server.requests[1]["messages"][0]["content"]
+    assert [entry["type"] for entry in content] == ["video_url", "text"]
+    assert content[1]["text"].startswith("The video stands above.")
+    assert server.requests[1]["media_io_kwargs"]["video"]["fps"] == 2.0
+    assert "it was sent a video of frames; --video_units frames sends pictures" in capsys.readouterr().err
 
 
 def test_frames_without_times(tmp_path, truth, server):

@@ -76,7 +76,7 @@ def test_a_checkpoint_is_asked_once(questions, tiny_base, tmp_path, capsys, monk
     assert found == json.loads((tmp_path / "q.json").read_text()) == json.loads(capsys.readouterr().out)
     assert found["n"] == 6
     assert 0 <= found["all"] <= 1
-    monkeypatch.setattr("recipe.inference.predictions.generate", lambda *args, **options: pytest.fail("asked again"))
+    monkeypatch.setattr("recipe.inference.backends.generate", lambda *args, **options: pytest.fail("asked again"))
     assert retention.main(*retention.parse(words)) == found
 
 

@@ -16,6 +16,7 @@ from recipe.dashboards.runs import read_run
 from recipe.inputs.arguments import GRPOArguments
 from recipe.rewards import make_variant, reward_functions
 from recipe.variants.code import code_digest, leaf_files, meaning
+from recipe.variants.imports import imported_files
 from recipe.variants.loading import load
 from stvg_rewards import mviou_reward, scaled_tiou_reward, tiou_reward
 from tests.helpers import forked
@@ -176,6 +177,46 @@ def test_another_operator_is_another_code_and_another_docstring_is_not(tmp_path)
     )
     assert first == documented
     assert first != changed
+
+
+IMPORTING = """
+import json
+import shaping
+from more.curves import bend
+from more import unused
+
+def my_reward(completions, **kwargs):
+    return [bend(shaping.short(text)) for text in completions]
+"""
+BESIDE = {
+    "shaping.py": "from more import curves\n\ndef short(text):\n    return len(text) < 9\n",
+    "more/__init__.py": "",
+    "more/curves.py": "from . import unused\nfrom .deep import curve\n\ndef bend(x):\n    return 2.0 * x\n",
+    "more/deep.py": "curve = 2\n",
+    "more/unused.py": "",
+    "neighbour.py": "x = 1\n",
+}
+
+
+def test_what_a_users_file_imports_from_its_folder_counts(tmp_path):
+    for name, source in {"mine.py": IMPORTING, **BESIDE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    names = [str(name) for name in imported_files(tmp_path / "mine.py")]
+    assert names == ["more/__init__.py", "more/curves.py", "more/deep.py", "more/unused.py", "shaping.py"]
+
+    (function,) = make_variant(f"{tmp_path / 'mine.py'}:my_reward").functions
+    before = code_digest([function])
+    (tmp_path / "shaping.py").write_text(BESIDE["shaping.py"] + "# a comment\n")
+    (tmp_path / "neighbour.py").write_text("x = 2\n")
+    assert code_digest([function]) == before, "comments, and files that are not imported"
+    for name, old, new in (("shaping.py", "< 9", "< 8"), ("more/deep.py", "curve = 2", "curve = 3")):
+        (tmp_path / name).write_text(BESIDE[name].replace(old, new))
+        assert code_digest([function]) != before, name
+        (tmp_path / name).write_text(BESIDE[name])
+        assert code_digest([function]) == before
+    (tmp_path / "shaping.py").write_text("def short(text:\n")
+    assert code_digest([function]) != before, "a file that does not parse is its bytes"
 
 
 def test_the_packages_code_counts_but_for_its_adapters(tmp_path):

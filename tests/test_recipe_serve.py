@@ -108,13 +108,15 @@ def server(tiny_base, tmp_path_factory):
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_served_answer_is_the_one_in_process(server, tiny_data, tiny_base, tmp_path):
+@pytest.mark.parametrize("units", ["frames", "pairs"])
+def test_the_served_answer_is_the_one_in_process(server, tiny_data, tiny_base, tmp_path, units):
+    """Of pictures, and of one video of our frames, which the server neither samples nor resizes."""
     video = sorted((tiny_data / "videos" / "test").glob("*.mp4"))[0]
     answers = []
     for name, others in (("hf", []), ("served", ["--backend", "openai", "--base_url", server])):
         out = tmp_path / f"{name}.json"
         words = [str(video), "the red square", "--model", str(tiny_base), "--out", str(out), "--prompts", "tiny"]
-        words += ["--max_frame_pixels", "2304", "--max_new_tokens", "32", *others]
+        words += ["--max_frame_pixels", "2304", "--max_new_tokens", "32", "--video_units", units, *others]
         done = subprocess.run([sys.executable, "-m", "recipe.ground", *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         answers.append(json.loads(out.read_text())["answer"])

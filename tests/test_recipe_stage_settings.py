@@ -61,7 +61,9 @@ def test_what_does_not_change_the_result_does_not_count(words):
     assert counted(words.split()) == counted()
 
 
-@pytest.mark.parametrize("words", ["--media_clips 9", "--held_out_every 7", "--log_completions true"])
+@pytest.mark.parametrize(
+    "words", ["--media_clips 9", "--held_out_every 7", "--log_completions true", "--shared_prefix false"]
+)
 def test_what_is_only_shown_of_a_policy_does_not_count(words):
     assert counted(words.split(), "grpo") == counted(stage="grpo")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recipe import evaluate
 from recipe.evaluate import EvalArguments
 from recipe.inputs.families import FAMILIES
 from recipe.studies import frame_rates as fps_study
@@ -90,11 +91,12 @@ def test_the_study_reads_each_answer_in_the_pixels_of_its_own_pictures(tmp_path,
         return {}
 
     for name, value in {
-        "load_answering": lambda *args: None, "load_processor": lambda *args: Processor(),
-        "row_builder": lambda *args, **options: Builder(), "read_records": lambda path: records,
-        "predict": lambda *args, **options: answers, "prompt_tokens": lambda *args: 1, "score_scenes": score,
+        "load_processor": lambda *args: Processor(), "builder_of": lambda *args: Builder(),
+        "read_records": lambda path: records, "prompt_tokens": lambda *args: 1, "score_scenes": score,
     }.items():  # fmt: skip
         monkeypatch.setattr(fps_study, name, value)
+    monkeypatch.setattr(evaluate, "builder_of", lambda *args: Builder())
+    monkeypatch.setattr(evaluate, "predict", lambda *args, **options: answers)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "t.jsonl").write_text("")
     args = EvalArguments(tracks=str(tmp_path / "t.jsonl"), temperature=1.0)

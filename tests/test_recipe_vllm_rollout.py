@@ -15,6 +15,7 @@ pytest.importorskip("trl")
 
 import numpy as np
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import GRPOConfig
@@ -22,8 +23,12 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.generation import vllm_generation
 
 from data_prep.stages import StageError
+from recipe.inference.generation import generate
+from recipe.inputs.families import FAMILIES
 from recipe.rollouts import vllm as vllm_rollout
+from recipe.rollouts.lora_sync import keep_base
 from recipe.rollouts.vllm import ImageGRPOTrainer, check_same_prompts, collapse_runs, suppress_image_tokens
+from recipe.training.vllm_answers import AT_ONCE, answers_through_vllm
 
 STEPS, PROMPTS, SAMPLES, LENGTH = 5, 8, 4, 32
 
@@ -373,6 +378,29 @@ def test_greedy_text_is_hugging_faces(run, batch):
 
 
 @real_vllm
+def test_held_out_clips_are_answered_greedily_with_the_weights_of_the_step(run):
+    """By the engine that samples rollouts at T = 1: the same texts as from Hugging Face's generate."""
+    trainer = run.trainer
+    rows = {
+        f"{n}": {"id": f"{n}", "prompt": question(4 + n % 3), "images": pictures(4 + n % 3, seed=300 + n)}
+        | {"box_scale": [1000, 1000]}
+        for n in range(AT_ONCE + 1)
+    }
+    builder = SimpleNamespace(row=lambda name: rows[name])
+    settings = dict(vars(trainer.vllm_generation))
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter.add_(0.1 * parameter.std() * torch.randn(parameter.shape, generator=noise))
+    trainer.state.global_step += 1
+    found = answers_through_vllm(trainer, builder, list(rows), LENGTH)
+    texts = generate(trainer.model, trainer.processing_class, list(rows.values()), max_new_tokens=LENGTH)
+    assert found == [(name, text, (1000, 1000)) for name, text in zip(rows, texts, strict=True)]
+    assert len(set(texts)) > 1
+    assert dict(vars(trainer.vllm_generation)) == settings, "the next rollout is sampled as before"
+
+
+@real_vllm
 def test_no_picture_is_ever_sampled(run, batch):
     """Of a model to which the picture's token is the likeliest."""
     trainer, picture = run.trainer, run.trainer.model.config.image_token_id
@@ -418,3 +446,30 @@ def test_logprobs_follow_new_weights_of_both_towers(run, batch, monkeypatch):
     stale = largest_difference(*after_change("vision"))
     print(f"largest difference of a log-probability with stale image features: {stale:.2f}")
     assert stale > 0.02
+
+
+@real_vllm
+def test_vllm_answers_with_the_adapter_and_the_base_stays(run, batch):
+    trainer, generation = run.trainer, run.trainer.vllm_generation
+    rollout = (batch.ids, batch.images, batch.fields, 1)
+    config = LoraConfig(r=4, lora_alpha=16, target_modules=FAMILIES["glm4v"].lora_targets)
+    model = get_peft_model(trainer.model, config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(len(name)))
+    before = {name: value.clone() for name, value in model.state_dict().items() if "lora_" not in name}
+    try:
+        generation.model = model
+        keep_base(generation)
+        trainer._last_loaded_step = -1
+        completions, theirs = trainer._generate_single_turn(*rollout)
+        ours = hf_logprobs(model, batch, completions)
+        assert largest_difference(ours, theirs) < 1e-3
+        with model.disable_adapter():
+            assert largest_difference(hf_logprobs(model, batch, completions), theirs) > 0.02
+        assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    finally:
+        generation.model = trainer.model = model.unload()
+        vars(generation).pop("_iter_named_params", None)
+        trainer._last_loaded_step = -1

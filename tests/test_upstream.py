@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 import pandas as pd
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import WandbCallback
@@ -113,6 +114,37 @@ def test_trl_serves_weights_by_nccl():
     words = vllm_serve.build_command(vllm_serve.ScriptArguments(model=""))
     config = json.loads(words[words.index("--weight-transfer-config") + 1])
     assert config["backend"] == "nccl"
+
+
+def test_trl_moves_the_base_of_lora():
+    """One sync of a linear layer in bf16: the adapter is added in place and subtracted again."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 64, bias=False)).bfloat16()
+    model = get_peft_model(layers, LoraConfig(r=4, target_modules=["0"], init_lora_weights=False))
+    base = model.base_model.model[0].base_layer.weight
+    before = base.detach().clone()
+    generation = MagicMock(model=model)
+    generation._dist.is_fsdp = False
+    generation._fix_param_name_to_vllm = lambda name, extra_prefixes: name
+    sent = [name for name, _ in VLLMGeneration._iter_named_params(generation)]
+    assert sent == ["0.weight"]
+    assert not torch.equal(base, before)
+
+
+def test_trl_processes_the_pictures_of_every_row_twice():
+    tokenizes = inspect.getsource(GRPOTrainer._tokenize_prompts)
+    assert "conversation=prompts" in tokenizes
+    scores = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "self.processing_class(images=images, text=prompts_text" in scores
+    one = torch.zeros(4, 2)
+    batch = {"pixel_values": [one, one], "image_grid_thw": [torch.tensor([[1, 2, 2]])] * 2, "num_images": [1, 1]}
+    kept = trl_utils.unsplit_pixel_values_by_grid(batch)["pixel_values"]
+    assert kept.untyped_storage().nbytes() == 2 * one.untyped_storage().nbytes()
+
+
+def test_trl_reads_a_rollouts_rows_when_it_begins():
+    assert not re.search("prefetch|ahead|Thread", inspect.getsource(inspect.getmodule(GRPOTrainer)))
+    assert "prefetch" not in inspect.getsource(trl_utils.RepeatSampler)
 
 
 def test_wandb_refuses_prompts_of_parts():

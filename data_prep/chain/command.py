@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if not conversion.missing:
             convert_one(conversion, again=conversion.name in args.again or "all" in args.again)
     for file, recipe in plan.mixtures:
-        mix_one(file, recipe, left_out)
+        mix_one(file, recipe, left_out, plan)
     return traces_step(plan, args) or frames_step(plan)
 
 
@@ -84,8 +84,8 @@ def convert_one(conversion: Conversion, *, again: bool) -> None:
     keep_note(conversion.out, noted)
 
 
-def mix_one(file: str, recipe: MixRecipe, left_out: set[Path]) -> None:
-    """Draw one mixture, without the inputs of data sets that are left out."""
+def mix_one(file: str, recipe: MixRecipe, left_out: set[Path], plan: Plan) -> None:
+    """Draw one mixture, without the inputs of data sets that are left out, and look at the videos that are there."""
     gone = {str(path) for path in left_out}
     recipe = replace(
         recipe,
@@ -94,6 +94,9 @@ def mix_one(file: str, recipe: MixRecipe, left_out: set[Path]) -> None:
     )
     if not recipe.inputs:
         raise StageError(f"{file}: none of its data sets is there")
+    with_videos = {str(conversion.out) for conversion in plan.conversions if conversion.has_videos}
+    if recipe.video_root is None and with_videos.issuperset(one.tracks for one in recipe.inputs):
+        recipe = replace(recipe, video_root=str(plan.datasets))
     if manifest := current_manifest(recipe):
         print(f"{recipe.out}: up to date, {manifest['written']} records")
         return

@@ -25,12 +25,14 @@ class Conversion:
         out: the track file.
         argv: the command of `python -m data_prep` that makes it.
         reads: annotations and videos, which must be there.
+        has_videos: its videos are named, so that its records' are to be found under the data sets' folder.
     """
 
     name: str
     out: Path
     argv: list[str]
     reads: list[Path]
+    has_videos: bool
 
     @property
     def missing(self) -> list[Path]:
@@ -137,7 +139,7 @@ def _conversion(where: str, name: str, values: Any, root: Path, tracks: Path) ->
     out = tracks / f"{name}.jsonl"
     argv = [str(values["source"]), *as_argv(options | paths | {"out": out})]
     read_argv(where, argv)
-    return Conversion(name, out, argv, list(dict.fromkeys(paths.values())))
+    return Conversion(name, out, argv, list(dict.fromkeys(paths.values())), bool(videos))
 
 
 def as_argv(options: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from data_prep.seconds import exact_fps, length_problem, seconds_of, span_of_fra
 
 SLOWEST, FASTEST = 1e-3, 1e4  # frames a second
 LONGEST = 1 << 31  # frames
+EMPTY = "boxes of no width or height, left out"
 OUTSIDE = "boxes inverted or wholly outside the picture, left out"
 
 
@@ -86,6 +87,7 @@ def target_record(source: str, item: Target, args: argparse.Namespace, audit: Au
     check_record(record, media, args)
     note_half(item, of_event, media, args, audit)
     audit.note(OUTSIDE, item.id, len(of_event.frames) - len(boxes.frames))
+    audit.note(EMPTY, item.id, item.num_empty)
     record["label"], record["span"], record["track"] = item.label, list(span_of_frames(begin, end, fps)), track
     record.update(cast(Record, item.extra))
     return record, boxes

@@ -34,6 +34,7 @@ class Target:
         begin, end: the event, frames of the clip, half-open.
         boxes: on frames of the clip, in pixels, half-open; none where the target is not visible.
         extra: added fields of the record.
+        num_empty: boxes of no width or height that the source left out, though nothing says that they are hidden.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Target:
     size: tuple[int, int] | None = None
     first_frame: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    num_empty: int = 0
 
 
 @dataclass(slots=True)

@@ -50,6 +50,9 @@ class MixRecipe:
         most_seconds: longest clip, seconds; None: any.
         higher_rate_share: share of the records that get one of `higher_rates` (frames a second), 0 to 1; for CPT.
         frame_budget: no higher rate where the clip would take more frames.
+        video_root: folder that the records' videos lie under; each is looked at, and a record whose video does not do
+            is left out. None: no video is looked at, as track files can be mixed where there are none.
+        max_missing: largest share of the records looked at that may be left out for their videos, 0 to 1.
     """
 
     out: str
@@ -64,10 +67,14 @@ class MixRecipe:
     higher_rate_share: float = 0.1
     higher_rates: list[float] = field(default_factory=lambda: [2.0, 4.0])
     frame_budget: int = FRAME_BUDGET
+    video_root: str | None = None
+    max_missing: float = 0.05
 
 
-def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None) -> MixRecipe:
-    """Return the mixture of a YAML file; `out` and `seed` of the command line override the file's.
+def read_recipe(
+    path: Path, *, out: Path | None = None, seed: int | None = None, video_root: Path | None = None
+) -> MixRecipe:
+    """Return the mixture of a YAML file; what the command line gives overrides the file's.
 
     Raises:
         StageError: the file is at fault; the message names file, key, what was found and what was expected.
@@ -75,7 +82,8 @@ def read_recipe(path: Path, *, out: Path | None = None, seed: int | None = None)
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise StageError(f"{path}: expected a mapping with `out` and `inputs`")
-    values |= {name: value for name, value in (("out", out and str(out)), ("seed", seed)) if value is not None}
+    given = {"out": out and str(out), "seed": seed, "video_root": video_root and str(video_root)}
+    values |= {name: value for name, value in given.items() if value is not None}
     inputs = values.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise StageError(
@@ -137,6 +145,10 @@ def _check(recipe: MixRecipe, where: str) -> None:
         recipe.balance,
         f"some of {', '.join(BALANCE)}",
     )
+    root = recipe.video_root
+    expect(root is None or (isinstance(root, str) and Path(root).is_dir()), "video_root", root, "a folder, or none")
+    share = recipe.max_missing
+    expect(isinstance(share, (int, float)) and 0 <= share <= 1, "max_missing", share, "0 to 1")
     share = recipe.higher_rate_share
     expect(isinstance(share, (int, float)) and 0 <= share <= 1, "higher_rate_share", share, "0 to 1")
     rates = recipe.higher_rates

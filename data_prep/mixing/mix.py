@@ -18,6 +18,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from data_prep.files import atomic_write, remove_leftovers
 from data_prep.locks import locked
 from data_prep.mixing.config import MixRecipe, read_recipe
 from data_prep.mixing.draw import filled, rank_of, shares, span_bin
+from data_prep.mixing.videos import AT_A_TIME, VideoCheck, compared, sizes_digest
 from data_prep.records import Record, RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.validation import SCHEMA_VERSION, TEXT_KINDS
@@ -42,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="YAML of the mixture")
     parser.add_argument("--out", type=Path, help="track file to write; default: the YAML's `out`")
     parser.add_argument("--seed", type=int, help="default: the YAML's `seed`")
+    parser.add_argument(
+        "--video_root", type=Path, help="folder of the videos, which are looked at; default: the YAML's `video_root`"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +56,8 @@ def run(args: argparse.Namespace) -> None:
         StageError: the recipe is at fault, nothing is drawn, or another process writes there. What was there stays.
         RecordError, OSError: a track file cannot be read.
     """
-    write_mixture(read_recipe(args.recipe, out=args.out, seed=args.seed), str(args.recipe))
+    recipe = read_recipe(args.recipe, out=args.out, seed=args.seed, video_root=args.video_root)
+    write_mixture(recipe, str(args.recipe))
 
 
 def write_mixture(recipe: MixRecipe, where: str) -> dict[str, Any]:
@@ -67,7 +73,7 @@ def write_mixture(recipe: MixRecipe, where: str) -> dict[str, Any]:
     mixture = Mixture(recipe)
     with locked(Path(recipe.out)):
         remove_leftovers(recipe.out, manifest_path)
-        mixture.look()
+        mixture.look(where)
         chosen = mixture.draw()
         if not chosen:
             raise StageError(f"{where}: nothing to write: {dict(mixture.left_out) or 'the inputs are empty'}")
@@ -87,6 +93,9 @@ def current_manifest(recipe: MixRecipe) -> dict[str, Any] | None:
         same = manifest["recipe"] == json.loads(json.dumps(asdict(recipe)))
         same = same and manifest["versions"]["schema"] == SCHEMA_VERSION
         same = same and manifest["sha256"] == file_digest(Path(recipe.out))
+        same = same and manifest.get("videos") == sizes_digest(
+            (one.tracks for one in recipe.inputs), recipe.video_root
+        )
         return manifest if same and all(one["sha256"] == file_digest(Path(one["tracks"])) for one in read) else None
     except (OSError, StageError, ValueError, KeyError, TypeError):
         return None
@@ -115,19 +124,38 @@ class Mixture:
         if len(self.examples[reason]) < EXAMPLES:
             self.examples[reason].append(name)
 
-    def look(self) -> None:
-        """Read the inputs for the first time, and note which records may be used."""
+    def look(self, where: str) -> None:
+        """Read the inputs for the first time, and note which records may be used.
+
+        Raises:
+            StageError: too many of them have no usable video.
+        """
+        root = self.recipe.video_root
+        check = None if root is None else VideoCheck(root, self.recipe.max_missing)
         for source in self.recipe.inputs:
-            ranked, count = [], 0
-            for number, record in enumerate(_progress(source.tracks, "look")):
-                count += 1
-                reason = self._reason_against(record, source.kinds)
-                if reason:
-                    self._leave_out(reason, record["id"])
-                else:
-                    ranked.append((rank_of(self.recipe.seed, "draw", record["id"]), number, self._group(record)))
+            numbered = enumerate(_progress(source.tracks, "look"))
+            ranked: list[tuple[float, int, str]] = []
+            count = 0
+            while some := list(islice(numbered, AT_A_TIME)):
+                count += len(some)
+                passed = []
+                for number, record in some:
+                    reason = self._reason_against(record, source.kinds)
+                    if reason:
+                        self._leave_out(reason, record["id"])
+                    else:
+                        rank = rank_of(self.recipe.seed, "draw", record["id"])
+                        passed.append(((rank, number, self._group(record)), compared(record)))
+                faults = check and check.faults([seen for _, seen in passed], f"videos of {source.tracks}")
+                for (place, seen), fault in zip(passed, faults or [None] * len(passed), strict=True):
+                    if fault is None:
+                        ranked.append(place)
+                    else:
+                        self._leave_out(str(fault), seen["id"])
             self.read.append(count)
             self.usable.append(ranked)
+        if check is not None:
+            check.check(where)
 
     def _reason_against(self, record: Record, kinds: list[str]) -> str:
         if kinds and record["kind"] not in kinds:
@@ -248,6 +276,7 @@ class Mixture:
             "inputs": inputs,
             "evaluation": [{"path": path, "sha256": file_digest(Path(path))} for path in held_out],
             "evaluation_videos": len(self.held_out),
+            "videos": sizes_digest((one.tracks for one in self.recipe.inputs), self.recipe.video_root),
             "read": sum(self.read),
             "written": sum(counts["kind"].values()),
             "left_out": dict(self.left_out),

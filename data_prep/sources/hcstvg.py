@@ -120,4 +120,5 @@ def item_of(video: str, record: Any, split: str) -> Item:
         fps=count / CLIP_SECONDS,
         size=(width, height),
         extra={"one_based": True},
+        num_empty=int((~seen).sum()),
     )

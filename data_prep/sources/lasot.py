@@ -75,5 +75,5 @@ def item_of(path: Path, split: str, args: argparse.Namespace) -> Item:
         video = f"{sequence.rsplit('-', 1)[0]}/{sequence}/img"
     name = sequence.rsplit("-", 1)[0]
     query = read_text(sentence) if sentence.is_file() else None
-    boxes = visible_boxes(path, rows, absent, shift=1)
-    return tracking_item(NAME, sequence, name, boxes, len(rows), args, split=split, video=video, query=query)
+    visible = visible_boxes(path, rows, absent, shift=1)
+    return tracking_item(NAME, sequence, name, visible, len(rows), args, split=split, video=video, query=query)

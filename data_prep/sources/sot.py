@@ -15,8 +15,12 @@ from data_prep.convert.wording import prompt
 from data_prep.sources.rows import BadFile, xyxy
 
 
-def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None, shift: float = 0.0) -> FrameBoxes:
-    """Return the boxes of rows of x, y, width, height, without flagged frames and boxes of no width or height.
+def visible_boxes(
+    path: Path, rows: np.ndarray, hidden: np.ndarray | None = None, shift: float = 0.0
+) -> tuple[FrameBoxes, int]:
+    """Return the boxes of rows of x, y, width, height, and how many frames that no flag hides have an empty box.
+
+    Flagged frames and boxes of no width or height are left out.
 
     Args:
         hidden: (n,) bool: frames that a flag leaves out, whatever their boxes say.
@@ -32,14 +36,14 @@ def visible_boxes(path: Path, rows: np.ndarray, hidden: np.ndarray | None = None
         values = rows[invalid[0]].tolist()
         raise BadFile(Reason.BAD_BOX, f"{path}:{invalid[0] + 1}: {values}, expected four finite numbers")
     frames = np.flatnonzero(seen & (rows[:, 2] > 0) & (rows[:, 3] > 0))
-    return FrameBoxes(frames, xyxy(rows[frames], shift))
+    return FrameBoxes(frames, xyxy(rows[frames], shift)), int(seen.sum()) - len(frames)
 
 
 def tracking_item(
     source: str,
     sequence: str,
     name: str,
-    boxes: FrameBoxes,
+    visible: tuple[FrameBoxes, int],
     num_frames: int,
     args: argparse.Namespace,
     *,
@@ -54,9 +58,11 @@ def tracking_item(
 
     Args:
         name: the object's class.
+        visible: from `visible_boxes`.
         query: a sentence of the source's own; None: a wording of ours.
         what: what our wording calls the object; None: `name`.
     """
+    boxes, num_empty = visible
     record_id = f"{source}/{split}/{sequence}"
     if not len(boxes.frames):
         return Dropped(record_id, Reason.NO_BOX, "the object is visible in no frame")
@@ -73,6 +79,7 @@ def tracking_item(
         boxes=boxes,
         fps=fps,
         size=size,
+        num_empty=num_empty,
     )
 
 

@@ -120,7 +120,8 @@ def records_of(
         use: "general" (tracking prompts and questions, for CPT), "ground" (sentences with reasoning, for SFT and
             GRPO), "test" (one sentence a clip, so that samples are independent), "scene" (all objects at once, for
             tracking studies) or "questions" (one question a clip, nothing else).
-        method: box aggregation; "middle" states the position that the 1-fps frame shows.
+        method: box aggregation; "middle" states the position that the 1-fps frame shows, "mean" that of the whole
+            second, as real sources do.
     """
     name = Path(annotation["video"]).stem
     seconds = seconds_of(annotation["frames"], annotation["fps"])
@@ -208,7 +209,14 @@ def general_question(objects: list[dict[str, Any]], rng: random.Random) -> tuple
 
 
 def build_split(
-    folder: Path, split: str, clips: int, use: str, seed: int, settings: ClipSettings, pool: Executor
+    folder: Path,
+    split: str,
+    clips: int,
+    use: str,
+    seed: int,
+    settings: ClipSettings,
+    pool: Executor,
+    method: str = "middle",
 ) -> int:
     """Make one split: videos, frame annotations and records. Returns the number of records written.
 
@@ -224,7 +232,7 @@ def build_split(
     rng = random.Random(f"{seed}/{split}/{use}")
     with RecordWriter(folder / f"{split}.jsonl") as writer:
         for annotation in annotations:
-            for record in records_of(annotation, split, use, rng):
+            for record in records_of(annotation, split, use, rng, method):
                 writer.write(record)
     return writer.count
 
@@ -268,7 +276,14 @@ def run(args: argparse.Namespace) -> None:
             for split, wanted in config["splits"].items():
                 clips = max(1, round(wanted["clips"] * args.scale))
                 counts[split] = build_split(
-                    args.out, split, clips, wanted["use"], config.get("seed", 0), clip_settings(config, wanted), pool
+                    args.out,
+                    split,
+                    clips,
+                    wanted["use"],
+                    config.get("seed", 0),
+                    clip_settings(config, wanted),
+                    pool,
+                    config.get("box", "middle"),
                 )
         made = [
             path.relative_to(args.out).as_posix() for kind in ("jsonl", "mp4") for path in args.out.rglob(f"*.{kind}")

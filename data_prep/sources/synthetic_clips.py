@@ -1,9 +1,13 @@
 """Seeded clips of moving shapes, drawn frame by frame: what the synthetic source writes as real video files.
 
-A clip lasts K seconds. Each shape follows straight lines between grid points that it reaches in the middle of every
-second, is on screen from one second to another, and never covers another shape at those middles. So a frame taken from
-the middle of a second shows the position that the second's `middle` box states, and nothing about the next second can
-be extrapolated from the last: every box has to be read from its own frame.
+A clip lasts K seconds. Each shape is on screen from one second to another and moves by one of two motions:
+
+- `walk`: straight lines between grid points that it reaches in the middle of every second; it never covers another
+  shape at those middles. So a frame taken from the middle of a second shows the position that the second's `middle`
+  box states, and nothing about the next second can be extrapolated from the last: every box has to be read from its
+  own frame.
+- `curve`: a smooth curve with turns within the second, at times that no second knows. Neither the middle frame nor the
+  two at the quarter points show the second's `mean` box, so pictures and pairs of frames meet on even ground.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from data_prep.sources.synthetic_paths import MOTIONS, Path, draw_curve, draw_walk
+
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 80, 230), "yellow": (235, 215, 40)}
 SHAPES = ("circle", "square", "triangle")
 BACKGROUND = 127  # mid-grey is zero after the processor's normalisation: an empty frame carries no signal
@@ -22,7 +28,6 @@ BACKGROUND = 127  # mid-grey is zero after the processor's normalisation: an emp
 # One unit is PIXELS_PER_UNIT pixels of the written video; the picture is UNITS x UNITS.
 UNITS = 48
 PIXELS_PER_UNIT = 2
-GRID = 6
 SIZES = (12, 18, 24)
 
 
@@ -35,6 +40,9 @@ class ClipSettings:
         min_event, max_event: how long a shape is on screen, seconds; at most the clip.
         max_step: how far a shape gets in a second, in x and in y, units.
         rates: frame rates to choose from, frames a second.
+        max_edge: how much of its first and of its last second an event may miss, seconds.
+        motion: "walk" or "curve".
+        turns: points a second that a curve goes through.
     """
 
     seconds: tuple[int, ...] = (8,)
@@ -44,6 +52,17 @@ class ClipSettings:
     max_event: int = 7
     max_step: int = 12
     rates: tuple[int, ...] = (8, 8, 10, 10, 12, 12, 15, 25, 30)
+    max_edge: float = 0.3
+    motion: str = "walk"
+    turns: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.motion not in MOTIONS:
+            raise ValueError(f"clip: motion is {self.motion!r}, expected one of {', '.join(MOTIONS)}")
+        if not 0 <= self.max_edge < 0.5:
+            raise ValueError(f"clip: max_edge is {self.max_edge!r}, expected seconds from 0 to below 0.5")
+        if self.turns <= 0:
+            raise ValueError(f"clip: turns is {self.turns!r}, expected points a second, above 0")
 
 
 @dataclass
@@ -52,7 +71,7 @@ class Shape:
 
     Attributes:
         first_frame, end_frame: on screen in frames [first_frame, end_frame).
-        corners: its top-left corner (x, y) in the middle of each second, units.
+        path: where its top-left corner goes.
     """
 
     colour: str
@@ -60,20 +79,12 @@ class Shape:
     size: int
     first_frame: int
     end_frame: int
-    corners: list[tuple[int, int]] = field(repr=False)
-
-    def corner_at(self, time_s: float) -> tuple[int, int]:
-        """Return the top-left corner in whole units at a time, on straight lines between the middles of seconds."""
-        position = min(max(time_s - 0.5, 0.0), len(self.corners) - 1.0)
-        k = min(int(position), len(self.corners) - 2) if len(self.corners) > 1 else 0
-        (x0, y0), (x1, y1) = self.corners[k], self.corners[min(k + 1, len(self.corners) - 1)]
-        share = position - k
-        return round(x0 + share * (x1 - x0)), round(y0 + share * (y1 - y0))
+    path: Path = field(repr=False)
 
     def box_at(self, time_s: float) -> list[int]:
         """Return the box at a time as [x, y, width, height] in pixels of the video."""
-        x, y = self.corner_at(time_s)
-        return [x * PIXELS_PER_UNIT, y * PIXELS_PER_UNIT, self.size * PIXELS_PER_UNIT, self.size * PIXELS_PER_UNIT]
+        x, y = (round(value * PIXELS_PER_UNIT) for value in self.path.corner_at(time_s))
+        return [x, y, self.size * PIXELS_PER_UNIT, self.size * PIXELS_PER_UNIT]
 
 
 @dataclass
@@ -85,26 +96,30 @@ class Clip:
     shapes: list[Shape]
 
 
-def _corners(rng: random.Random, size: int, seconds: int, max_step: int) -> list[tuple[int, int]]:
-    """Draw a random walk on the grid: one corner a second, at most `max_step` units further in x and in y."""
-    top = UNITS - size
-    steps = range(-max_step, max_step + 1, GRID)
-    x, y = rng.randrange(0, top + 1, GRID), rng.randrange(0, top + 1, GRID)
-    corners = [(x, y)]
-    for _ in range(seconds - 1):
-        x = min(top, max(0, x + rng.choice(steps)))
-        y = min(top, max(0, y + rng.choice(steps)))
-        corners.append((x, y))
-    return corners
-
-
-def _overlap(a: Shape, b: Shape, seconds: int) -> bool:
-    """Return whether two shapes cover each other in the middle of any second."""
-    for k in range(seconds):
-        (ax, ay), (bx, by) = a.corners[k], b.corners[k]
-        if ax < bx + b.size and bx < ax + a.size and ay < by + b.size and by < ay + a.size:
+def _overlap(a: Shape, b: Shape, times_s: list[float]) -> bool:
+    """Return whether two shapes cover each other at any of the times."""
+    for time_s in times_s:
+        (ax, ay, a_side, _), (bx, by, b_side, _) = a.box_at(time_s), b.box_at(time_s)
+        if ax < bx + b_side and bx < ax + a_side and ay < by + b_side and by < ay + a_side:
             return True
     return False
+
+
+def _looks(a: Shape, b: Shape, rate: int, seconds: int, motion: str) -> list[float]:
+    """Return when two shapes must not cover each other, seconds.
+
+    On a walk in the middle of every second, on screen or not; on curves wherever both are on screen.
+    """
+    if motion == "walk":
+        return [k + 0.5 for k in range(seconds)]
+    return [frame / rate for frame in range(max(a.first_frame, b.first_frame), min(a.end_frame, b.end_frame))]
+
+
+def _draw_path(rng: random.Random, size: int, seconds: int, settings: ClipSettings) -> Path:
+    top = UNITS - size
+    if settings.motion == "walk":
+        return draw_walk(rng, top, seconds, settings.max_step)
+    return draw_curve(rng, top, seconds, settings.max_step, settings.turns)
 
 
 def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
@@ -117,13 +132,13 @@ def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
         length = rng.randint(min(settings.min_event, seconds), min(settings.max_event, seconds))
         first = rng.randint(0, seconds - length)
         # The event begins and ends inside its outer seconds, off their middles, so that the middle frame shows it.
-        late, early = rng.uniform(0.0, 0.3), rng.uniform(0.0, 0.3)
+        late, early = rng.uniform(0.0, settings.max_edge), rng.uniform(0.0, settings.max_edge)
         first_frame = math.ceil((first + late) * rate)
         end_frame = math.floor((first + length - early) * rate)
         kind, size = rng.choice(SHAPES), rng.choice(SIZES)
         for _ in range(50):
-            shape = Shape(colour, kind, size, first_frame, end_frame, _corners(rng, size, seconds, settings.max_step))
-            if not any(_overlap(shape, other, seconds) for other in shapes):
+            shape = Shape(colour, kind, size, first_frame, end_frame, _draw_path(rng, size, seconds, settings))
+            if not any(_overlap(shape, o, _looks(shape, o, rate, seconds, settings.motion)) for o in shapes):
                 shapes.append(shape)
                 break
     return Clip(rate, rate * seconds, shapes)

@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.sources.synthetic_clips import ClipSettings
 from data_prep.yaml_files import read_yaml
 
+BOXES = ("middle", "mean")  # a second's true box: its middle frame's, or the mean over its frames
 USES = ("general", "ground", "test", "scene", "questions")
 
 
@@ -20,7 +21,9 @@ def read_config(path: Path) -> dict[str, Any]:
         ValueError: A key that is not known or missing, or a value of the wrong kind; the message names it.
     """
     config = read_yaml(path)
-    check_keys(config, f"{path}", {"seed", "clip", "splits"}, ("splits",))
+    check_keys(config, f"{path}", {"seed", "box", "clip", "splits"}, ("splits",))
+    if config.get("box", "middle") not in BOXES:
+        raise ValueError(f"{path}: box is {config['box']!r}, expected one of {', '.join(BOXES)}")
     check_clip(config, f"{path}")
     check_mapping(config["splits"], f"{path}: splits")
     for split, wanted in config["splits"].items():
@@ -42,6 +45,10 @@ def check_clip(holder: dict[str, Any], where: str) -> None:
     """Check that the clip settings of the config or of a split, if there are any, have known keys only."""
     if "clip" in holder:
         check_keys(holder["clip"], f"{where}: clip", set(ClipSettings.__dataclass_fields__))
+        try:
+            clip_settings(holder, {})
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
 
 def check_keys(value: Any, where: str, known: set[str], needed: Iterable[str] = ()) -> None:

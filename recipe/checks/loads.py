@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from recipe.checks.launches import Launch
 from recipe.checks.layer_bytes import Adapters, language_layers, vision_layers
 from recipe.checks.memory import Load, Rollout
 from recipe.checks.weights import count_weights, linear_layers, model_without_memory, part_of
-from recipe.inputs.families import LANGUAGE_LAYERS
+from recipe.inputs.families import LANGUAGE_LAYERS, other_attention
 from recipe.inputs.precision import attention_of
 
 FOUR_BITS = 0.52  # bytes of a weight in NF4 with double quantisation: half a byte, and a scale for 64 of them
@@ -32,6 +33,7 @@ def load_of(
     padded: bool | None = None,
     model: nn.Module | None = None,
     family_targets: str = LANGUAGE_LAYERS,
+    shared_prefix: bool = False,
 ) -> Load:
     """Return what a stage's memory depends on.
 
@@ -46,6 +48,7 @@ def load_of(
         padded: whether rows of one batch differ in length, so that attention gets a mask; None: by the settings.
         model: the config's model on the meta device, where the caller has it.
         family_targets: the layers that LoRA adapts where the settings name none.
+        shared_prefix: whether GRPO computes a prompt once for its answers, where the model's attention allows it.
     """
     model = model or model_without_memory(config)
     text, vision = config.get_text_config(), config.vision_config
@@ -95,15 +98,35 @@ def load_of(
         triton=not on_cpu,
         reference=bool(grpo and training_args.beta and not lora),
         rollout=rollout_of(training_args, text, rows, prompt, computes) if grpo else None,
+        prompts=prompts_of(batch, rows, training_args.num_generations)
+        if grpo and shared_prefix and batch > 1 and not other_attention(text)
+        else 0,
     )
+
+
+def prompts_of(batch: int, rows: int, each: int) -> int:
+    """Return how many different prompts a batch holds at most, when TRL has mixed the rows of a rollout.
+
+    Args:
+        batch: rows of a batch.
+        rows: of a rollout in a process.
+        each: rows of a group; one that is larger than the rollout lies on several processes.
+
+    >>> prompts_of(batch=64, rows=128, each=16), prompts_of(batch=4, rows=16, each=16)
+    (8, 1)
+    """
+    return min(batch, max(1, math.ceil(rows / each)))
 
 
 def rollout_of(training_args: Any, text: Any, rows: int, prompt: int, computes: int) -> Rollout:
     """Return what a rollout of GRPO depends on."""
     colocated = training_args.use_vllm and training_args.vllm_mode == "colocate"
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    each = training_args.num_generations
+    whole = rows % each == 0 or each % rows == 0  # else a process may begin and end within a group
     return Rollout(
         rows=rows,
+        groups=-(-rows // each) + (not whole),
         prompt=prompt,
         completion=training_args.max_completion_length,
         cache=float(2 * text.num_hidden_layers * text.num_key_value_heads * head * computes),

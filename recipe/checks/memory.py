@@ -24,6 +24,7 @@ class Rollout:
 
     Attributes:
         rows: completions of one rollout in a process.
+        groups: distinct prompts among them, which share pixels.
         prompt, completion: tokens of the longest row.
         cache: bytes of keys and values a token.
         vllm_share: share of the card that a colocated vLLM takes.
@@ -32,6 +33,7 @@ class Rollout:
     """
 
     rows: int
+    groups: int
     prompt: int
     completion: int
     cache: float
@@ -61,6 +63,7 @@ class Load:
         triton: whether TRL's fused head runs as on a GPU.
         reference: whether a second copy of the weights answers for the KL term.
         rollout: None outside GRPO.
+        prompts: different prompts of a batch at most, each computed once; 0 where each sample has its own.
     """
 
     weights: Weights
@@ -86,6 +89,19 @@ class Load:
     triton: bool = True
     reference: bool = False
     rollout: Rollout | None = None
+    prompts: int = 0
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that a batch computes: with shared prompts each prompt once, and the answers."""
+        if not self.prompts:
+            return self.batch * self.tokens
+        return self.prompts * (self.tokens - self.scored) + self.batch * self.scored
+
+    @property
+    def batch_patches(self) -> int:
+        """Patches that a batch computes."""
+        return (self.prompts or self.batch) * self.patches
 
     @property
     def parameters(self) -> int:
@@ -138,7 +154,7 @@ def held(load: Load) -> dict[str, float]:
 
 def head_bytes(load: Load, *, learns: bool) -> float:
     """Return what TRL's fused head takes for a batch: tiles of logits and, in learning, float32 gradients."""
-    positions = load.batch * (load.scored if load.triton else load.tokens)
+    positions = load.batch * (load.scored if load.triton or load.prompts else load.tokens)
     tile = min(positions, TILE[0])
     size = float(load.computes * tile * TILE[1])
     if not load.triton:  # folded by operations that each make a tile of float32
@@ -152,8 +168,9 @@ def head_bytes(load: Load, *, learns: bool) -> float:
 
 def update_phases(load: Load) -> dict[str, dict[str, float]]:
     """Return bytes by part in each phase of a training step, its weights and pixels left out."""
-    tokens, patches = load.batch * load.tokens, load.batch * load.patches
+    tokens, patches = load.batch_tokens, load.batch_patches
     language, vision, mask = load.language, load.vision, _mask(load)
+    copies = _key_copies(load)
     share = load.processes if load.sharding != "none" else 1
     gradients = held(load)["gradients"]
     tower = load.each * (load.weights.trained["vision"] + load.weights.trained["projector"]) / share
@@ -161,6 +178,8 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
     first = tokens * (3 * language.output + (4 * load.hidden if load.computes < 4 else 0))
     inside = tokens * language.backward if load.checkpointing else tokens * (language.backward - language.kept)
     kept = first + tokens * language.count * (language.output if load.checkpointing else language.kept)
+    if not load.checkpointing:
+        kept += copies * language.count
     sees = bool(load.weights.trained["vision"])
     seen = patches * (
         6 * vision.output + load.projector + (load.computes * load.patch_values if load.computes < 4 else 0)
@@ -184,13 +203,13 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
         "language backward": {
             "gradients": max(begun, _head_gradient(load) / share),
             "vision activations": seen,
-            "language activations": kept + inside,
+            "language activations": kept + inside + 2 * copies,
             "mask": mask,
         },
         "language backward, last layer": {
             "gradients": max(begun, gradients - tower),
             "vision activations": seen,
-            "language activations": tokens * (language.output + language.backward),
+            "language activations": tokens * (language.output + language.backward) + 2 * copies,
             "mask": mask,
         },
         "vision backward": {
@@ -212,28 +231,33 @@ def phases(load: Load, gpu_gib: float = 80.0) -> dict[str, dict[str, float]]:
     base = {name: stays[name] for name in ("weights", "optimiser", "gathered")}
     if load.reference:
         base["reference model"] = base["weights"]
-    clip = 4.0 * load.patches * load.patch_values
     vllm = load.rollout.vllm_share * gpu_gib * GIB if load.rollout else 0.0
     awake = 0.0 if load.rollout and load.rollout.sleeps else vllm
     # Trainer collects the batches of a step of the optimiser; the loader has one more, which waits beside the GPU.
     batches = load.accumulation if load.triton else load.accumulation + 1
-    pixels = clip * (load.rollout.rows if load.rollout else load.batch * batches)
+    clip = 4.0 * load.patches * load.patch_values
+    if load.rollout:  # kept as the tower takes them (recipe/training/pixels.py)
+        clip *= load.computes / 4
+        pixels = clip * (load.rollout.groups + _joined(load))
+    else:
+        pixels = clip * load.batch * batches
     result = {
         name: _sum(base, {"pixels": pixels, "vLLM": awake}, parts) for name, parts in update_phases(load).items()
     }
     if load.rollout:
-        for name, parts in rollout_phases(load, load.rollout, pixels).items():
+        for name, parts in rollout_phases(load, load.rollout, clip).items():
             result[name] = _sum(base, {"vLLM": vllm if name == "generation" else awake}, parts)
     return {name: {part: value / GIB for part, value in parts.items() if value} for name, parts in result.items()}
 
 
-def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dict[str, float]]:
+def rollout_phases(load: Load, rollout: Rollout, clip: float) -> dict[str, dict[str, float]]:
     """Return bytes by part while answers are generated, scored and put aside; the old rollout is held meanwhile.
 
     Args:
-        pixels: bytes of the pictures of a rollout.
+        clip: bytes of the pictures of a prompt.
     """
     rows, language, vision = rollout.rows, load.language, load.vision
+    pixels = clip * rollout.groups
     generation = {"pixels": pixels}
     if rollout.generates:  # all rows at once
         cache = rows * (rollout.prompt + rollout.completion) * rollout.cache
@@ -242,27 +266,39 @@ def rollout_phases(load: Load, rollout: Rollout, pixels: float) -> dict[str, dic
             rows * rollout.prompt * (2 * language.output + language.forward) + rows * rollout.prompt * rollout.cache,
         )
         generation = {
-            "pixels": 2 * pixels,
+            "pixels": 2 * pixels + rows * clip,
             "KV cache and prefill": max(cache, prefill),
             "gathered": load.rest * load.parameters if load.sharding in ("zero3", "fsdp") else 0.0,
         }
-    tokens, patches = load.batch * load.tokens, load.batch * load.patches
+    tokens, patches = load.batch_tokens, load.batch_patches
     scoring = max(
         patches * max(vision.forward, load.projector),
-        tokens * (2 * language.output + language.forward) + _mask(load),
+        tokens * (2 * language.output + language.forward) + _key_copies(load) + _mask(load),
         3 * tokens * language.output + head_bytes(load, learns=False),
     )
     return {
         "generation": generation,
-        "scoring": {"pixels": 2 * pixels, "language activations": scoring},
-        "rollout put aside": {"pixels": 3 * pixels},
+        "scoring": {"pixels": 2 * pixels + clip * _joined(load), "language activations": scoring},
+        "rollout put aside": {"pixels": 2 * pixels},
     }
+
+
+def _joined(load: Load) -> int:
+    """Return the clips that a forward pass copies into one tensor: none where it takes a single row."""
+    return load.batch if load.batch > 1 else 0
 
 
 def _mask(load: Load) -> float:
     """Return the bytes of the attention mask, and of its copies as numbers that attention adds."""
+    if load.prompts:  # an answer's tokens by the prompt's and its own, the same for all answers and layers
+        return float(load.scored * load.tokens * (1 + load.computes))
     copies = 1 if load.checkpointing else load.language.count
     return load.batch * load.tokens**2 * (1 + load.computes * copies) if load.padded else 0.0
+
+
+def _key_copies(load: Load) -> float:
+    """Return the bytes of the keys and values of shared prompts that a layer lays before each answer's own."""
+    return 2.0 * load.batch * load.tokens * load.hidden * load.computes if load.prompts else 0.0
 
 
 def _copies(load: Load) -> float:

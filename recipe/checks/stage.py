@@ -144,6 +144,7 @@ def check(
         on_cpu=training_args.use_cpu,
         model=model,
         family_targets=family.lora_targets,
+        shared_prefix=isinstance(script_args, GRPOArguments) and script_args.shared_prefix,
     )
     findings += updates_are_kept(load.each, load.sharding, model_args.use_peft)
     findings += memory_suffices(load, launch.gpu_gib or (None if training_args.use_cpu else card_gib()))

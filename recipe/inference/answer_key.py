@@ -26,9 +26,9 @@ from recipe.inference.decoding import sampling_of
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.chat_templates import templates_digest
 from recipe.inputs.dataset import RowBuilder
-from recipe.inputs.loading import check_checkpoint
+from recipe.inputs.loading import check_checkpoint, model_identity
 from recipe.inputs.prompts import prompts_digest
-from recipe.inputs.video_units import FRAMES
+from recipe.inputs.video_units import stated_units
 
 LONGEST_NAME = 80  # characters of a file name that are taken from a user's name
 
@@ -112,7 +112,7 @@ def key_of(
     settings["frame_rate"] = parse_policy(script_args.frame_rate)
     if settings["frame_rate"] == DYNAMIC:
         settings["frame_budget"] = script_args.frame_budget
-    settings |= _units(script_args.video_units)
+    settings |= stated_units(script_args.video_units)
     contents = {"prompts": prompts_digest(script_args.prompts)}
     if backend == "openai":
         settings |= {"model": model, "base_url": public(base_url), "family": family}
@@ -121,7 +121,7 @@ def key_of(
     else:
         name = check_checkpoint(model)
         check_ended(Path(name))
-        contents["model"] = checkpoint_identity(name)
+        contents["model"] = model_identity(name)
         contents["chat_templates"] = templates_digest()  # one may take the place of the checkpoint's own
     if tracks is not None:
         contents["tracks"] = file_digest(Path(tracks))
@@ -138,14 +138,9 @@ def key_in_training(model: str, builder: RowBuilder, tracks: str, **decoding: An
         decoding: settings that change answers, by name.
     """
     settings = decoding | {"max_frame_pixels": builder.clips.max_pixels, "frame_rate": builder.clips.rate}
-    settings |= _units(builder.clips.units)
+    settings |= stated_units(builder.clips.units)
     prompts = text_digest({name: template.template for name, template in builder.prompts.items()})
     return AnswerKey(model, settings, {"prompts": prompts, "tracks": file_digest(Path(tracks))})
-
-
-def _units(units: str) -> dict[str, str]:
-    """Return `video_units` where they are not frames: answers from before the setting keep their keys."""
-    return {} if units == FRAMES else {"video_units": units}
 
 
 def video_stamp(path: Path) -> str | None:

@@ -113,6 +113,11 @@ class AnswersFile:
         os.fsync(stream.fileno())
         self._added = True
 
+    def kept(self, count: int) -> str:
+        """Say how many of `count` answers an interrupted call leaves, and where."""
+        where = self.partial if self.partial.is_file() else self.out
+        return f"{len(self.known)} of {count} answers are in {where}, and the same command goes on from them"
+
     def finish(self, order: Iterable[str]) -> None:
         """Put the whole file in its place, its answers in the order of these ids; those of no such id come last."""
         self._close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from transformers import LogitsProcessor
 from trl.data_utils import prepare_multimodal_messages
 
 from recipe.inference.decoding import sampling_of_transformers
@@ -19,6 +20,7 @@ def generate(
     *,
     temperature: float = 0.0,
     max_new_tokens: int = 512,
+    seeds: Sequence[int] | None = None,
 ) -> list[str]:
     """Generate one answer for each row, without special tokens.
 
@@ -26,14 +28,41 @@ def generate(
         rows: from `RowBuilder`; `prompt` and `images` are used.
         temperature: 0 decodes greedily; else samples from the whole distribution (no top-k, no top-p).
         max_new_tokens: longest answer, tokens.
+        seeds: of each row's own sampling, so that it does not depend on which rows share its batch; None: all rows
+            are sampled from torch's one stream.
     """
     inputs = prompt_inputs(processor, rows).to(model.device)
     decoding = sampling_of_transformers(temperature)
     # A sampled image or video token has nothing behind it and breaks the next forward pass.
     decoding["suppress_tokens"] = [model.config.image_token_id, model.config.video_token_id]
+    if seeds is not None and temperature > 0:
+        decoding = sampling_of_transformers(0.0) | {"suppress_tokens": decoding["suppress_tokens"]}
+        decoding["logits_processor"] = [OwnStreams(seeds, temperature, inputs["input_ids"].device)]
     output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
     answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return answers
+
+
+class OwnStreams(LogitsProcessor):
+    """Makes greedy decoding sample each row from a stream of its own: the Gumbel-max trick.
+
+    The largest of `log p / T + Gumbel noise` is distributed as a sample at temperature T.
+
+    Args:
+        seeds: one a row.
+        temperature: above 0.
+        device: of the scores.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float, device: torch.device) -> None:
+        self.temperature = temperature
+        self.streams = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores.float() / self.temperature
+        for row, stream in zip(scores, self.streams, strict=True):
+            row -= torch.empty_like(row).exponential_(generator=stream).log()
+        return scores
 
 
 def prompt_inputs(processor: Any, rows: list[dict[str, Any]], **template_kwargs: Any) -> Any:

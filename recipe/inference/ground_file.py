@@ -17,11 +17,14 @@ from data_prep.video.sampling import VideoError
 from recipe.inference.answer_key import AnswerKey, video_stamp
 from recipe.inference.answers_file import AnswersFile, read_lines
 from recipe.inference.backends import Answerer, Usage
+from recipe.inference.engines import EngineEnded
 from recipe.inference.grounding import Policy, QueryError, check_video, ground
 from recipe.inference.server import Refused, Unanswered
 from recipe.inputs.dataset import RowBuilder
 
 Backend = Callable[[Usage], tuple[RowBuilder, Answerer]]
+Result = dict[str, Any] | Exception  # the fields of a line, or why there are none
+Engines = Callable[[list[Record]], Iterator[tuple[int, Result]]]
 MOST_REFUSED = 20  # a server that answers none of these, one after the other, answers none at all
 
 
@@ -29,27 +32,31 @@ def ground_file(
     tracks: Path,
     videos: Path,
     out: Path,
-    backend: Backend,
+    backend: Backend | None,
     policy: Policy,
     *,
     key: AnswerKey,
     workers: int = 1,
     limit: int | None = None,
+    engines: Engines | None = None,
 ) -> tuple[int, list[str]]:
     """Ground every record that could have a track, and lines without truth, resuming where an earlier call stopped.
 
     Args:
         backend: makes a row builder and an answerer that counts its tokens on the given `Usage`; called once a worker.
+            None with `engines`.
         key: what the answers depend on; `out` holds no others.
         workers: requests at a time; above 1 for servers only.
         limit: only the first records.
+        engines: grounds records in other processes and gives (place among them, result) of each as results come.
 
     Returns:
         Number of records, and what was not answered: "id: reason" each. Those are asked again by the next call.
 
     Raises:
         StageError: `out` was made under another key; or the backend cannot work at all: no checkpoint, a server that
-            cannot be reached, or gives no answer to `MOST_REFUSED` requests in a row or to all that there are.
+            cannot be reached, or gives no answer to `MOST_REFUSED` requests in a row or to all that there are; an
+            engine that died.
         InUse: Another process is at work on `out`.
     """
     records = [record for record in read_questions(tracks) if record["kind"] not in ("caption", "qa")][:limit]
@@ -62,18 +69,25 @@ def ground_file(
         failed += [f"{name}: {reason}" for name, reason in faults.items()]
         left = [record for record in left if record["id"] not in faults]
         if left:
-            results = _asked(left, _Asker(videos, backend, policy), workers)
+            if engines is not None:
+                results = _through(engines, left, videos)
+            else:
+                assert backend is not None
+                results = _asked(left, _Asker(videos, backend, policy), workers)
             refused = 0  # in a row
-            for record, result in tqdm(results, total=len(left), unit="record", desc=out.stem):
-                if isinstance(result, Exception):
-                    failed.append(f"{record['id']}: {result}")
-                    # Once there are answers, requests that will never do say nothing about the server.
-                    refused += isinstance(result, Unanswered if file.known else Refused)
-                    if refused == MOST_REFUSED:
-                        raise StageError(_all_refused(refused, result, bool(file.known)))
-                    continue
-                refused = 0
-                file.add([{"id": record["id"]} | result | {"video_stamp": stamps[record["id"]]}])
+            try:
+                for record, result in tqdm(results, total=len(left), unit="record", desc=out.stem):
+                    if isinstance(result, Exception):
+                        failed.append(f"{record['id']}: {result}")
+                        # Once there are answers, requests that will never do say nothing about the server.
+                        refused += isinstance(result, Unanswered if file.known else Refused)
+                        if refused == MOST_REFUSED:
+                            raise StageError(_all_refused(refused, result, bool(file.known)))
+                        continue
+                    refused = 0
+                    file.add([{"id": record["id"]} | result | {"video_stamp": stamps[record["id"]]}])
+            except EngineEnded as error:
+                raise StageError(f"{error}; {file.kept(len(records))}") from None
             if refused and refused == len(failed) - len(faults) == len(left) and not file.known:
                 raise StageError(_all_refused(refused, failed[-1], False))
         file.finish(record["id"] for record in records)
@@ -116,40 +130,63 @@ class _Asker:
         self.videos, self.backend, self.policy = videos, backend, policy
         self._own = threading.local()
 
-    def __call__(self, record: Record) -> dict[str, Any] | Exception:
+    def __call__(self, record: Record) -> Result:
         """Return the line's fields, or the exception that says why there is no answer."""
-        clip = (record["clip"][0], record["seconds"]) if record["clip"] else None
-        try:
-            video = resolve_video(self.videos, record["video"])
-            if not hasattr(self._own, "parts"):
-                check_video(video, self.policy, clip)  # a mistyped folder must not cost a model load
-        except (VideoError, RecordError) as error:
-            return error
         if not hasattr(self._own, "parts"):
+            try:
+                check_video(resolve_video(self.videos, record["video"]), self.policy, _part(record))
+            except (VideoError, RecordError) as error:  # a mistyped folder must not cost a model load
+                return error
             usage = Usage()
             self._own.parts = (usage, *self.backend(usage))
         usage, builder, answerer = self._own.parts
         before = (usage.prompt_tokens, usage.completion_tokens)
-        try:
-            answer = ground(video, record["query"], builder, answerer, self.policy, clip=clip).to_json()
-        except (VideoError, RecordError, QueryError, Refused) as error:
-            return error
+        answer = ask_record(record, self.videos, builder, answerer, self.policy)
         spent = (usage.prompt_tokens - before[0], usage.completion_tokens - before[1])
-        if any(spent):
+        if any(spent) and isinstance(answer, dict):
             answer["usage"] = {"prompt_tokens": spent[0], "completion_tokens": spent[1]}
         return answer
 
 
+def ask_record(record: Record, videos: Path, builder: RowBuilder, answerer: Answerer, policy: Policy) -> Result:
+    """Ground a record's sentence; return the line's fields, or the exception that says why there is no answer."""
+    try:
+        video = resolve_video(videos, record["video"])
+        return ground(video, record["query"], builder, answerer, policy, clip=_part(record)).to_json()
+    except (VideoError, RecordError, QueryError, Refused) as error:
+        return error
+
+
+def _part(record: Record) -> tuple[float, int] | None:
+    """Return (start, number of seconds) of a record's clip in its video; None: it is the whole file."""
+    return (record["clip"][0], record["seconds"]) if record["clip"] else None
+
+
+def _through(engines: Engines, records: list[Record], videos: Path) -> Iterator[tuple[Record, Result]]:
+    """Yield (record, result) from engines; a video that is missing costs no model load."""
+    there: list[Record] = []
+    for record in records:
+        try:
+            path = resolve_video(videos, record["video"])
+            if not path.is_file():
+                raise VideoError(path, "no such file")
+            there.append(record)
+        except (VideoError, RecordError) as error:
+            yield record, error
+    for place, result in engines(there) if there else ():
+        yield there[place], result
+
+
 def _asked(
-    records: Iterable[Record], ask: Callable[[Record], dict[str, Any] | Exception], workers: int
-) -> Iterator[tuple[Record, dict[str, Any] | Exception]]:
+    records: Iterable[Record], ask: Callable[[Record], Result], workers: int
+) -> Iterator[tuple[Record, Result]]:
     """Yield (record, answer) in order of completion; keep at most twice `workers` under way, none after a failure."""
     if workers == 1:
         yield from ((record, ask(record)) for record in records)
         return
     waiting = iter(records)
     pool = ThreadPoolExecutor(workers)
-    under_way: dict[Future[dict[str, Any] | Exception], Record] = {}
+    under_way: dict[Future[Result], Record] = {}
     try:
         while True:
             while len(under_way) < 2 * workers and (record := next(waiting, None)) is not None:

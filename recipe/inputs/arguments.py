@@ -124,15 +124,31 @@ class GRPOArguments(StageArguments):
     )
     format_weight: float = field(default=0.0, metadata={"help": "weight of the reward for a well-formed answer"})
     length_weight: float = field(default=0.0, metadata={"help": "weight of the punishment of overlong answers"})
+    decode_ahead: bool = field(
+        default=True,
+        metadata={"help": "decode the clips of the next rollout in a thread while this one updates the model"},
+    )
     dynamic_sampling: int = field(
         default=0,
         metadata={
             "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
         },
     )
+    shared_prefix: bool = field(
+        default=True,
+        metadata={"help": "compute a prompt once for all its answers of a micro-batch, where the model allows it"},
+    )
+    shared_prefix_tokens: int = field(
+        default=65536,
+        metadata={"help": "most tokens of one forward with shared prompts; a larger micro-batch takes several"},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.reward, str):  # as YAML files may state a single one
             self.reward = [self.reward]
+        if self.shared_prefix_tokens < 1:
+            raise ValueError(
+                f"shared_prefix_tokens {self.shared_prefix_tokens}: expected the most tokens of a forward, 1 or more"
+            )
         reward_functions(self.reward)  # an unknown name fails before anything is loaded

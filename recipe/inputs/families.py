@@ -22,6 +22,7 @@ __all__ = [
     "fit_frame",
     "frame_grid",
     "is_vision",
+    "other_attention",
 ]
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -232,3 +233,12 @@ def is_vision(name: str) -> bool:
     (True, False)
     """
     return ".visual." in name or name.startswith("visual.")
+
+
+def other_attention(language_config: Any) -> list[str]:
+    """Return the kinds of a language model's layers in which a token does not see all before it, by their names.
+
+    Qwen3.5's `linear_attention` is one, and a sliding window another: there a row cannot hold a prompt once for
+    several answers.
+    """
+    return sorted(set(getattr(language_config, "layer_types", None) or ()) - {"full_attention"})

@@ -34,8 +34,8 @@ class ClipFrames:
     """Gives the frames of records' clips, and keeps the last few clips.
 
     Clips are known by what the file is (resolved path, size, time of change), never by a video's name. Threads may
-    share one; two that want the same new clip at once may both decode it. A copy, such as a DataLoader worker's,
-    starts with an empty cache.
+    share one; of two that want the same new clip at once one decodes it and the other waits. A copy, such as a
+    DataLoader worker's, starts with an empty cache.
 
     Attributes:
         video_root: folder that the records' `video` paths are relative to.
@@ -61,13 +61,14 @@ class ClipFrames:
     decoded: int = 0
     _cache: OrderedDict[CacheKey, list[Image]] = field(default_factory=OrderedDict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _begun: dict[CacheKey, threading.Event] = field(default_factory=dict, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A lock can be neither copied nor pickled, and the pictures are too many to send to a worker.
-        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock")}
+        # Locks can be neither copied nor pickled, and the pictures are too many to send to a worker.
+        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock", "_begun")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _cache=OrderedDict(), _lock=threading.Lock())
+        vars(self).update(state, _cache=OrderedDict(), _lock=threading.Lock(), _begun={})
 
     def rate_for(self, record: Record) -> float:
         """Return the frames a second that a record with `seconds` is shown at."""
@@ -137,24 +138,35 @@ class ClipFrames:
                 raise VideoError(path, f"cannot be opened ({error.strerror})") from None
         else:
             key = (stored, size)
-        with self._lock:
-            if (known := self._cache.get(key)) is not None:
-                self._cache.move_to_end(key)
-                return known
+        while True:
+            with self._lock:
+                if (known := self._cache.get(key)) is not None:
+                    self._cache.move_to_end(key)
+                    return known
+                other = self._begun.get(key)
+                if other is None:
+                    mine = self._begun[key] = threading.Event()
+                    break
+            other.wait()  # and look again: the other thread may have failed, or nothing is kept
         # Outside the lock: decoding is what takes the time, and threads with other clips need not wait for it.
-        if self.store is None:
-            root = None if video else self.video_root
-            times = frame_times(record["seconds"], rate)
-            frames = clip_frames(path, record, times, self.frame_size(record), root=root)
-        else:
-            frames = self._stored(record, stored)
-        if self.units == PAIRS:
-            frames = pairs_of(frames, rate)
-        with self._lock:
-            self.decoded += 1
-            self._cache[key] = frames
-            while len(self._cache) > self.cache_clips:
-                self._cache.popitem(last=False)
+        try:
+            if self.store is None:
+                root = None if video else self.video_root
+                times = frame_times(record["seconds"], rate)
+                frames = clip_frames(path, record, times, self.frame_size(record), root=root)
+            else:
+                frames = self._stored(record, stored)
+            if self.units == PAIRS:
+                frames = pairs_of(frames, rate)
+            with self._lock:
+                self.decoded += 1
+                self._cache[key] = frames
+                while len(self._cache) > self.cache_clips:
+                    self._cache.popitem(last=False)
+        finally:
+            with self._lock:
+                del self._begun[key]
+            mine.set()
         return frames
 
     def _stored(self, record: Record, key: str) -> list[Image]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig
 
+from data_prep.identity import checkpoint_identity, hub_commit
 from data_prep.stages import StageError
 from data_prep.stamps import setting_of
 from data_prep.video.frame_store import FrameStore
@@ -41,6 +44,21 @@ def check_checkpoint(name_or_path: str | None) -> str:
             f"{name_or_path}: no config.json there, so no checkpoint; an earlier stage makes it (make help)"
         )
     return name_or_path
+
+
+def model_identity(name_or_path: str | Path) -> str:
+    """Return what a checkpoint is known by: see `checkpoint_identity`.
+
+    The config of a model id is fetched first if the cache has none, as loading does, so that the first run knows the
+    commit that later ones find in the cache.
+
+    Raises:
+        StageError: The folder holds no config.json.
+    """
+    if not Path(name_or_path).is_dir() and hub_commit(str(name_or_path)) is None:
+        with suppress(OSError, ValueError):  # offline, or no such model: loading says so
+            hf_hub_download(str(name_or_path), "config.json")
+    return checkpoint_identity(name_or_path)
 
 
 def without_its_code(load: Callable[..., Any], name: str, **options: Any) -> Any:

@@ -28,6 +28,15 @@ def rate_stated(frame_rate: str | None, units: str) -> str:
     return USUAL_RATE[units] if frame_rate is None else frame_rate
 
 
+def stated_units(units: str) -> dict[str, str]:
+    """Return the setting as results and keys of answers state it: what is from before it says nothing of frames.
+
+    >>> stated_units("frames"), stated_units("pairs")
+    ({}, {'video_units': 'pairs'})
+    """
+    return {} if units == FRAMES else {"video_units": units}
+
+
 def grid_starts(seconds: int, rate: float, units: str) -> list[float]:
     """Return when the interval of each grid of a clip begins, seconds.
 

@@ -20,6 +20,7 @@ from trl.extras.profiling import profiling_context
 from data_prep.stages import StageError
 from recipe.inputs.native_video import NativeVideoProcessor
 from recipe.rollouts.distinct import AskedOnce
+from recipe.rollouts.lora_sync import keep_base
 from recipe.rollouts.media import media_of_video, media_options
 from recipe.rollouts.media_files import MediaByFile
 
@@ -38,7 +39,8 @@ class ImageGRPOTrainer(GRPOTrainer):
     - `sync_weights` empties vLLM's prefix cache and not its encoder cache, so a picture seen before the sync keeps the
       features of the old vision tower, in colocate and in server mode.
 
-    `__init__` passes on what GRPOConfig has no fields for; see `llm_options`.
+    `__init__` passes on what GRPOConfig has no fields for (see `llm_options`), and makes the weight sync leave the
+    base of a LoRA model alone (`recipe.rollouts.lora_sync`).
 
     Args:
         model: a loaded transformers or PEFT model; its `name_or_path` is the folder that vLLM loads.
@@ -53,7 +55,9 @@ class ImageGRPOTrainer(GRPOTrainer):
 
     def __init__(self, *, model: Any, args: GRPOConfig, processing_class: Any = None, **kwargs: Any) -> None:
         options: dict[str, Any] = {}
-        video = isinstance(processing_class, NativeVideoProcessor)
+        # Kept: mixins put a processor of their own in front of it while a rollout is made.
+        self._native = processing_class if isinstance(processing_class, NativeVideoProcessor) else None
+        video = self._native is not None
         if args.use_vllm:
             check_installed()
             check_interleaved(model.config)
@@ -68,6 +72,8 @@ class ImageGRPOTrainer(GRPOTrainer):
         elif args.use_vllm and self.accelerator.is_main_process:  # only there is a client
             client = self.vllm_generation.vllm_client
             client.video, client.picture_token = video, model.config.image_token_id
+        if args.use_vllm:
+            keep_base(self.vllm_generation)
 
     def _generate_single_turn(
         self,
@@ -101,8 +107,8 @@ class ImageGRPOTrainer(GRPOTrainer):
 
     def _unexpanded(self, ids: list[int]) -> list[int]:
         """Return a prompt's ids as TRL's `generate` should get them."""
-        if isinstance(self.processing_class, NativeVideoProcessor):
-            return self.processing_class.unexpanded(ids)
+        if self._native is not None:
+            return self._native.unexpanded(ids)
         # The client of a server collapses runs itself, where the server reads files: else it needs them as they are.
         return collapse_runs(ids, self.model.config.image_token_id) if self.vllm_mode == "colocate" else ids
 
@@ -123,8 +129,9 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise StageError(
-            "use_vllm is on and vLLM is not installed in this environment: on a CPU `make install-vllm` makes one "
-            "that has it and `make grpo VLLM=1` uses it; on a GPU `pip install vllm==0.31.0`; or leave use_vllm off"
+            "vLLM is not installed in this environment, and use_vllm or --backend vllm asks for it: on a CPU `make "
+            "install-vllm` makes one that has it and `make grpo VLLM=1` uses it; on a GPU `pip install vllm==0.31.0`; "
+            "or leave use_vllm off, and the backend at hf"
         )
 
 

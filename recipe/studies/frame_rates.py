@@ -19,15 +19,15 @@ from trl import ModelConfig
 from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.files import atomic_write
-from data_prep.records import Record, RecordWriter, read_records
+from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.rates import parse_policy
 from recipe.cli import run
 from recipe.drawing import plots
-from recipe.evaluate import EvalArguments, answers_path, key_of_run
+from recipe.evaluate import EvalArguments, answers_of_model
 from recipe.evaluation.tables import markdown_table
-from recipe.inference.predictions import predict
-from recipe.inputs.loading import load_answering, load_processor, row_builder
+from recipe.inference.backends import builder_of
+from recipe.inputs.loading import load_processor
 from recipe.inputs.pair_pictures import frames_shown
 from recipe.inputs.video_units import FRAMES
 from recipe.studies.harness import StudyArguments, parse_study, run_all, run_stage, write_result
@@ -80,26 +80,10 @@ def evaluate_rate(evaluation: EvalArguments, rate: str, checkpoint: Path) -> dic
     """Return a training's scores on scenes by greedy answers, the tokens that they took, and its CPU time."""
     out = str(checkpoint / "eval" / "scenes.json")
     given = replace(evaluation, model=str(checkpoint), out=out, frame_rate=rate, temperature=0.0, repeats=1)
-    script = given.frames_seen()
-    model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype="auto")
-    model, processor = load_answering(model_args, script), load_processor(model_args, script.video_units)
-    builder = row_builder(script, model, processor, completions=False)
+    processor = load_processor(ModelConfig(model_name_or_path=str(checkpoint)), given.frames_seen().video_units)
+    builder = builder_of(given.frames_seen(), str(checkpoint))
     records = list(read_records(given.tracks))[: given.limit]
-    answers = predict(
-        model,
-        processor,
-        given.tracks,
-        builder,
-        answers_path(given, 0),
-        key=key_of_run(given, 0),
-        max_new_tokens=given.max_new_tokens,
-        batch_size=given.batch_size,
-        limit=given.limit,
-    )
-
-    def scale_of(record: Record) -> tuple[float, float]:
-        return builder.family.box_scale(builder.frame_size(record))  # pixels differ from picture to picture
-
+    (answers,), scale_of = answers_of_model(given)
     scores = score_scenes(records, answers, scale_of)
     rows = [builder.row(record) for record in records]
     prompts = [prompt_tokens(processor, row) for row in rows]

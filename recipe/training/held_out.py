@@ -19,6 +19,7 @@ from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.media import sift
 from recipe.inputs.pair_pictures import frames_shown
+from recipe.training.vllm_answers import Answer, answers_through_vllm
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ NAMES = {"m_tIoU": "held_out/m_tIoU", "m_vIoU": "held_out/m_vIoU", "vIoU@0.5": "
 class HeldOut(TrainerCallback):
     """Logs `held_out/m_tIoU`, `held_out/m_vIoU` and `held_out/vIoU@0.5` of the same clips, before training too.
 
-    Every process answers all clips: generation under ZeRO-3 needs them all, and there are few.
+    With `use_vllm` the vLLM of the rollouts answers them, and processes share them. With Hugging Face's generate every
+    process answers all clips: under ZeRO-3 it needs them all, and there are few.
 
     Args:
         trainer: the trainer whose model answers and whose log takes the numbers.
@@ -74,34 +76,51 @@ class HeldOut(TrainerCallback):
 
     def measure(self) -> dict[str, float]:
         """Answer the clips and log the numbers at this very step."""
-        trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
-        was_training = trainer.model.training
-        scales: dict[str, Any] = {}
-        shown: list[Shown] = []
-        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
-            model.eval()
-            for begin in range(0, len(self.answerable), size):
-                records = self.answerable[begin : begin + size]
-                rows = [self.builder.row(record) for record in records]
-                texts = generate(model, self.processor, rows, max_new_tokens=self.longest)
-                for record, row, text in zip(records, rows, texts, strict=True):
-                    self.answers[record["id"]] = text
-                    scales[record["id"]] = tuple(row["box_scale"])
-                    if len(shown) < self.media_clips:
-                        shown.append(Shown(record, frames_shown(row["images"]), scales[record["id"]], text))
-            model.train(was_training)
+        trainer = self.trainer
+        if getattr(trainer.args, "use_vllm", False):
+            answered = answers_through_vllm(trainer, self.builder, self.answerable, self.longest)
+        else:
+            answered = self._answers_of_the_model()
+        scales = {name: scale for name, _, scale in answered}
+        self.answers |= {name: text for name, text, _ in answered}
         found = metrics(score_records(self.records, self.answers, lambda record: scales.get(record["id"], (1, 1))))
         logged = {NAMES[name]: float(found[name]) for name in NAMES}
         # Not GRPOTrainer.log, which empties its metrics; and any log takes back that a training log is due.
         due = trainer.control.should_log
         Trainer.log(trainer, dict(logged))
         trainer.control.should_log = due
-        if shown and trainer.accelerator.is_main_process:
+        if self.media_clips and answered and trainer.accelerator.is_main_process:
+            shown = [
+                Shown(
+                    record,
+                    frames_shown(self.builder.row(record)["images"]),
+                    scales[record["id"]],
+                    self.answers[record["id"]],
+                )
+                for record in self.answerable[: self.media_clips]
+            ]
             folder, step = Path(trainer.args.output_dir), trainer.state.global_step
             named = f"{folder} at step {step}"
             key = key_in_training(named, self.builder, self.tracks, temperature=0.0, max_new_tokens=self.longest)
             write_media(folder, step, shown, key.describe(), to_wandb="wandb" in trainer.args.report_to)
         return logged
+
+    def _answers_of_the_model(self) -> list[Answer]:
+        """Return (id, answer, box scale) of the clips, from Hugging Face's generate."""
+        trainer, size = self.trainer, self.trainer.args.per_device_train_batch_size
+        was_training, answered = trainer.model.training, []
+        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+            model.eval()
+            for begin in range(0, len(self.answerable), size):
+                rows = [self.builder.row(record) for record in self.answerable[begin : begin + size]]
+                texts = generate(model, self.processor, rows, max_new_tokens=self.longest)
+                records = self.answerable[begin : begin + size]
+                answered += [
+                    (record["id"], text, tuple(row["box_scale"]))
+                    for record, row, text in zip(records, rows, texts, strict=True)
+                ]
+            model.train(was_training)
+        return answered
 
 
 def held_out(trainer: Any, builder: RowBuilder, processor: Any, args: StageArguments, longest: int) -> HeldOut:

@@ -19,7 +19,7 @@ from data_prep.stamps import Difference, check_ended, read_stamp
 from data_prep.video.frame_store import PATTERN
 from recipe.checks import stage as checks_stage
 from recipe.inputs.arguments import GRPOArguments, StageArguments
-from recipe.inputs.loading import check_checkpoint
+from recipe.inputs.loading import check_checkpoint, model_identity
 from recipe.inputs.prompts import prompts_digest
 from recipe.inputs.settings import LENGTHS, beside, counting, flat, processes
 from recipe.training.checkpoints import at_step, complete, is_whole, report_half_written, spent_on, step_of
@@ -135,7 +135,7 @@ def inputs_of(script_args: StageArguments, checkpoint: Path) -> dict[str, str]:
         StageError: A track file or the checkpoint is missing.
     """
     inputs = {"tracks": text_digest(*[file_digest(Path(path)) for path in script_args.tracks])}
-    inputs["model"] = checkpoint_identity(checkpoint)
+    inputs["model"] = model_identity(checkpoint)
     inputs["prompts"] = prompts_digest(script_args.prompts)
     if script_args.frames:
         shards = sorted(Path(script_args.frames).glob(PATTERN))

@@ -13,9 +13,12 @@ from recipe.inputs.families import is_vision
 from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
+from recipe.training.decode_ahead import DecodesAhead
 from recipe.training.phases import PhaseTimes
+from recipe.training.pixels import SharedPixels
 from recipe.training.response_ratio import ResponseRatio
 from recipe.training.row_order import PromptsByLength, RowsByLength
+from recipe.training.shared_prefix import SharedPrefix
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
 from stvg_rewards.batch import score_completions
 from stvg_rewards.rewards import log_scores
@@ -110,6 +113,7 @@ def joined(content: str | list[dict[str, Any]]) -> str:
 
 class GroundingGRPOTrainer(
     WholeCheckpoints,
+    DecodesAhead,
     PromptsByLength,
     TextPrompts,
     PhaseTimes,
@@ -117,10 +121,12 @@ class GroundingGRPOTrainer(
     TwoRates,
     ResponseRatio,
     DynamicSampling,
+    SharedPrefix,
+    SharedPixels,
     ImageGRPOTrainer,
 ):
     """GRPOTrainer with two rates, eq. 7's ratio, `dynamic_sampling`, times, scores in logs, and images for vLLM.
 
     The order of the bases is the order of their overrides: `ScoresLogged` and `DynamicSampling` both override
-    `_calculate_rewards`, and each passes the call on.
+    `_calculate_rewards`, and each passes the call on; every draw of `DynamicSampling` has pixels that are shared.
     """

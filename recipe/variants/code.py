@@ -16,6 +16,7 @@ from typing import Any
 
 import stvg_rewards
 from data_prep.identity import stamp_of, text_digest
+from recipe.variants.imports import imported_files
 
 # Files of the leaf that give no reward: names for import, the version, and what other trainers are told.
 _NO_REWARDS = {"__init__.py", "version.py"}
@@ -26,14 +27,18 @@ def code_digest(functions: Iterable[Callable[..., Any]]) -> str:
     """Return the digest of what these rewards compute, as 64 hex digits.
 
     It covers all of `stvg_rewards` but its adapters to other trainers, and the whole file of every function that is
-    defined elsewhere, as a function may call its neighbours. Files that it imports are not looked at.
+    defined elsewhere, as a function may call its neighbours, with the files of its own folder that it imports.
+    Packages that are imported from elsewhere are not looked at.
     """
     parts = {f"stvg_rewards/{path.name}": _of_file(stamp_of(path)) for path in leaf_files()}
     return text_digest(parts, sorted(own_code(function) for function in functions if not of_package(function)))
 
 
 def own_code(function: Callable[..., Any]) -> str:
-    """Return the digest of the file that a function, or the class of a callable object, is defined in."""
+    """Return the digest of what a function, or the class of a callable object, is defined by.
+
+    That is its file, and the files of the same folder that the file imports.
+    """
     kind = function if hasattr(function, "__qualname__") else type(function)
     module = sys.modules.get(kind.__module__)
     try:
@@ -42,7 +47,8 @@ def own_code(function: Callable[..., Any]) -> str:
         path = None
     if path is None or not Path(path).is_file():
         return text_digest(kind.__module__, kind.__qualname__)
-    return text_digest(_of_file(stamp_of(Path(path))), kind.__qualname__)
+    beside = {str(name): _of_file(stamp_of(path)) for name, path in imported_files(Path(path)).items()}
+    return text_digest(_of_file(stamp_of(Path(path))), kind.__qualname__, *([beside] if beside else []))
 
 
 def of_package(function: Any) -> bool:
@@ -58,8 +64,11 @@ def leaf_files() -> list[Path]:
 
 @lru_cache(maxsize=256)
 def _of_file(stamp: str) -> str:
-    path = stamp.rsplit("|", 2)[0]
-    return meaning(Path(path).read_text(encoding="utf-8"))
+    content = Path(stamp.rsplit("|", 2)[0]).read_bytes()
+    try:
+        return meaning(content.decode("utf-8"))
+    except (SyntaxError, ValueError):  # a file that can only be imported where nobody minds that it fails
+        return hashlib.sha256(content).hexdigest()
 
 
 def meaning(source: str) -> str:

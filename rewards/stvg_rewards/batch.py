@@ -8,7 +8,7 @@ equal by value. Boxes are not kept: they would be nearly all of the memory.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .aligned import TrackColumns, is_usual, score_aligned, track_columns
+from .aligned import TrueStates, copy_states, is_usual, score_aligned
 from .columns import (
     check_column,
     completion_text,
@@ -79,7 +79,7 @@ class _Kept(NamedTuple):
 
     text: str
     settings: tuple[Any, ...]  # seconds, scale, span, spans, no_target
-    truth: TrackColumns | None
+    truth: TrueStates | None
     scored: Scored
 
 
@@ -143,15 +143,14 @@ def score_completions(
         before = [None] * len(completions)
     kept: list[_Kept | None] = []
     num_characters = 0
-    usual: TrackColumns | None = None  # the usual truth that was seen last: answers to one prompt share theirs
+    usual: TrueStates | None = None  # the usual truth that was seen last: answers to one prompt share theirs
     for last, row in zip(before, rows_of(completions, track, *args, **kwargs), strict=True):
         if row is None:
             kept.append(None)
             continue
-        settings = (row.seconds, row.scale, row.span, row.spans, row.no_target)
-        truth = track_columns(row.states)
-        known = last is not None and last.text == row.text and last.settings == settings
-        if last is None or not known or truth is None or last.truth != truth:
+        settings = row[2:4] + row[5:]
+        truth = copy_states(row.states)
+        if last is None or last.text != row.text or last.settings != settings or truth is None or last.truth != truth:
             scored = None
             if truth is not None and (truth == usual or is_usual(truth)):
                 usual = truth
@@ -164,7 +163,7 @@ def score_completions(
     return [one and one.scored for one in kept]
 
 
-def _score_usual(row: Row, truth: TrackColumns) -> Scored | None:
+def _score_usual(row: Row, truth: TrueStates) -> Scored | None:
     """Read and score a row whose truth is usual; None if its answer is not, or asks for more than one span."""
     if row.spans is not None or row.no_target:
         return None

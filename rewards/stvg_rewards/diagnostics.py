@@ -52,12 +52,12 @@ def diagnose_span(
     """Return the signs of an answer that has this span and number of valid boxes."""
     length = span[1] - span[0] + 1
     return Diagnostics(
-        span_ratio=length / (true_span[1] - true_span[0] + 1),
-        one_second=length == 1,
-        whole_clip=seconds is not None and length >= seconds,
-        gap_rate=1 - num_boxes / length,
-        label_switches=label_switches,
-        empty_intersection=span[1] < true_span[0] or span[0] > true_span[1],
+        length / (true_span[1] - true_span[0] + 1),
+        length == 1,
+        seconds is not None and length >= seconds,
+        1 - num_boxes / length,
+        label_switches,
+        span[1] < true_span[0] or span[0] > true_span[1],
     )
 
 

@@ -102,12 +102,6 @@ def last_object(text: str) -> LocatedObject | None:
     return located[-1] if located else None
 
 
-def first_brace(text: str) -> int:
-    """Return the index at which the first object behind the reasoning begins; -1 if there is none."""
-    match = _START.search(text, after_reasoning(text))
-    return match.start() if match else -1
-
-
 def opens_list(text: str, start: int) -> bool:
     """Return whether a bracket stands right before an object."""
     index = start - 1

@@ -182,7 +182,7 @@ def _scores(predicted: Track, predicted_span: Span | None, true: Track, true_spa
     first, last = max(predicted_span[0], true_span[0]), min(predicted_span[1], true_span[1])
     # Over the true boxes, not over the seconds: a predicted span may be absurdly long.
     shared = [second for second in true.boxes if first <= second <= last]
-    pairs = ((*predicted.boxes[k], *true.boxes[k]) for k in shared if k in predicted.boxes)
+    pairs = ((*predicted.boxes[k], true.boxes[k]) for k in shared if k in predicted.boxes)
     return scores_of_spans(predicted_span, true_span, sum_of_ious(pairs), len(shared))
 
 
@@ -201,18 +201,20 @@ def scores_of_spans(predicted: Span, true: Span, sum_of_ious: float, num_seconds
     return Scores(num_shared / union, sum_of_ious / num_seconds if num_seconds else 0.0, sum_of_ious / union)
 
 
-def sum_of_ious(pairs: Iterable[tuple[float, ...]]) -> float:
-    """Return the sum of the IoUs of pairs of boxes that have an area, each pair as its eight numbers.
+def sum_of_ious(pairs: Iterable[tuple[float, float, float, float, Sequence[float]]]) -> float:
+    """Return the sum of the IoUs of pairs of boxes that have an area: four numbers, and the other box.
 
-    >>> sum_of_ious([(0.0, 0.0, 0.4, 0.4, 0.2, 0.0, 0.6, 0.4), (0.0, 0.0, 0.4, 0.4, 0.0, 0.0, 0.4, 0.4)])
+    >>> sum_of_ious([(0.0, 0.0, 0.4, 0.4, (0.2, 0.0, 0.6, 0.4)), (0.0, 0.0, 0.4, 0.4, (0.0, 0.0, 0.4, 0.4))])
     1.3333333333333333
     """
     total, smallest = 0.0, _SMALLEST
     # `box_iou`, written out: calling it would take a quarter of the time of a reward.
-    for a_left, a_top, a_right, a_bottom, left, top, right, bottom in pairs:
+    for a_left, a_top, a_right, a_bottom, (left, top, right, bottom) in pairs:
         width = (a_right if a_right < right else right) - (a_left if a_left > left else left)
+        if width <= 0.0:
+            continue
         height = (a_bottom if a_bottom < bottom else bottom) - (a_top if a_top > top else top)
-        if width > 0 and height > 0:
+        if height > 0.0:
             shared = width * height
             if shared < smallest:
                 total += box_iou((a_left, a_top, a_right, a_bottom), (left, top, right, bottom))
