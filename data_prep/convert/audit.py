@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.convert.reasons import Reason
 from data_prep.files import atomic_write
 from data_prep.records import RecordError
+from data_prep.seconds import most_seconds
 
 EXAMPLES = 5
 
@@ -26,6 +27,7 @@ class Audit:
         notes: what the user should know of records that were written, and how often; `noted` has an example of each,
             `seen` what was counted once for many records.
         questions: lines of sentences without truth, which are no records.
+        most_seconds: the longest clip that is taken.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Audit:
     written: int = 0
     dropped: dict[Reason, int] = field(default_factory=dict)
     examples: dict[Reason, list[str]] = field(default_factory=dict)
+    most_seconds: int = field(default_factory=most_seconds)
 
     @property
     def read(self) -> int:

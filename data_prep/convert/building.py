@@ -38,7 +38,7 @@ def text_record(source: str, item: Text, args: argparse.Namespace, audit: Audit)
         if not 0 <= clip[0] < clip[1] <= LONGEST:
             raise Drop(Reason.BAD_SPAN, f"clip {clip}, expected 0 <= start < end")
         seconds = max(1, math.ceil(clip[1] - clip[0]))
-        if problem := length_problem(seconds):
+        if problem := length_problem(seconds, most=audit.most_seconds):
             raise Drop(Reason.BAD_SPAN, problem)
     record = _record(source, item, item.kind, clip, media.fps, media.size, seconds)
     check_record(record, media, args)
@@ -152,7 +152,7 @@ def _frame_of(
     if not 0 < item.num_frames <= LONGEST or not 0 <= first <= LONGEST:
         raise Drop(Reason.BAD_SPAN, f"a clip of {item.num_frames} frames from frame {first}")
     clip, seconds = _clock(first, item.num_frames, fps)
-    if problem := length_problem(seconds):
+    if problem := length_problem(seconds, most=audit.most_seconds):
         raise Drop(Reason.BAD_SPAN, problem)
     return media, fps, clip, seconds
 
