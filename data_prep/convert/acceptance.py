@@ -10,9 +10,7 @@ import math
 from functools import lru_cache
 
 from data_prep.records import Record, RecordError, State
-from data_prep.validation import check_video_path
-
-_TEXTS = ("id", "split", "query", "label", "answer")
+from data_prep.validation import TEXT_KINDS, check_video_path
 
 
 def is_sound(record: Record) -> bool:
@@ -21,23 +19,27 @@ def is_sound(record: Record) -> bool:
     False means only that `data_prep.validation.validate_record` has to look at it, which says what is wrong. Halves of
     surrogate pairs and added fields are not looked at here: the writer meets them.
     """
-    for field in _TEXTS:
-        text = record[field]  # type: ignore[literal-required]  # a loop over the texts' names
-        if text is not None and (not text or text.isspace()):
+    if not (record["id"].strip() and record["split"].strip() and record["query"].strip()):
+        return False
+    clip, seconds = record["clip"], record["seconds"]
+    if clip is not None:
+        start, end = clip
+        if not (0 <= start < end < math.inf and seconds - 1 <= end - start + 1e-3):
             return False
-    clip, seconds, span = record["clip"], record["seconds"], record["span"]
-    if clip is not None and not (0 <= clip[0] < clip[1] < math.inf and seconds - 1 <= clip[1] - clip[0] + 1e-3):
-        return False
-    if span is not None and not 0 <= span[0] <= span[1] < seconds:
-        return False
-    first, last = span or (0, (seconds or 0) - 1)
-    track = record["track"]
-    if track is not None and not _are_inside(track, first, last):
-        return False
-    for entry in record.get("tracks") or ():
-        if not entry["label"].strip() or not _are_inside(entry["track"], first, last):
-            return False
-    return _is_path(record["video"])
+    if record["kind"] in TEXT_KINDS:
+        return bool(record["answer"].strip()) and _is_path(record["video"])
+    return _has_sound_tracks(record, seconds) and _is_path(record["video"])
+
+
+def _has_sound_tracks(record: Record, seconds: int) -> bool:
+    """Return whether the target of a record, or each object of a scene, has a label, and a track inside the event."""
+    if record["kind"] == "scene":
+        return all(
+            entry["label"].strip() and _are_inside(entry["track"], 0, seconds - 1) for entry in record["tracks"]
+        )
+    first, last = record["span"]
+    inside = 0 <= first <= last < seconds and _are_inside(record["track"], first, last)
+    return inside and bool(record["label"].strip())
 
 
 def _are_inside(track: list[State], first: int, last: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -174,8 +175,30 @@ def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
     return [first * down / up, (first + num_frames) * down / up], seconds_of(num_frames, fps)
 
 
+class _Itself:
+    """Stand for boxes as a key: two of them are equal if they hold the same arrays."""
+
+    def __init__(self, boxes: FrameBoxes) -> None:
+        self.boxes = boxes
+
+    def __hash__(self) -> int:
+        return id(self.boxes.boxes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.boxes is other.boxes
+
+
 def states(
     boxes: FrameBoxes, size: tuple[int, int] | np.ndarray, fps: float, method: str
+) -> tuple[list[State], FrameBoxes]:
+    """Return what `_states` computes, once for a target that has a record of its own and is in a scene too."""
+    if isinstance(size, np.ndarray):
+        return _states(_Itself(boxes), size, fps, method)
+    return _states_of_size(_Itself(boxes), size, fps, method)
+
+
+def _states(
+    key: _Itself, size: tuple[int, int] | np.ndarray, fps: float, method: str
 ) -> tuple[list[State], FrameBoxes]:
     """Return the second-level states of frame boxes in pixels, and the frame boxes, both clipped to the picture.
 
@@ -186,11 +209,14 @@ def states(
         Drop: a box is not four finite numbers.
     """
     try:
-        shares = normalised(boxes, size)
+        shares = normalised(key.boxes, size)
         by_second = aggregate_rows(*shares, fps, method)
     except ValueError as error:
         raise Drop(Reason.BAD_BOX, str(error)) from None
     return [{"second": second, "box": box} for second, box in by_second.items()], shares
+
+
+_states_of_size = lru_cache(maxsize=32)(_states)  # as many targets as a scene is likely to have
 
 
 def question_line(source: str, item: Question) -> bytes:
