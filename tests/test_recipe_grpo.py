@@ -32,7 +32,7 @@ def test_fewer_records_than_one_rollout_has_prompts(records, batch, steps, each,
         said = (
             f"{records} records, but a rollout of {batch * steps} samples takes " if records else "no record is left"
         )
-        with pytest.raises(StageError, match=few if records else "no record is left"):
+        with pytest.raises(StageError, match=said):
             check_enough(records, args)
 
 
