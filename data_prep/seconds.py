@@ -36,19 +36,20 @@ def _limit(stated: str | None) -> int:
     return int(stated)
 
 
-def length_problem(seconds: int, rate: float | Fraction = 1) -> str | None:
+def length_problem(seconds: int, rate: float | Fraction = 1, most: int | None = None) -> str | None:
     """Return what is wrong with a clip's length, or None.
 
     Args:
         seconds: K of the clip.
         rate: frames a second that it is looked at with.
+        most: what `most_seconds` said, for callers with many clips; None: ask it.
 
     >>> length_problem(20), length_problem(86_400, 1000)
     (None, '86400 seconds at 1000 frames a second, expected at most 1048576 frames')
     >>> length_problem(2_000_000_000)
     '2000000000 seconds, expected at most 86400 (STVG_MOST_SECONDS raises it)'
     """
-    limit = most_seconds()
+    limit = most_seconds() if most is None else most
     if seconds > limit:
         return f"{seconds} seconds, expected at most {limit} ({LIMIT_NAME} raises it)"
     if seconds * rate > MOST_FRAMES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -38,7 +39,7 @@ def text_record(source: str, item: Text, args: argparse.Namespace, audit: Audit)
         if not 0 <= clip[0] < clip[1] <= LONGEST:
             raise Drop(Reason.BAD_SPAN, f"clip {clip}, expected 0 <= start < end")
         seconds = max(1, math.ceil(clip[1] - clip[0]))
-        if problem := length_problem(seconds):
+        if problem := length_problem(seconds, most=audit.most_seconds):
             raise Drop(Reason.BAD_SPAN, problem)
     record = _record(source, item, item.kind, clip, media.fps, media.size, seconds)
     check_record(record, media, args)
@@ -152,7 +153,7 @@ def _frame_of(
     if not 0 < item.num_frames <= LONGEST or not 0 <= first <= LONGEST:
         raise Drop(Reason.BAD_SPAN, f"a clip of {item.num_frames} frames from frame {first}")
     clip, seconds = _clock(first, item.num_frames, fps)
-    if problem := length_problem(seconds):
+    if problem := length_problem(seconds, most=audit.most_seconds):
         raise Drop(Reason.BAD_SPAN, problem)
     return media, fps, clip, seconds
 
@@ -174,8 +175,30 @@ def _clock(first: int, num_frames: int, fps: float) -> tuple[list[float], int]:
     return [first * down / up, (first + num_frames) * down / up], seconds_of(num_frames, fps)
 
 
+class _Itself:
+    """Stand for boxes as a key: two of them are equal if they hold the same arrays."""
+
+    def __init__(self, boxes: FrameBoxes) -> None:
+        self.boxes = boxes
+
+    def __hash__(self) -> int:
+        return id(self.boxes.boxes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.boxes is other.boxes
+
+
 def states(
     boxes: FrameBoxes, size: tuple[int, int] | np.ndarray, fps: float, method: str
+) -> tuple[list[State], FrameBoxes]:
+    """Return what `_states` computes, once for a target that has a record of its own and is in a scene too."""
+    if isinstance(size, np.ndarray):
+        return _states(_Itself(boxes), size, fps, method)
+    return _states_of_size(_Itself(boxes), size, fps, method)
+
+
+def _states(
+    key: _Itself, size: tuple[int, int] | np.ndarray, fps: float, method: str
 ) -> tuple[list[State], FrameBoxes]:
     """Return the second-level states of frame boxes in pixels, and the frame boxes, both clipped to the picture.
 
@@ -186,11 +209,14 @@ def states(
         Drop: a box is not four finite numbers.
     """
     try:
-        shares = normalised(boxes, size)
+        shares = normalised(key.boxes, size)
         by_second = aggregate_rows(*shares, fps, method)
     except ValueError as error:
         raise Drop(Reason.BAD_BOX, str(error)) from None
     return [{"second": second, "box": box} for second, box in by_second.items()], shares
+
+
+_states_of_size = lru_cache(maxsize=32)(_states)  # as many targets as a scene is likely to have
 
 
 def question_line(source: str, item: Question) -> bytes:

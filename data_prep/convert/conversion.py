@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
 from tqdm import tqdm
 
 from data_prep.aggregate import METHODS
+from data_prep.convert.acceptance import is_sound
 from data_prep.convert.audit import Audit
 from data_prep.convert.building import (
     FASTEST,
@@ -28,6 +30,7 @@ from data_prep.convert.building import (
     text_record,
 )
 from data_prep.convert.items import Dropped, Item, Question, Scene, Target, Text
+from data_prep.convert.media import forget_paths
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
@@ -99,6 +102,7 @@ def convert(name: str, source: Source, args: argparse.Namespace, has_frames: boo
     outputs = {"--out": args.out, "--out, boxes": frames_path, "--out, report": report_path}
     check_paths(args, outputs)
     audit = Audit(name, strict=args.strict)
+    forget_paths()
     with locked(args.out):
         remove_leftovers(args.out, frames_path, report_path, questions_path)
         try:
@@ -137,9 +141,7 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
         stack.enter_context(_no_collector())
         records = stack.enter_context(RecordWriter(args.out))
         frames = stack.enter_context(atomic_write(frames_path, "wb")) if frames_path else None
-        progress = stack.enter_context(tqdm(desc=name, unit="record", mininterval=1.0, file=sys.stderr))
-        for item in source(args, audit):
-            progress.update()
+        for item in tqdm(source(args, audit), desc=name, unit="record", mininterval=1.0, file=sys.stderr):
             if isinstance(item, Dropped):
                 audit.drop(item.id, item.reason, item.detail)
                 continue
@@ -148,15 +150,17 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
                 audit.questions.append(question_line(name, item))
                 continue
             try:
+                boxes = None
                 if isinstance(item, Text):
-                    records.write(placed(text_record(name, item, args, audit), args.video_prefix))
+                    record = text_record(name, item, args, audit)
                 elif isinstance(item, Scene):
-                    records.write(placed(scene_record(name, item, args, audit), args.video_prefix))
+                    record = scene_record(name, item, args, audit)
                 else:
                     record, boxes = target_record(name, item, args, audit)
-                    records.write(placed(record, args.video_prefix))
-                    if frames is not None:
-                        frames.write(frame_line(item, record["fps"], boxes))
+                record = placed(record, args.video_prefix)
+                records.write(record, is_checked=is_sound(record))
+                if frames is not None and boxes is not None:
+                    frames.write(frame_line(cast(Target, item), record["fps"], boxes))
             except Drop as drop:
                 audit.drop(item.id, drop.reason, str(drop))
             except RecordError as error:

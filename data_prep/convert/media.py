@@ -69,7 +69,7 @@ def media_of(item: Target | Scene | Text, args: argparse.Namespace, audit: Audit
     path = _path_of(item, args)
     size, fps = item.size, item.fps
     if path is None:
-        return Media(args.size if size is None else size, args.fps if fps is None else fps)
+        return _stated(args.size if size is None else size, args.fps if fps is None else fps)
     seen = look(path)
     if seen.problem is not None:
         raise Drop(Reason.UNREADABLE, seen.problem)
@@ -128,20 +128,57 @@ def _note_folder(folder: Path, pictures: Pictures, audit: Audit) -> None:
         audit.note(GAPS, f"{folder}: frames {first} to {last}", missing, once=str(folder))
 
 
+@lru_cache(maxsize=64)
+def _stated(size: tuple[int, int] | None, fps: float | None) -> Media:
+    """Return what is stated of pictures that are not at hand, made once for all records that state the same."""
+    return Media(size, fps)
+
+
 def _path_of(item: Target | Scene | Text, args: argparse.Namespace) -> Path | None:
     # Trackers' data sets come as folders with the boxes beside the frames.
-    beside = args.video_root is None
-    if beside and (item.size is not None or not args.annotations.is_dir()):
+    if args.video_root is not None:
+        return _video_under(args.video_root, item.video)
+    if item.size is not None or not _is_folder(args.annotations):
         return None
+    return _pictures_beside(args.annotations, item.video)
+
+
+def forget_paths() -> None:
+    """Forget where videos lie: a conversion looks once for each, and the next one looks again."""
+    for remembered in (_is_folder, _video_under, _pictures_beside):
+        remembered.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _is_folder(path: Path) -> bool:
+    return path.is_dir()
+
+
+@lru_cache(maxsize=256)
+def _video_under(root: Path, video: str) -> Path:
+    """Find a video once, however many records it has.
+
+    Raises:
+        Drop: It is missing, or its path leads elsewhere.
+    """
+    path = _resolved(root, video)
+    if not path.is_file() and not path.is_dir():
+        raise Drop(Reason.MISSING_VIDEO, f"{video} is not under {root}")
+    return path
+
+
+@lru_cache(maxsize=256)
+def _pictures_beside(root: Path, video: str) -> Path | None:
+    """Find a folder of pictures beside the annotations once, however many records it has."""
+    path = _resolved(root, video)
+    return path if path.is_dir() and _has_frames(path) else None
+
+
+def _resolved(root: Path, video: str) -> Path:
     try:
-        path = resolve_video(args.annotations if beside else args.video_root, item.video)
+        return resolve_video(root, video)
     except RecordError as error:
         raise Drop(Reason.BAD_PATH, str(error)) from None
-    if beside:
-        return path if path.is_dir() and _has_frames(path) else None
-    if not path.is_file() and not path.is_dir():
-        raise Drop(Reason.MISSING_VIDEO, f"{item.video} is not under {args.video_root}")
-    return path
 
 
 def _has_frames(folder: Path) -> bool:

@@ -73,7 +73,7 @@ def items_of(vid: str, record: Any, clip_id: str, split: str, args: argparse.Nam
             yield Dropped(name, Reason.BAD_SPAN, f"timestamp {pair!r:.60} of {duration} s")
         elif type(sentence) is not str:
             yield Dropped(name, Reason.MALFORMED, f"sentence {sentence!r:.60}, expected text")
-        elif not sentence.replace("\xa0", " ").strip():
+        elif not sentence or sentence.isspace():
             yield Dropped(name, Reason.NO_QUERY, "the caption is empty")
         else:
             yield Text(name, split, "caption", video, QUESTION, sentence, (start, end))

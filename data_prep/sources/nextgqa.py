@@ -48,11 +48,12 @@ def item_of(record: Any, split: str, index: int) -> Item:
         query, video, moments = record["question"], record["video"], record.get("glue") or []
         if type(query) is not str or type(video) is not str or type(answer) is not str or type(options) is not list:
             raise TypeError("question, video and answer, expected texts, and options, expected a list")
+        spans = []
         for start, end in moments:
             if not 0 <= start <= end < math.inf:
                 raise ValueError(f"glue {[start, end]}, expected 0 <= start <= end")
-        moments = [[float(start), float(end)] for start, end in moments]  # an integer may be beyond all floats
-        full = [option for option in options if answer.strip() and option.startswith(answer)]
+            spans.append([float(start), float(end)])  # an integer may be beyond all floats
+        full = [option for option in options if option.startswith(answer)] if answer.strip() else []
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Dropped(record_id, Reason.MALFORMED, f"record {index}: {type(error).__name__} {error}"[:200])
     if len(full) != 1:
@@ -63,4 +64,4 @@ def item_of(record: Any, split: str, index: int) -> Item:
         return Dropped(record_id, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
     query = query.strip()
     text = "\n".join([query, *options]) if query else ""
-    return Text(record_id, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": moments})
+    return Text(record_id, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": spans})

@@ -53,6 +53,7 @@ class ImageGRPOTrainer(GRPOTrainer):
     """
 
     _last_loaded_step: int  # upstream's: the step whose weights vLLM holds
+    _native: NativeVideoProcessor | None = None  # where pictures are pairs of frames
 
     def __init__(self, *, model: Any, args: GRPOConfig, processing_class: Any = None, **kwargs: Any) -> None:
         options: dict[str, Any] = {}
