@@ -24,8 +24,8 @@ from typing import Any
 import orjson
 
 from data_prep.convert import json_stream
-from data_prep.convert.audit import Audit
 from data_prep.convert.acceptance import is_sound
+from data_prep.convert.audit import Audit
 from data_prep.convert.building import scene_record, target_record, text_record
 from data_prep.convert.items import Dropped, Item, Scene, Target, Text
 from data_prep.convert.reasons import Drop
