@@ -5,8 +5,8 @@
 The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every
 field made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes
 long enough to be measured (the smallest take a millisecond; a command's own start takes some 15). VidSTG and HC-STVG
-get boxes made here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is the
-median of several rounds, in turn.
+get boxes made here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is
+the median of several rounds, in turn.
 """
 
 from __future__ import annotations

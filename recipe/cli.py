@@ -19,7 +19,7 @@ from data_prep.command_line import did_you_mean, keep_one_spelling, respelled, u
 from data_prep.errors import StageError
 from data_prep.records import RecordError
 from data_prep.video.sampling import VideoError
-from recipe.inputs.config_files import merge, read_file
+from recipe.inputs.config_files import merge, of_section, read_file
 from recipe.inputs.run_folder import fill, recipe_of, run_folder
 from recipe.inputs.secret_settings import refuse_secrets
 
@@ -36,7 +36,7 @@ class Parser(TrlParser):
     ...     learning_rate: float = 0.1
     >>> Parser((Settings,)).set_defaults_with_config(learning_rat=1)
     Traceback (most recent call last):
-    ValueError: unknown key 'learning_rat' in the YAML file; did you mean 'learning_rate'?
+    ValueError: the YAML file: unknown key 'learning_rat'; did you mean 'learning_rate'?
 
     `$RUN` in a file's values is replaced by the run's folder (see `recipe.inputs.run_folder`); options are not
     abbreviated, and dashes and underscores are the same. A field may state the spelling of its option as `aliases` in
@@ -83,13 +83,14 @@ class Parser(TrlParser):
         spelled = {name[2:]: action.dest for action in self._actions for name in action.option_strings}
         config = {key if key in known else spelled.get(key, key): value for key, value in config.items()}
         where = ", ".join(self._files) or "the YAML file"
+        source = {key: file for file in self._files for key in of_section(read_file(file), self._section, file)}
         names = {"RUN": run_folder(self._files)}
         # What a run's folder is called after is known when the command line is read (recipe.grpo).
         later = ("VARIANT", "SEED") if "reward" in known else ()
         for key, value in config.items():
             if key not in known:
                 hint = did_you_mean(str(key), known) or "; --help lists the known ones"
-                raise ValueError(f"unknown key {key!r} in the YAML file{hint}")
+                raise ValueError(f"{source.get(key, where)}: unknown key {key!r}{hint}")
             config[key] = fill(value, names, where=f"{where}: {key}", later=later)
         return list(super().set_defaults_with_config(**config))
 

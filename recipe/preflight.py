@@ -51,19 +51,46 @@ def parse(args: list[str] | None = None) -> tuple[Any, ...]:
 
     --stage says which stage the settings are of; without it, their keys do.
     """
-    own = OneLineParser(add_help=False)
-    own.add_argument("--show_rows", action="store_true")
-    own.add_argument("--stage", choices=("cpt", "sft", "grpo"))
-    own.add_argument("--launch")
-    own.add_argument("--gpu_gib", type=above_zero)
-    own.add_argument("--tflops", type=above_zero)
+    own = own_options()
     chosen, argv = own.parse_known_args(args)
+    if {"-h", "--help"} & set(argv):
+        print(own.format_help())
     if chosen.show_rows and chosen.stage and "--config" not in argv:
         argv = ["--config", TINY.format(chosen.stage), *argv]
-    of_grpo = chosen.stage == "grpo" if chosen.stage else bool(_keys(argv) & _grpo_keys())
+    of_only_grpo = {name: where for name, where in _keys(argv).items() if name in _grpo_keys()}
+    if chosen.stage in ("cpt", "sft") and of_only_grpo:
+        name, where = next(iter(of_only_grpo.items()))
+        raise ValueError(
+            f"--stage {chosen.stage}, but {where} has {name!r}, a setting of GRPO only: name the settings "
+            f"of {chosen.stage}, or --stage grpo"
+        )
+    of_grpo = chosen.stage == "grpo" or (chosen.stage is None and bool(of_only_grpo))
     settings = grpo.parse(argv) if of_grpo else supervised.parse(argv, section=chosen.stage)
     launch = replace(launch_of(chosen.launch), gpu_gib=chosen.gpu_gib, tflops=chosen.tflops)
     return (*settings, launch, chosen.show_rows, "grpo" if of_grpo else chosen.stage)
+
+
+def own_options() -> OneLineParser:
+    """Return the parser of the options that the check has beside those of the stage."""
+    own = OneLineParser(
+        add_help=False, usage=argparse.SUPPRESS, description="Options of preflight; those of the stage follow."
+    )
+    own.add_argument(
+        "--show_rows",
+        action="store_true",
+        help="only print one row of each kind in the data, as the model is taught it",
+    )
+    own.add_argument(
+        "--stage", choices=("cpt", "sft", "grpo"), help="stage that the settings are of; default: what their keys say"
+    )
+    own.add_argument("--launch", metavar="FILE", help="file of accelerate that the stage would be started with")
+    own.add_argument(
+        "--gpu_gib", type=above_zero, metavar="GIB", help="memory of the card, for one that is not in this machine"
+    )
+    own.add_argument(
+        "--tflops", type=above_zero, help=f"what a GPU does at best, for the estimate of hours; default: {TFLOPS:g}"
+    )
+    return own
 
 
 def above_zero(text: str) -> float:
@@ -81,13 +108,14 @@ def above_zero(text: str) -> float:
     return value
 
 
-def _keys(argv: list[str]) -> set[str]:
-    """Return the names of the settings in YAML files and on the command line."""
-    keys = {word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")}
+def _keys(argv: list[str]) -> dict[str, str]:
+    """Return the settings in YAML files and on the command line: name -> the file, or "the command line"."""
+    options = [word for word in argv if word.startswith("--")]
+    keys = {word[2:].partition("=")[0].replace("-", "_"): "the command line" for word in options}
     for index, word in enumerate(argv[:-1]):
         if word == "--config":
             settings = read_file(argv[index + 1])
-            keys |= set() if has_sections(settings) else settings.keys()
+            keys |= {} if has_sections(settings) else dict.fromkeys(settings, argv[index + 1])
     return keys
 
 

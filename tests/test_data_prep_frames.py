@@ -182,7 +182,7 @@ def test_whole_files_and_clips_without_frames_in_training(tiny_data, tiny_base, 
     rows = load_mixture([str(tracks)], builder)
     assert [rows[k]["id"] for k in range(len(rows))] == ["whole", "good"]
     assert "1 of " in caplog.text
-    assert "no frames at this frame_rate in" in caplog.text
+    assert "gone.mp4: no frames at frame_rate 1 in" in caplog.text
     for row, record in zip(rows, (file | {"id": "whole"}, ground | {"id": "good"}), strict=True):
         expected = decode.row(record)
         assert row["prompt"] == expected["prompt"]

@@ -11,9 +11,9 @@ ROOMS = ("rewards/stvg_rewards", "data_prep", "recipe", "bench", "fuzz")
 # The first words that are allowed: extend the list with a verb in the imperative, in order, and with nothing else.
 VERBS = """
     Add Answer Append Apply Arrange Ask Begin Bring Build Call Check Choose Close Collect Compare Complete
-    Compose Compute Convert Copy Count Declare Decode Delete Discard Draw Encode End Estimate Evaluate Expand Fill Fit
-    Free Generate Give Ground Group Hold Ignore Import Join Judge Keep Leave Let Load Lock Log Look Make Mark
-    Measure Move Open Parse Place Predict Print Probe Provide Put Raise Read Refuse Remember Rename Replace
+    Compose Compute Convert Copy Count Declare Decode Delete Discard Draw Encode End Estimate Evaluate Expand Fill
+    Find Fit Forget Free Generate Give Ground Group Hold Ignore Import Join Judge Keep Leave Let Load Lock Log Look
+    Make Mark Measure Move Open Parse Place Predict Print Probe Provide Put Raise Read Refuse Remember Rename Replace
     Return Run Sample Save Say Score Send Serve Set Share Smooth Split Start Stop Switch Sync Take Tell Time Train
     Update Validate Wait Wrap Write Yield
 """

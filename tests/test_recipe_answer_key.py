@@ -114,7 +114,7 @@ def test_the_files_of_a_checkpoint_count_by_content(settings, model, name):
 def test_what_lies_beside_the_weights_does_not_count(settings, model, tmp_path):
     before = short(settings)
     (model / "optimizer.pt").write_bytes(b"state")
-    (model / "eval").mkdir()
+    (model / "eval").mkdir(exist_ok=True)
     (model / "eval" / "metrics.json").write_text("{}")
     assert short(settings) == before
     model.rename(tmp_path / "renamed")

@@ -189,6 +189,7 @@ def test_rows_without_images():
 def test_batches():
     assert batches_are_even(128, 8, records=16) == []
     one(batches_are_even(128, 8, records=15), "batch", True, "15 records, but a rollout of 128 samples takes 16")
+    one(batches_are_even(128, 8, records=0), "batch", True, "no record is left to train on")
     one(batches_are_even(12, 8, records=99), "batch", True, "no multiple of num_generations 8")
 
 

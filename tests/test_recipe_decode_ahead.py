@@ -11,6 +11,7 @@ from trl.trainer.utils import RepeatSampler
 
 from data_prep.records import read_records
 from data_prep.video.sampling import VideoError
+from recipe.inputs import frames
 from recipe.inputs.frames import ClipFrames
 from recipe.training.decode_ahead import AheadSampler, Decoder, rollouts_left
 from recipe.training.trainers import GroundingGRPOTrainer
@@ -173,7 +174,7 @@ def variety(completions, **kwargs):
 
 
 def trainer_of(data, base, folder, ahead, reward=variety, **settings):
-    """A trainer on 6 clips, 2 a rollout, each used in 2 steps; who decodes each clip is noted in `decoders`."""
+    """A trainer on 6 clips, 2 a rollout, each used in 2 steps."""
     model, processor, builder, rows = parts(data, base, False, None)
     args = GRPOConfig(
         output_dir=str(folder), per_device_train_batch_size=2, num_generations=2, steps_per_generation=2,
@@ -184,13 +185,6 @@ def trainer_of(data, base, folder, ahead, reward=variety, **settings):
     )
     builder.clock = trainer.clock
     trainer.clips_ahead = builder.clips if ahead else None
-    trainer.decoders, size = [], builder.clips.frame_size
-
-    def noted(record):
-        trainer.decoders.append(threading.current_thread())
-        return size(record)
-
-    builder.clips.frame_size = noted  # asked for before each decoding
     return trainer, builder
 
 
@@ -198,17 +192,31 @@ def losses(trainer):
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-def test_training_is_the_same_and_a_thread_decodes_ahead(tiny_data, tiny_base, tmp_path):
+@pytest.fixture
+def decoders(monkeypatch):
+    """The thread of each decoding."""
+    noted, upstream = [], frames.clip_frames
+
+    def decode(*args, **kwargs):
+        noted.append(threading.current_thread())
+        return upstream(*args, **kwargs)
+
+    monkeypatch.setattr(frames, "clip_frames", decode)
+    return noted
+
+
+def test_training_is_the_same_and_a_thread_decodes_ahead(tiny_data, tiny_base, tmp_path, decoders):
     alone, _ = trainer_of(tiny_data, tiny_base, tmp_path / "alone", False)
     alone.train()
+    count = len(decoders)
+    assert 2 <= count <= 4, "two rollouts of two rows"
+    assert set(decoders) == {MAIN}
     ahead, builder = trainer_of(tiny_data, tiny_base, tmp_path / "ahead", True)
     ahead.train()
     assert losses(ahead) == losses(alone)
     assert len(losses(ahead)) == 4
-    assert 2 <= len(alone.decoders) <= 4, "two rollouts of two rows"
-    assert builder.clips.decoded == len(ahead.decoders) == len(alone.decoders), "none that training does not reach"
-    assert {thread is MAIN for thread in alone.decoders} == {True}
-    assert any(thread.name == "decode-ahead" for thread in ahead.decoders)
+    assert builder.clips.decoded == len(decoders) - count == count, "none that training does not reach"
+    assert any(thread.name == "decode-ahead" for thread in decoders)
     assert "decode-ahead" not in thread_names()
     assert all("seconds/decode" in entry for entry in ahead.state.log_history if "loss" in entry)
 

@@ -17,7 +17,8 @@ from recipe.training import supervised
 from tests.helpers.family_models import LAYERS
 
 FAMILY_NAMES = sorted(FAMILIES)
-# Three stages take seconds: the fast tests take them with one family of either unit of boxes.
+# A stage takes seconds, and Qwen3.5's linear attention a minute without its kernels: the fast tests take one family of
+# either unit of boxes.
 QUICK = ["glm4v", "qwen2_5_vl"]
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILY_NAMES if name not in QUICK]
 SETTINGS = """
@@ -89,10 +90,7 @@ def test_cpt_sft_and_grpo_take_a_step(name, family_checkpoints, tiny_data, tmp_p
     assert logged["completions/max_length"] <= 64
 
 
-# Qwen3.5's linear attention takes a minute on a CPU, where its kernels are missing.
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "qwen3_5")) for name in FAMILY_NAMES]
-)
+@pytest.mark.parametrize("name", QUICK + SLOW)
 def test_lora_adapts_the_language_model_alone_and_leaves_a_whole_one(name, family_checkpoints, tiny_data, tmp_path):
     base = weights(family_checkpoints / name)
     after = run("sft", family_checkpoints / name, "ground.jsonl", tmp_path / "sft", tiny_data, "--use_peft", "true")

@@ -29,7 +29,10 @@ def test_fewer_records_than_one_rollout_has_prompts(records, batch, steps, each,
     if enough:
         check_enough(records, args)
     else:
-        with pytest.raises(StageError, match=f"{records} records, but a rollout of {batch * steps} samples takes "):
+        said = (
+            f"{records} records, but a rollout of {batch * steps} samples takes " if records else "no record is left"
+        )
+        with pytest.raises(StageError, match=said):
             check_enough(records, args)
 
 
@@ -56,7 +59,7 @@ def test_the_weights_of_the_rewards_reach_the_trainer(words, functions, weights,
     for name, value in {
         "begin": lambda *settings, **extra: start,
         "begin_run": lambda *settings, **others: None,
-        "load_processor": lambda settings: None,
+        "load_processor": lambda *settings: None,
         "load_model": lambda *settings: model,
         "row_builder": lambda *parts, **others: None,
         "training_rows": lambda *parts, **others: [{}] * 64,

@@ -3,6 +3,7 @@
 import json
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 
 import recipe  # noqa: F401  (first: it lets torchvision be imported)
@@ -121,15 +122,17 @@ class Client(MediaByFile, VLLMClient):
 
     def __init__(self, root, *, video=False):
         self.base_url, self.model, self.picture_token, self.video = "http://server:8000", "m", 9, video
-        self.root, self.sent, self.read = root, [], []
+        self.root, self.sent, self.read, self.both = root, [], [], Lock()
 
     def get_server_info(self):
         return {"model_config": {"allowed_local_media_path": str(self.root or "")}}
 
     def _post(self, url, json):
         assert url == "http://server:8000/inference/v1/generate"
-        self.sent.append(json)
-        self.read.append([Path(part["url"].removeprefix("file://")).read_bytes() for part in json["content_parts"]])
+        read = [Path(part["url"].removeprefix("file://")).read_bytes() for part in json["content_parts"]]
+        with self.both:  # prompts are sent from several threads
+            self.sent.append(json)
+            self.read.append(read)
         choices = [ANSWER] * json["sampling_params"]["n"]
         return {"choices": choices, "prompt_token_ids": [*json["token_ids"], 0]}
 

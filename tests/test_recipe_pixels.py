@@ -15,11 +15,12 @@ from recipe.inputs.loading import load_model, load_processor, row_builder
 from recipe.rollouts.dynamic_sampling import exchange
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.pixels import Prompts, SharedPixels, pixel_dtype
+from recipe.training.shared_prefix import SharedPrefix
 from recipe.training.shared_rows import SharedRows
 from tests.helpers.tiny_parts import COMMON
 
 PROMPTS, SAMPLES = 2, 4
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in sorted(FAMILIES) if name != "glm4v"]
+OTHERS = sorted(FAMILIES.keys() - {"glm4v"})
 
 
 class SharedTrainer(SharedPixels, ImageGRPOTrainer):
@@ -62,14 +63,31 @@ def trained(trainer):
     return losses, {name: value.clone() for name, value in trainer.model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ["glm4v", *SLOW])
-def test_losses_and_parameters_are_those_of_trls_own_pixels(name, family_checkpoints, tiny_data, tmp_path):
+class PrefixTrainer(SharedPrefix, ImageGRPOTrainer):
+    pass
+
+
+class SharedPrefixTrainer(SharedPrefix, SharedPixels, ImageGRPOTrainer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [
+        ("glm4v", SharedTrainer, ImageGRPOTrainer),
+        ("glm4v", SharedPrefixTrainer, PrefixTrainer),
+        *(pytest.param(name, SharedTrainer, ImageGRPOTrainer, marks=pytest.mark.slow) for name in OTHERS),
+    ],
+)
+def test_losses_and_parameters_are_those_of_trls_own_pixels(
+    name, ours, theirs, family_checkpoints, tiny_data, tmp_path
+):
     runs = []
-    for cls in (SharedTrainer, ImageGRPOTrainer):
+    for cls in (ours, theirs):
         trainer = trainer_of(cls, family_checkpoints / name, tiny_data, tmp_path / cls.__name__)
         runs.append(trained(trainer))
         shared = [isinstance(batch["pixel_values"], SharedRows) for batch in trainer._buffered_inputs]
-        assert shared == [cls is SharedTrainer] * 2
+        assert shared == [cls is ours] * 2
     (losses, weights), (expected_losses, expected_weights) = runs
     assert losses == expected_losses
     assert len(losses) == 2

@@ -48,6 +48,10 @@ def test_no_steps_is_a_plan_too():
             [DATA, f"{TRACES} --promts traces"],
             "data_prep traces: unknown option '--promts'; did you mean '--prompts'?",
         ),
+        (
+            ["recipe.inputs.export --config recipe/configs/glm-4.1v-9b/traces.yaml"],
+            "the traces of glm-4.1v-9b come with its data: make data RECIPE=glm-4.1v-9b",
+        ),
         ([f"{TRACES} --prompts no-such"], "data_prep traces: .*no-such"),
         ([f"{TRACES} --teacher openai"], "data_prep traces: --teacher openai needs --base_url"),
         (["data_prep build no-such.yaml"], "data_prep build: .*No such file.*no-such.yaml"),

@@ -10,7 +10,7 @@ from recipe.inference import backends
 from recipe.inference.answer_key import AnswerKey
 from recipe.inference.backends import Decoding, builder_of
 from recipe.inference.engines import EngineEnded
-from recipe.inference.jobs import AnswerBatches, engines_of
+from recipe.inference.jobs import AnswerBatches, Batch, engines_of
 from recipe.inference.predictions import predict, read_answers
 from recipe.inputs.arguments import StageArguments
 
@@ -131,6 +131,8 @@ def test_sampling_by_record_depends_on_no_batch(parts, tmp_path, asked):
     del asked[:]
     assert answer(parts, tmp_path / "cut.jsonl", by_record=True) == first
     assert sum(map(len, asked)) == 3, "only what is missing"
+    seeds = [Batch([], seed, own=True).sampling({"id": name})["seed"] for seed in (0, 1) for name in first]
+    assert len(set(seeds)) == 2 * len(first), "no two records share a stream"
 
 
 def test_an_engine_that_dies_keeps_what_was_answered(parts, tmp_path):

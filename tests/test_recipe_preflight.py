@@ -329,9 +329,23 @@ def test_launch_files_are_read(name, launch):
     assert launch.zero_stage == {"zero2": 2, "zero3": 3}.get(name, 0)
 
 
+def test_help_explains_its_own_options(capsys):
+    with pytest.raises(SystemExit):
+        preflight.parse(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for option in preflight.own_options()._actions:
+        assert option.help
+        assert option.help in shown, option.dest
+    assert "usage: " in shown
+    assert "--learning_rate" in shown, "those of the stage follow"
+
+
 def test_bad_words_of_its_own_are_one_line():
     with pytest.raises(ValueError, match="argument --stage: invalid choice: 'rl'"):
         preflight.parse(["--stage", "rl"])
+    config = "recipe/configs/tiny/grpo.yaml"
+    with pytest.raises(ValueError, match=f"--stage sft, but {config} has '[a-z_]+', a setting of GRPO only"):
+        preflight.parse(["--stage", "sft", "--config", config])
     with pytest.raises(StageError, match="no settings of accelerate"):
         launch_of("recipe/configs/tiny/sft.yaml")
 

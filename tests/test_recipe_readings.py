@@ -283,8 +283,9 @@ def test_pairs_of_frames_are_sent_as_one_video_with_their_times(media, kind):
     assert [(picture.format, picture.size) for picture in pictures] == [(kind, (8, 6))] * 4
     if kind == "PNG":  # nothing is lost, and the last frame stands twice
         assert [picture.tobytes() for picture in pictures] == [f.tobytes() for f in (*frames, frames[-1])]
-    options = video_options(shown)
-    assert options["media_io_kwargs"]["video"] == {
+    (name, options) = video_options(shown).popitem()
+    assert name == "media_io_kwargs"
+    assert options["video"] == {
         "num_frames": -1,
         "do_sample_frames": False,
         "fps": 2.0,
@@ -292,7 +293,6 @@ def test_pairs_of_frames_are_sent_as_one_video_with_their_times(media, kind):
         "total_num_frames": 4,
         "duration": 2.0,
     }
-    assert options["mm_processor_kwargs"] == {"do_sample_frames": False, "do_resize": False}
     assert video_options(row({"type": "image"})) == {}
 
 

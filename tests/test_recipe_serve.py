@@ -83,6 +83,8 @@ def server(tiny_base, tmp_path_factory):
     port = free_port()
     log = tmp_path_factory.mktemp("serve") / "log.txt"
     words = ["-m", "recipe.serve", str(tiny_base), "--port", str(port), "--max-model-len", "1024"]
+    # For both kinds of question one server: the last of two limits counts, and all frames have their size already.
+    words += ["--video-units", "pairs", "--limit-mm-per-prompt", json.dumps({"video": 1, "image": 64})]
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, *words], stdout=stream, stderr=stream, start_new_session=True, env=dict(os.environ)

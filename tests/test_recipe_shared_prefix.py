@@ -24,8 +24,8 @@ def reward(completions, **kwargs):
     return [float(place % 2) + 0.1 * place for place in range(len(completions))]
 
 
-def build_trainer(data, folder, out, peft=None, **settings):
-    model, processor, _, rows = parts(data, folder, False, None)
+def build_trainer(data, folder, out, peft=None, units="frames", **settings):
+    model, processor, _, rows = parts(data, folder, False, None, video_units=units)
     common = {"per_device_train_batch_size": PROMPTS * EACH, "num_generations": EACH, "max_completion_length": 8}
     common |= {"log_multimodal": False, "loss_type": "grpo", "optim": "sgd", "beta": 0.0, "max_grad_norm": 0.0}
     args = GRPOConfig(output_dir=str(out), **COMMON | common | {"learning_rate": 1.0, "logging_steps": 1} | settings)
@@ -153,6 +153,22 @@ def test_prompts_of_text(trainer_of, monkeypatch):
     ids = inputs["prompt_ids"]
     inputs["prompt_ids"] = ids.masked_fill(ids == trainer.model.config.image_token_id, 50)
     assert_same_step(trainer, inputs, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("name", "lora"),
+    [("qwen3_vl", False), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("glm4v", 0), ("qwen3_vl", 1)))],
+)
+def test_native_video_with_a_reference_model(name, lora, family_checkpoints, tiny_data, tmp_path, monkeypatch):
+    """The reference model, which TRL loads anew, takes pairs too; rows of a prompt share what the processor made."""
+    peft = LoraConfig(r=4, target_modules=LANGUAGE_LAYERS, init_lora_weights=False) if lora else None
+    trainer = build_trainer(tiny_data, family_checkpoints / name, tmp_path, peft, "pairs", beta=0.1)
+    inputs = make_rollout(trainer)
+    own, _ = assert_same_step(trainer, inputs, monkeypatch)
+    assert own["logged kl"].isfinite().all()
+    assert len({part.data_ptr() for part in inputs["pixel_values"].parts}) == PROMPTS
+    reference = inputs["ref_per_token_logps"]
+    assert (reference.abs().max() > 1) and reference.isfinite().all()
 
 
 @pytest.mark.slow

@@ -120,6 +120,14 @@ def test_the_rate_s_default_follows_the_units():
         evaluate.EvalArguments(tracks="t", video_units="video")
 
 
+@pytest.mark.parametrize("units", ["frames", "pairs"])
+@pytest.mark.parametrize("rate", ["0", "x", "-1", "nan"])
+def test_a_rate_that_is_none_is_refused_with_the_settings(rate, units):
+    for settings in (StageArguments, evaluate.EvalArguments):
+        with pytest.raises(ValueError, match=f"frame rate '{rate}', expected frames a second such as 1 or 0.5"):
+            settings(tracks="t", video_units=units, frame_rate=rate)
+
+
 def test_the_key_of_answers_says_the_units(tiny_base):
     keys = {units: key_of(str(tiny_base), StageArguments(video_units=units)) for units in ("frames", "pairs")}
     assert "video_units" not in keys["frames"].settings, "answers from before the setting keep their keys"

@@ -226,13 +226,13 @@ def test_what_is_trained_and_evaluated(tmp_path, tiny_data, monkeypatch):
 
 @pytest.mark.slow
 def test_pairs_and_pictures_are_really_trained_and_compared(tmp_path, tiny_data, tiny_base):
-    """Two steps, one seed; at equal tokens a grid for two seconds trains longer than a picture a second."""
+    """Four steps, one seed; at equal tokens a grid for two seconds trains longer than a picture a second."""
     words = ["--per_device_train_batch_size", "2", "--reasoning_share", "0", "--dataloader_num_workers", "0"]
     args = UnitsArguments(
         run=str(tmp_path),
         arms=["frames@1", "pairs@1"],
         seeds=[3],
-        steps=2,
+        steps=4,
         train=[str(tiny_data / "ground.jsonl")],
         validation=str(tiny_data / "test.jsonl"),
         annotations=str(tiny_data / "annotations/test.jsonl"),
@@ -251,11 +251,11 @@ def test_pairs_and_pictures_are_really_trained_and_compared(tmp_path, tiny_data,
     found = main(args, evaluation)
     assert found.inputs["pairs@1"]["pictures"] < 0.7 * found.inputs["frames@1"]["pictures"]
     assert found.inputs["pairs@1"]["prompt_tokens"] < found.inputs["frames@1"]["prompt_tokens"]
-    assert found.budgets["frames@1"] == {"steps": 2, "tokens": 2}
-    assert found.budgets["pairs@1"]["tokens"] > 2
+    assert found.budgets["frames@1"] == {"steps": 4, "tokens": 4}
+    assert found.budgets["pairs@1"]["tokens"] > 4
     for arm in ("frames-1", "pairs-1"):
         stamp = read_stamp(tmp_path / "units" / f"{arm}-s3")
-        assert stamp["settings"]["video_units"] == arm.partition("-")[0]
+        assert stamp["settings"].get("video_units", "frames") == arm.partition("-")[0]
         assert stamp["results"]["wrong_image_loss_ratio"] > 0
     assert all(ratio > 0 for scores in found.scores.values() for ratio in scores["looks"])
     assert found.ceilings[1.0]["m_vIoU"] > 0.99
@@ -263,4 +263,4 @@ def test_pairs_and_pictures_are_really_trained_and_compared(tmp_path, tiny_data,
     assert written["verdicts"] == found.verdicts()
     assert "| `pairs@1` |" in (tmp_path / "page.md").read_text()
     files = {path.name for path in (tmp_path / "units/pairs-1-s3").iterdir()}
-    assert {"model.safetensors", "processor_config.json", "checkpoint-2"} <= files
+    assert {"model.safetensors", "processor_config.json", "checkpoint-4"} <= files

@@ -388,15 +388,19 @@ def test_held_out_clips_are_answered_greedily_with_the_weights_of_the_step(run):
     }
     builder = SimpleNamespace(row=lambda name: rows[name])
     settings = dict(vars(trainer.vllm_generation))
-    noise = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in trainer.model.parameters():
-            parameter.add_(0.1 * parameter.std() * torch.randn(parameter.shape, generator=noise))
+    before = answers_through_vllm(trainer, builder, list(rows), LENGTH)
+    noise, kept = torch.Generator().manual_seed(1), {}
+    with torch.no_grad():  # far away: five steps have taught it to answer nothing but digits
+        for name, parameter in trainer.model.named_parameters():
+            kept[name] = parameter.clone()
+            parameter.add_(parameter.std() * torch.randn(parameter.shape, generator=noise))
     trainer.state.global_step += 1
     found = answers_through_vllm(trainer, builder, list(rows), LENGTH)
     texts = generate(trainer.model, trainer.processing_class, list(rows.values()), max_new_tokens=LENGTH)
+    trainer.model.load_state_dict(kept, strict=False)
+    trainer._last_loaded_step = -1
     assert found == [(name, text, (1000, 1000)) for name, text in zip(rows, texts, strict=True)]
-    assert len(set(texts)) > 1
+    assert found != before, "and not with those of the step before"
     assert dict(vars(trainer.vllm_generation)) == settings, "the next rollout is sampled as before"
 
 

@@ -21,7 +21,7 @@ class Audit:
 
     Attributes:
         strict: the first drop is an error.
-        found: what was come across, by its unit: records, captions, clips, sequences, ...
+        counts: how many of each unit were read: records, captions, clips, sequences, ...
         expected: how many of each unit the data set is known to have, where all of it was to be read.
         ignored: what is no record by the data set's own rules, such as rows that it flags, and how often.
         notes: what the user should know of records that were written, and how often; `noted` has an example of each,
@@ -32,7 +32,7 @@ class Audit:
 
     source: str
     strict: bool = False
-    found: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Audit:
 
     def count(self, unit: str, number: int = 1) -> None:
         """Count `number` more of a unit."""
-        self.found[unit] = self.found.get(unit, 0) + number
+        self.counts[unit] = self.counts.get(unit, 0) + number
 
     def ignore(self, what: str, number: int) -> None:
         """Leave out what is no record."""
@@ -98,8 +98,8 @@ class Audit:
             "dropped": {str(reason): count for reason, count in sorted(self.dropped.items())},
             "examples": {str(reason): list(shown) for reason, shown in sorted(self.examples.items())},
         }
-        if self.found:
-            report["found"] = dict(self.found)
+        if self.counts:
+            report["found"] = dict(self.counts)
         if self.expected:
             report |= {"expected": dict(self.expected), "difference": self.difference()}
         if self.ignored:
@@ -112,15 +112,15 @@ class Audit:
         return report
 
     def difference(self) -> dict[str, int]:
-        """Return the found number less the expected one, by unit."""
-        return {unit: self.found.get(unit, 0) - number for unit, number in self.expected.items()}
+        """Return the counted number less the expected one, by unit."""
+        return {unit: self.counts.get(unit, 0) - number for unit, number in self.expected.items()}
 
     def table(self) -> str:
         """Return the report as text for the terminal."""
         lines = [f"{self.source}: {self.read} records read, {self.written} written"]
         for unit, number in self.expected.items():
-            found = self.found.get(unit, 0)
-            lines.append(f"  {found:>8} {unit}, expected {number}, difference {found - number:+d}")
+            count = self.counts.get(unit, 0)
+            lines.append(f"  {count:>8} {unit}, expected {number}, difference {count - number:+d}")
         for what, number in self.ignored.items():
             lines.append(f"  {number:>8} {what}: no records")
         if self.questions:

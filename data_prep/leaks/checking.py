@@ -25,15 +25,15 @@ _LONGEST_QUOTE = 60
 
 @dataclass(frozen=True)
 class Leak:
-    """One thing that a trace must not state: `words` are the trace's, in lower case with numbers as digits."""
+    """One thing that a trace must not state: `quote` is the trace's own text, in lower case with numbers as digits."""
 
     kind: str
-    words: str
+    quote: str
     detail: str = ""
 
     def __str__(self) -> str:
-        words = self.words if len(self.words) <= _LONGEST_QUOTE else self.words[: _LONGEST_QUOTE - 3] + "..."
-        return f'{self.kind} "{words}"{self.detail}'
+        quote = self.quote if len(self.quote) <= _LONGEST_QUOTE else self.quote[: _LONGEST_QUOTE - 3] + "..."
+        return f'{self.kind} "{quote}"{self.detail}'
 
 
 def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> Iterator[Leak]:
@@ -65,9 +65,9 @@ def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float
     for stated in (*moments_in(text, seconds), *parts_in(text, seconds)):
         if isinstance(stated, Lasting):
             if stated.low > end - first:
-                yield Leak("length", stated.words, f", the event has {span[1] - span[0] + 1} s")
+                yield Leak("length", stated.quote, f", the event has {span[1] - span[0] + 1} s")
         elif not _allowed(stated, first, end):
-            yield Leak("part of the clip" if stated.rough else "time", stated.words, allowed)
+            yield Leak("part of the clip" if stated.rough else "time", stated.quote, allowed)
 
 
 def _allowed(stated: Stated, first: float, end: float) -> bool:

@@ -20,12 +20,12 @@ class Stated:
     """A moment or stretch that a text states.
 
     Attributes:
-        words: the text's (folded) words.
+        quote: the part of the (folded) text that states it.
         low, high: seconds on the clip's clock, inclusive second indices or points in time.
         rough: a region that the event has to touch, [low, high); else both ends have to lie in the window.
     """
 
-    words: str
+    quote: str
     low: float
     high: float
     rough: bool = False
@@ -52,7 +52,7 @@ class _Reader:
     def __init__(self, text: str, seconds: int) -> None:
         self.text = text
         self.seconds = seconds
-        self.found: list[Stated] = []
+        self.moments: list[Stated] = []
 
     def read(self) -> list[Stated]:
         for pattern in (say.QUOTED_SIGN, *say.HARMLESS):
@@ -77,10 +77,10 @@ class _Reader:
         ]
         for pattern, step in steps:
             self.text = pattern.sub(partial(_take, step), self.text)
-        return self.found
+        return self.moments
 
     def _add(self, match: re.Match[str], low: float, high: float | None = None, *, rough: bool = False) -> bool:
-        self.found.append(Stated(match[0].strip(" ,.(["), low, low if high is None else high, rough))
+        self.moments.append(Stated(match[0].strip(" ,.(["), low, low if high is None else high, rough))
         return True
 
     def _before(self, match: re.Match[str], width: int = 60) -> str:
@@ -188,7 +188,7 @@ class _Reader:
         return True
 
     def _duration(self, match: re.Match[str], value: float) -> bool:
-        self.found.append(Lasting(match[0].strip(), value, value))
+        self.moments.append(Lasting(match[0].strip(), value, value))
         return True
 
     def _point(self, match: re.Match[str]) -> bool:

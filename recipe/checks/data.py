@@ -214,6 +214,8 @@ def batches_are_even(samples: int, num_generations: int, records: int) -> list[F
                 f"{num_generations}",
             )
         ]
+    if not records:
+        return [refuse("batch", "no record is left to train on; what took them away stands above")]
     if records * num_generations < samples:
         return [
             refuse(

@@ -206,7 +206,7 @@ def update_phases(load: Load) -> dict[str, dict[str, float]]:
             "language activations": kept + inside + 2 * copies,
             "mask": mask,
         },
-        "language backward, last layer": {
+        "language backward at its last layer": {
             "gradients": max(begun, gradients - tower),
             "vision activations": seen,
             "language activations": tokens * (language.output + language.backward) + 2 * copies,
@@ -284,8 +284,9 @@ def rollout_phases(load: Load, rollout: Rollout, clip: float) -> dict[str, dict[
 
 
 def _joined(load: Load) -> int:
-    """Return the clips that a forward pass copies into one tensor: none where it takes a single row."""
-    return load.batch if load.batch > 1 else 0
+    """Return the clips that a forward pass copies into one tensor: none where it takes a single one."""
+    clips = load.prompts or load.batch
+    return clips if clips > 1 else 0
 
 
 def _mask(load: Load) -> float:

@@ -35,18 +35,18 @@ class Step:
 
     Attributes:
         module: "data_prep" or "recipe.NAME".
-        words: its command line.
+        arguments: its command line.
         read: what its parser made of them.
     """
 
     module: str
-    words: list[str]
+    arguments: list[str]
     read: Any
 
     @property
     def name(self) -> str:
         """What messages call it: "sft", or "data_prep synthetic"."""
-        return f"{self.module} {self.words[0]}" if self.module == "data_prep" else self.module.partition(".")[2]
+        return f"{self.module} {self.arguments[0]}" if self.module == "data_prep" else self.module.partition(".")[2]
 
 
 def parse(words: list[str] | None = None) -> tuple[list[Step]]:

@@ -86,16 +86,16 @@ def differing(one: Run, other: Run) -> list[str]:
     """
     return [
         name
-        for name in sorted(one.told.keys() | other.told.keys())
-        if one.told.get(name) != other.told.get(name)
-        and not (name.startswith(INPUT) and not (name in one.told and name in other.told))
+        for name in sorted(one.shared.keys() | other.shared.keys())
+        if one.shared.get(name) != other.shared.get(name)
+        and not (name.startswith(INPUT) and not (name in one.shared and name in other.shared))
     ]
 
 
 def _name(variant: str, curves: Sequence[Curve], curve: Curve) -> str:
     one = curve.runs[0]
     names = sorted({name for other in curves for name in differing(one, other.runs[0])})
-    parts = [f"{name} {_short(one.told.get(name))}" for name in names[:MOST_NAMED]]
+    parts = [f"{name} {_short(one.shared.get(name))}" for name in names[:MOST_NAMED]]
     if len(names) > MOST_NAMED:
         parts.append(f"{len(names) - MOST_NAMED} more")
     return ", ".join([variant, *parts])
@@ -103,7 +103,8 @@ def _name(variant: str, curves: Sequence[Curve], curve: Curve) -> str:
 
 def _differences(one: Run, other: Run) -> list[str]:
     return [
-        f"{name} {_short(one.told.get(name))} against {_short(other.told.get(name))}" for name in differing(one, other)
+        f"{name} {_short(one.shared.get(name))} against {_short(other.shared.get(name))}"
+        for name in differing(one, other)
     ]
 
 

@@ -34,7 +34,7 @@ class Run:
         entries: log entries that were read.
         problem: what is wrong with it, "" if nothing is.
         completions: files of logged completions.
-        told: settings that count, but variant and seed, and inputs: what runs of one curve have in common.
+        shared: settings that count, but variant and seed, and inputs: what runs of one curve have in common.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Run:
     entries: int
     problem: str = ""
     completions: list[Path] = field(default_factory=list)
-    told: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 def read_run(folder: Path) -> Run:

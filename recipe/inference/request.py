@@ -107,10 +107,8 @@ def video_options(row: dict[str, Any]) -> dict[str, Any]:
         return {}
     _, metadata = video_of(row["images"])
     stated = {name: metadata[name] for name in ("fps", "frames_indices", "total_num_frames", "duration")}
-    return {
-        "media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False} | stated},
-        "mm_processor_kwargs": {"do_sample_frames": False, "do_resize": False},
-    }
+    # A request may not turn off resizing, which is for whoever starts the server (docs/inference.md).
+    return {"media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False} | stated}}
 
 
 def _base64(image: Any, kind: dict[str, Any]) -> str:

@@ -51,6 +51,9 @@ def check_there(path: str | Path) -> None:
         return
     if files := moved_to(path):
         raise ValueError(f"{path}: no such file; its settings are in {' '.join(f'--config {file}' for file in files)}")
+    model = Path(path).parent.name
+    if Path(path).name == "traces.yaml" and (CONFIGS / MODELS / f"{model}.yaml").is_file():
+        raise ValueError(f"{path}: no such file; the traces of {model} come with its data: make data RECIPE={model}")
     beside = sorted(other.name for other in Path(path).parent.glob("*.yaml"))
     if Path(path).parent.resolve() == (CONFIGS / "cards").resolve():
         raise ValueError(f"{path}: no such file (CARD=24, 48 or 80); there are {', '.join(beside)}")

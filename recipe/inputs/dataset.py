@@ -26,7 +26,7 @@ from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
 from recipe.inputs.media import sift_file
 from recipe.inputs.prompts import Shown, plain_text, question, user_message
-from recipe.inputs.video_units import FRAMES, PAIRS
+from recipe.inputs.video_units import FRAMES, IN_A_GRID, PAIRS
 from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
@@ -113,9 +113,10 @@ class RowBuilder:
         record = self.clips.with_clip(record)
         frames = [] if file else self.clips.frames(record, video=video)
         pairs = self.clips.units == PAIRS
-        size = self.frame_size(record)
-        if frames:
-            size = (frames[0].width, frames[0].height // (2 if pairs else 1))
+        if frames:  # whose size says all: of a whole file with shards, the video need not be there
+            size = (frames[0].width, frames[0].height // IN_A_GRID[self.clips.units])
+        else:
+            size = self.frame_size(record)
         shown = self.shown(size, file=file is not None)
         scale = shown.boxes.scale(size)
         text = question(record, self.prompts, self.control_tokens, shown)

@@ -6,6 +6,7 @@ import math
 
 from data_prep.errors import StageError
 from data_prep.seconds import frame_times
+from data_prep.video.rates import parse_policy
 from recipe.inputs.families import Family
 
 FRAMES, PAIRS = "frames", "pairs"
@@ -18,13 +19,15 @@ def rate_stated(frame_rate: str | None, units: str) -> str:
     """Return the setting `frame_rate`, or where there is none the rate that makes one grid a second.
 
     Raises:
-        ValueError: `units` are none.
+        ValueError: `units` are none, or the setting is no rate.
 
     >>> rate_stated(None, "frames"), rate_stated(None, "pairs"), rate_stated("4", "pairs")
     ('1', '2', '4')
     """
     if units not in UNITS:
         raise ValueError(f"video_units {units!r}, expected {' or '.join(UNITS)}")
+    if frame_rate is not None:
+        parse_policy(frame_rate)
     return USUAL_RATE[units] if frame_rate is None else frame_rate
 
 

@@ -18,7 +18,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.extras.profiling import profiling_context
 
 from data_prep.stages import StageError
-from recipe.inputs.native_video import NativeVideoProcessor
+from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video
 from recipe.rollouts.distinct import AskedOnce
 from recipe.rollouts.lora_sync import keep_base
 from recipe.rollouts.media import media_of_video, media_options
@@ -40,7 +40,8 @@ class ImageGRPOTrainer(GRPOTrainer):
       features of the old vision tower, in colocate and in server mode.
 
     `__init__` passes on what GRPOConfig has no fields for (see `llm_options`), and makes the weight sync leave the
-    base of a LoRA model alone (`recipe.rollouts.lora_sync`).
+    base of a LoRA model alone (`recipe.rollouts.lora_sync`). With native video TRL's reference model takes what the
+    policy does.
 
     Args:
         model: a loaded transformers or PEFT model; its `name_or_path` is the folder that vLLM loads.
@@ -52,6 +53,7 @@ class ImageGRPOTrainer(GRPOTrainer):
     """
 
     _last_loaded_step: int  # upstream's: the step whose weights vLLM holds
+    _native: NativeVideoProcessor | None = None  # where pictures are pairs of frames
 
     def __init__(self, *, model: Any, args: GRPOConfig, processing_class: Any = None, **kwargs: Any) -> None:
         options: dict[str, Any] = {}
@@ -66,6 +68,8 @@ class ImageGRPOTrainer(GRPOTrainer):
                 options = llm_options(args, model, video=video)
         with extra_llm_options(options), client_for_device(args):
             super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
+        if video and self.ref_model is not None:  # of beta above 0: TRL loads it anew, as the checkpoint is
+            accept_native_video(self.accelerator.unwrap_model(self.ref_model))
         if args.use_vllm and args.vllm_mode == "colocate":
             llm = self.vllm_generation.llm
             llm.generate = AskedOnce(llm.generate, media_of_video if video else None)

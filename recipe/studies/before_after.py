@@ -77,7 +77,7 @@ def table(summary: dict[str, Any]) -> str:
             interval = f"{gain['mean']:+.3f} [{gain['low95']:+.3f}, {gain['high95']:+.3f}]" if gain else ""
             ratio = f"x{b / a:.2f}" if a else ""
             rows.append([decoding, metric, f"{a:.3f}", f"{b:.3f}", ratio, interval])
-    return markdown_table(["decoding", "metric", "SFT", "RL", "RL / SFT", "paired gain (95 %)"], rows, words=2)
+    return markdown_table(["decoding", "metric", "SFT", "RL", "RL / SFT", "paired gain (95 %)"], rows, text_columns=2)
 
 
 def main(args: ComparedArguments, evaluation: EvalArguments) -> None:

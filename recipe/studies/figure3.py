@@ -36,11 +36,11 @@ class Panel:
     """The content of one panel, or why it is empty.
 
     Attributes:
-        found: what was measured, by name.
+        results: what was measured, by name.
         missing: "name: reason" of what was not.
     """
 
-    found: dict[str, Any]
+    results: dict[str, Any]
     missing: list[str]
 
 
@@ -63,7 +63,7 @@ def head_to_head(config: dict[str, Any]) -> Panel:
         except StageError as error:
             panel.missing.append(f"{name}: {error}")
             continue
-        panel.found[name] = {key: scores[reading][key] for key in SCORES} | {"n": scores["n"]}
+        panel.results[name] = {key: scores[reading][key] for key in SCORES} | {"n": scores["n"]}
     return panel
 
 
@@ -78,12 +78,12 @@ def study(config: dict[str, Any], key: str, hint: str) -> Panel:
 
 def draw_head_to_head(axes: Any, panel: Panel, published: dict[str, Any]) -> None:
     """Draw the measured scores as bars and the published ones as outlines."""
-    names = list(dict.fromkeys([*panel.found, *published]))
+    names = list(dict.fromkeys([*panel.results, *published]))
     for index, name in enumerate(names):
         for offset, (colour, key) in enumerate(zip(COLOURS, SCORES, strict=False)):
             x = index + 0.4 * offset - 0.2
-            if name in panel.found:
-                axes.bar(x, 100 * panel.found[name][key], 0.36, color=colour)
+            if name in panel.results:
+                axes.bar(x, 100 * panel.results[name][key], 0.36, color=colour)
             if name in published:
                 theirs = published[name][offset]
                 axes.bar(x, theirs, 0.36, fill=False, edgecolor=colour, linestyle="--", linewidth=1.4)
@@ -99,15 +99,19 @@ def draw_rates(axes: Any, panel: Panel) -> None:
     """Draw the scores over the training rate."""
     for colour, key in zip(COLOURS, RATE_SCORES, strict=False):
         axes.plot(
-            range(len(panel.found)), [result[key] for result in panel.found.values()], "o-", color=colour, label=key
+            range(len(panel.results)),
+            [result[key] for result in panel.results.values()],
+            "o-",
+            color=colour,
+            label=key,
         )
-    axes.set_xticks(range(len(panel.found)), list(panel.found))
+    axes.set_xticks(range(len(panel.results)), list(panel.results))
     plots.label(axes, "training frame rate", "training frames a second")
 
 
 def draw_rewards(axes: Any, panel: Panel) -> None:
     """Draw m_vIoU of sampled answers in training: the mean over seeds and their range."""
-    for colour, (name, line) in zip(COLOURS, panel.found["curves"]["m_vIoU"].items(), strict=False):
+    for colour, (name, line) in zip(COLOURS, panel.results["curves"]["m_vIoU"].items(), strict=False):
         plots.band(axes, colour, name, line["step"], line["mean"], line["low"], line["high"])
     plots.label(axes, "m_vIoU in training, by reward", "step")
 
@@ -121,7 +125,7 @@ def figure(panels: dict[str, Panel], published: dict[str, Any], path: Path) -> N
     }
     with atomic_write(path, "wb") as out, plots.drawn(out, 11.4, 3.2, "figure3") as page:
         for axes, (name, panel) in zip(page.subplots(1, len(panels)), panels.items(), strict=True):
-            if panel.found or (name == "head_to_head" and published):
+            if panel.results or (name == "head_to_head" and published):
                 draw[name](axes, panel)
                 if axes.get_legend_handles_labels()[0]:
                     plots.legend(axes)
@@ -145,7 +149,7 @@ def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
         "| system | non-linear | plain | n | non-linear, published | plain, published |",
         "|---|" + "---:|" * 5,
     ]
-    measured = panels["head_to_head"].found
+    measured = panels["head_to_head"].results
     for name in dict.fromkeys([*measured, *published]):
         ours = (
             [f"{100 * measured[name][key]:.1f}" for key in SCORES] + [str(measured[name]["n"])]
@@ -154,12 +158,12 @@ def page(panels: dict[str, Panel], config: dict[str, Any]) -> str:
         )
         theirs = [f"{value:g}" for value in published[name]] if name in published else ["", ""]
         lines.append(f"| {name} | {' | '.join([*ours, *theirs])} |")
-    if panels["fps_study"].found:
+    if panels["fps_study"].results:
         lines += ["", f"| training rate | {' | '.join(RATE_SCORES)} |", "|---|" + "---:|" * len(RATE_SCORES)]
-        for rate, result in panels["fps_study"].found.items():
+        for rate, result in panels["fps_study"].results.items():
             lines.append(f"| {rate} | {' | '.join(f'{result[key]:.3f}' for key in RATE_SCORES)} |")
-    if panels["reward_study"].found:
-        reach = panels["reward_study"].found["steps_to"]["m_vIoU"]
+    if panels["reward_study"].results:
+        reach = panels["reward_study"].results["steps_to"]["m_vIoU"]
         score = "" if math.isnan(reach["score"]) else f" {reach['score']:.3f}"
         lines += ["", f"| reward | steps to a training m_vIoU of{score} |", "|---|---:|"]
         lines += [f"| {name} | {'–' if step is None else f'{step:g}'} |" for name, step in reach["steps"].items()]
@@ -177,7 +181,7 @@ def main(config: dict[str, Any]) -> dict[str, Panel]:
     out = Path(config["out"])
     figure(panels, config.get("published") or {}, out / "figure3.svg")
     with atomic_write(out / "figure3.json") as stream:
-        json.dump({name: panel.found for name, panel in panels.items()}, stream, indent=1)
+        json.dump({name: panel.results for name, panel in panels.items()}, stream, indent=1)
     text = page(panels, config)
     with atomic_write(out / "figure3.md") as stream:
         stream.write(text)

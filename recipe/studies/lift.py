@@ -96,7 +96,7 @@ def table(seeds: list[dict[str, Any]], arms: list[str]) -> str:
                 cells[-1] = f"{sum(clip) / len(clip):.4f}" if None not in clip else ""
             rows.append([decoding, arm, *cells])
     heads = ["decoding", "arm", *names, "gain in m_vIoU (lowest low95)", "clip share"]
-    return markdown_table(heads, rows, words=2)
+    return markdown_table(heads, rows, text_columns=2)
 
 
 def main(args: LiftArguments, evaluation: EvalArguments) -> None:

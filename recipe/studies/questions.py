@@ -111,7 +111,7 @@ def table(result: dict[str, Any]) -> str:
     rows = [line("", "CPT", [result["cpt"]])]
     for name, stages in result["lines"].items():
         rows += [line(name, "SFT", stages["sft"]), line(name, "RL", stages["rl"])]
-    return markdown_table(["SFT data", "after", "questions", *topics, "m_tIoU", "m_vIoU"], rows, words=2)
+    return markdown_table(["SFT data", "after", "questions", *topics, "m_tIoU", "m_vIoU"], rows, text_columns=2)
 
 
 def main(args: RetentionArguments, evaluation: EvalArguments) -> dict[str, Any]:

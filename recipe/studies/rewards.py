@@ -151,7 +151,9 @@ def table(summary: dict[str, Any]) -> str:
             cells += ["" if step is None else f"{step:g}" for step in steps]
             rows.append([decoding, name, *cells])
     scores = ", ".join(f"{metric} {reach[metric]['score']:.3f}" for metric in LOGGED)
-    rows_as_text = markdown_table(["decoding", "reward", *SHOWN, "steps to the same m_vIoU", "m_tIoU"], rows, words=2)
+    rows_as_text = markdown_table(
+        ["decoding", "reward", *SHOWN, "steps to the same m_vIoU", "m_tIoU"], rows, text_columns=2
+    )
     return f"{rows_as_text}\n\nThe same score, in training (running mean of {SMOOTHED} log entries): {scores}."
 
 

@@ -232,7 +232,7 @@ def table(
             best = f"{100 * found['ceiling']['m_vIoU']:.1f}"
             rows.append([benchmark, name, str(found["n"]), *cells, *theirs, best, source])
     heads = ["benchmark", "system", "n", *heads, "ceiling of m_vIoU", "published in"]
-    lines.append(markdown_table(heads, rows, words=2))
+    lines.append(markdown_table(heads, rows, text_columns=2))
     lines += notes_on_readings(config, readings or {})
     if costs:
         lines += ["", "Cost (seconds of the last call alone; tokens of all):", "", *costs]

@@ -171,7 +171,8 @@ def pack_rows(packs: Sequence[Sequence[int]], rows: Sequence[Row], rope_index: C
         "position_ids": torch.cat(positions, dim=1)[:, None],
     }
     if pictures:
-        pixels, grids = map(torch.cat, zip(*pictures, strict=True))
+        # One prompt's pixels are not copied: the samples of a group share them (recipe/training/pixels.py).
+        pixels, grids = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*pictures, strict=True))
         inputs |= {"pixel_values": pixels, "image_grid_thw": grids}
     layout = Layout(
         [len(rows[pack[0]].prompt) - 1 for pack in packs],

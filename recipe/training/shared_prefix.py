@@ -84,6 +84,7 @@ class SharedPrefix:
             reason = why_not(inner) or rows_do_not_allow(inner, input_ids[:, -logits_to_keep:], fields)
             if compute_aux_loss:
                 reason = "the balance of a mixture of experts counts tokens of every row"
+            reason = agreed(trainer.accelerator, reason)
             self._say(reason)
         if not share or reason is not None:
             scored: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = (
@@ -162,6 +163,20 @@ def why_not(model: Any) -> str | None:
     if config._attn_implementation not in IMPLEMENTATIONS:
         return f"attn_implementation {config._attn_implementation} takes no layout (sdpa does)"
     return None
+
+
+def agreed(accelerator: Any, reason: str | None) -> str | None:
+    """Return why prompts are not shared; where any process has a reason, all of them have one.
+
+    Answers differ between processes, and those that share count their forwards together: one that does not would leave
+    the others waiting for ever.
+    """
+    if accelerator.num_processes == 1:
+        return reason
+    has = torch.tensor([reason is not None], device=accelerator.device)
+    if reason is None and bool(accelerator.gather(has).any()):
+        return "rows of another process do not allow it"
+    return reason
 
 
 def rows_do_not_allow(model: Any, answers: torch.Tensor, fields: dict[str, Any]) -> str | None:

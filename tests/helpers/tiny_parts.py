@@ -31,6 +31,6 @@ def parts(tiny_data, tiny_base, completions, vision_rate, **others):
         **others,
     )
     model_args = ModelConfig(model_name_or_path=str(tiny_base), dtype="float32")
-    model, processor = load_model(model_args, script), load_processor(model_args)
+    model, processor = load_model(model_args, script), load_processor(model_args, script.video_units)
     builder = row_builder(script, model, processor, completions=completions)
     return model, processor, builder, load_mixture([str(tiny_data / "ground.jsonl")], builder)

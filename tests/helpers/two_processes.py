@@ -24,7 +24,11 @@ RANKS = int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def same_answers(trainer_class):
-    """Make the trainer's rollouts a function of their place alone: 4 to 12 tokens of text, and no model asked."""
+    """Make the trainer's rollouts a function of their place alone: 4 to 12 tokens of text, and no model asked.
+
+    The last answer of every second rollout holds a video's token, as one that is sampled may: the rows of its process
+    cannot share their prompts.
+    """
 
     def generate(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         self.rollouts_made = getattr(self, "rollouts_made", 0) + 1
@@ -34,6 +38,8 @@ def same_answers(trainer_class):
             draw = torch.Generator().manual_seed(1000 * self.rollouts_made + index)
             length = int(torch.randint(4, 13, (), generator=draw))
             answers.append(torch.randint(100, 160, (length,), generator=draw).tolist())
+        if self.accelerator.process_index == RANKS - 1 and self.rollouts_made % 2 == 0:
+            answers[-1][1] = self.model.config.video_token_id
         return answers, None
 
     trainer_class._generate_single_turn = generate
