@@ -4,9 +4,9 @@
 
 The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every
 field made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes
-long enough to be measured (the smallest take a millisecond). VidSTG and HC-STVG get boxes made here,
-because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is the
-median of several rounds, in turn.
+long enough to be measured (the smallest take a millisecond; a command's own start takes some 15). VidSTG and HC-STVG
+get boxes made here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is
+the median of several rounds, in turn.
 """
 
 from __future__ import annotations
@@ -179,24 +179,24 @@ def mot(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def sav(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Write a real video's annotations ten times."""
+    """Write a real video's annotations thirty times."""
     real = sorted((samples / "sav").glob("*.json"))
-    return ["--annotations", str(folder)], copies(real, folder, 10, lambda p, n: f"sav_{n:06}_manual.json")
+    return ["--annotations", str(folder)], copies(real, folder, 30, lambda p, n: f"sav_{n:06}_manual.json")
 
 
 def activitynet(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Write real captions ten times into one file."""
+    """Write real captions forty times into one file."""
     real = json.loads(next((samples / "caption_activitynet").glob("*.json")).read_bytes())
     path = folder / "val_2.json"
-    path.write_text(json.dumps({f"{vid}{number}": record for number in range(10) for vid, record in real.items()}))
+    path.write_text(json.dumps({f"{vid}{number}": record for number in range(40) for vid, record in real.items()}))
     return ["--annotations", str(path)], [path]
 
 
 def nextgqa(samples: Path, folder: Path) -> tuple[list[str], list[Path]]:
-    """Write real questions ten times into one file."""
+    """Write real questions thirty times into one file."""
     real = json.loads(next((samples / "videoqa_nextgqa").glob("*.json")).read_bytes())
     path = folder / "nextgqa_val.json"
-    path.write_text(json.dumps(real * 10))
+    path.write_text(json.dumps(real * 30))
     return ["--annotations", str(path)], [path]
 
 

@@ -130,7 +130,8 @@ def _is_finite(value: Any, depth: int = 0) -> bool:
     if kind is list or kind is tuple or kind is dict:
         if depth >= 100:
             return False
-        for entry in value.values() if kind is dict else value:  # noqa: SIM110  (a generator takes twice as long)
+        # A loop, because a generator takes twice as long.
+        for entry in value.values() if kind is dict else value:  # noqa: SIM110
             if not _is_finite(entry, depth + 1):
                 return False
         return True

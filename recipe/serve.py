@@ -41,6 +41,8 @@ from recipe.rollouts.media import media_options
 from recipe.rollouts.vllm import check_installed
 
 ROLLOUTS = "--rollouts"
+# A question's frames come with their times, which vLLM takes from those who ask only where it is told to.
+TIMES = "--trust-request-mm-kwargs"
 UNITS, MEDIA_ROOT = "--video-units", "--allowed-local-media-path"
 HOST = ["--host", "127.0.0.1"]
 WORDS = ["--load-format", "safetensors"]
@@ -191,6 +193,8 @@ def words_of(others: list[str]) -> list[str]:
         raise StageError(str(error)) from None
     media = media_options(video=asked.video_units == "pairs")
     words = [word for name, value in media.items() for word in (f"--{name.replace('_', '-')}", json.dumps(value))]
+    if asked.video_units == "pairs" and ROLLOUTS not in rest:
+        words.append(TIMES)
     return [*HOST, *WORDS, *words, *(word for word in rest if word != ROLLOUTS)]
 
 

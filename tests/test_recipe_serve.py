@@ -30,6 +30,8 @@ def test_only_this_machine_is_served_unless_told(rollouts):
     told = serve.words_of([*rollouts, "--host", "0.0.0.0"])
     assert told[-2:] == ["--host", "0.0.0.0"]
     assert "--rollouts" not in words + told
+    pairs = serve.words_of(["--video-units", "pairs", *rollouts])
+    assert ("--trust-request-mm-kwargs" in pairs) == (rollouts == []), "only questions state the times of frames"
 
 
 @pytest.mark.parametrize(
