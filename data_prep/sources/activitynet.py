@@ -42,8 +42,9 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         if root.is_dir() and args.split not in (None, split, path.stem):
             continue
         split = args.split or split
+        file_id = f"{NAME}/{split}/{path.stem}"
         for vid, record in read_object(path):
-            yield from items_of(vid, record, f"{NAME}/{split}/{path.stem}/{vid}", split, args)
+            yield from items_of(vid, record, f"{file_id}/{vid}", split, args)
 
 
 def items_of(vid: str, record: Any, clip_id: str, split: str, args: argparse.Namespace) -> Iterator[Item]:

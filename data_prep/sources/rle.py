@@ -5,6 +5,7 @@ pycocotools checks nothing: it reads on behind a text that does not end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile
 
 _LONGEST = 8  # characters of one number: 40 bits
+_PIECE = 1 << 15  # characters
 _SIGNED = np.arange(32, dtype=np.int64)  # what the last character of a number stands for
 _SIGNED[16:] -= 32
 
@@ -43,6 +45,39 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
         texts.append(text)
     if not texts:
         return FrameBoxes(np.zeros(0, np.int64), np.zeros((0, 4)))
+    try:
+        areas = np.concatenate([_areas(piece, width, height, where) for piece in _pieces(texts)])
+    except BadFile:
+        areas = _areas(texts, width, height, where)  # which names the entry among all
+    seen = np.flatnonzero(areas)
+    if not len(seen):
+        return FrameBoxes(seen, np.zeros((0, 4)))
+    boxes = coco.toBbox([{"size": shape, "counts": texts[index].encode()} for index in seen])
+    boxes = np.asarray(boxes, np.float64)
+    boxes[:, 2:] += boxes[:, :2]
+    return FrameBoxes(seen, boxes)
+
+
+def _pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Yield the texts in pieces of some 32 kB: arrays that stay in a core's cache take half the time."""
+    piece: list[str] = []
+    length = 0
+    for text in texts:
+        piece.append(text)
+        length += len(text)
+        if length > _PIECE:
+            yield piece
+            piece, length = [], 0
+    if piece:
+        yield piece
+
+
+def _areas(texts: list[str], width: int, height: int, where: str) -> np.ndarray:
+    """Return the pixels of each mask: int64 (masks,).
+
+    Raises:
+        BadFile: no run lengths, or those of another size.
+    """
     zeros, ones, firsts = run_lengths(texts, where)
     areas = np.add.reduceat(ones, firsts)
     totals = np.add.reduceat(zeros, firsts) + areas
@@ -52,13 +87,7 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
         raise BadFile(
             Reason.BAD_MASK, f"{where} entry {invalid[0]}: its run lengths do not add up to {width} x {height} pixels"
         )
-    seen = np.flatnonzero(areas)
-    if not len(seen):
-        return FrameBoxes(seen, np.zeros((0, 4)))
-    boxes = coco.toBbox([{"size": shape, "counts": texts[index].encode()} for index in seen])
-    boxes = np.asarray(boxes, np.float64)
-    boxes[:, 2:] += boxes[:, :2]
-    return FrameBoxes(seen, boxes)
+    return np.asarray(areas)
 
 
 def _leave(runs: np.ndarray, firsts: np.ndarray, most: int) -> np.ndarray:
