@@ -123,6 +123,7 @@ def test_the_served_answer_is_the_one_in_process(server, tiny_data, tiny_base, t
         words += ["--max_frame_pixels", "2304", "--max_new_tokens", "32", "--video_units", units, *others]
         done = subprocess.run([sys.executable, "-m", "recipe.ground", *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
-        answers.append(json.loads(out.read_text())["answer"])
+        # A character whose last byte the limit cuts off is left out by the server and marked by transformers.
+        answers.append(json.loads(out.read_text())["answer"].rstrip("\ufffd"))
     assert answers[0] == answers[1]
     assert len(answers[0]) > 20
