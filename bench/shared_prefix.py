@@ -28,8 +28,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig
-from trl.data_utils import prepare_multimodal_messages
 
+from recipe.inference.generation import prompt_inputs
 from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 from recipe.training.trainers import GroundingGRPOTrainer
@@ -77,21 +77,13 @@ def micro_batch(trainer: Any, shape: Shape) -> dict[str, Any]:
     """Make a micro-batch as TRL's rollout leaves it: rows shuffled, prompts padded left and answers right."""
     rng, side = random.Random(0), TinyArguments().frame_side
     prompts = load_prompts("tiny")
-    messages = []
+    rows: list[dict[str, Any]] = []
     for number in range(shape.prompts):
         pictures = [Image.frombytes("RGB", (side, side), rng.randbytes(3 * side * side)) for _ in range(shape.seconds)]
         asked = question({"kind": "declarative", "query": f"the red circle {number} moves about"}, prompts)
         message = user_message([float(second) for second in range(shape.seconds)], asked)
-        messages += [prepare_multimodal_messages([message], images=pictures)] * shape.answers
-    messages = rng.sample(messages, shape.rows)
-    inputs = trainer.processing_class.apply_chat_template(
-        messages,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True, "padding_side": "left"},
-    )
+        rows += [{"prompt": [message], "images": pictures}] * shape.answers
+    inputs = prompt_inputs(trainer.processing_class, rng.sample(rows, shape.rows))
     lengths = torch.tensor([rng.randint(SHORTEST, shape.longest) for _ in range(shape.rows)])
     mask = (torch.arange(shape.longest) < lengths[:, None]).long()
     generator = torch.Generator().manual_seed(1)

@@ -1,6 +1,7 @@
 """`video_units: pairs`: rows, odd clips, shards, settings, preflight, and what a stage saves."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are
 from recipe.checks.native_video import size_kept
 from recipe.inference.answer_key import key_of
 from recipe.inputs.arguments import StageArguments
+from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES, family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
@@ -66,6 +68,12 @@ def test_a_row_of_pairs(tiny_data):
     single = builder_of(tiny_data / "videos", units="frames", rate=1.0).row(record)
     for name in ("completion", "box_scale", "track", "seconds"):
         assert row[name] == single[name], "the answer's clock and scale stay"
+
+
+def test_pixels_are_those_of_a_frame_and_not_of_a_pair(tiny_data):
+    """A served model that is asked for pixels sees frames of 48 x 48, which travel one above the other."""
+    builder = replace(builder_of(tiny_data / "videos"), boxes=BoxFormat(unit="pixels"))
+    assert builder.row(first(tiny_data))["box_scale"] == [48, 48]
 
 
 @pytest.mark.parametrize(
