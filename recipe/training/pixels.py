@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import BatchFeature
 from trl.trainer.utils import pad
 
+from recipe.inference.decode_attention import without_copies
 from recipe.inputs.families import is_vision
 from recipe.rollouts.shared_prefill import first_rows, prefill_once
 from recipe.training.shared_rows import SharedRows
@@ -75,7 +76,7 @@ class SharedPixels:
             for ids, part in zip(prompt_ids, pixels.parts, strict=True)
         ]
         few = torch.cat([pixels.parts[row] for row in first_rows(rows)])  # generate() takes a tensor
-        with prefill_once(generating(trainer), rows, [len(row) for row in images]):
+        with without_copies(), prefill_once(generating(trainer), rows, [len(row) for row in images]):
             return one(prompt_ids, images, multimodal_fields | {PIXELS: few}, *args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
