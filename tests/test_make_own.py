@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,42 @@ def test_what_is_missing_is_one_line(words, message):
     done = make("-n", "sft", *words)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a folder with what `make new-recipe` reads."""
+    shutil.copytree(CONFIGS, tmp_path / "recipe" / "configs")
+    shutil.copytree("scripts", tmp_path / "scripts")
+    return tmp_path
+
+
+def new_recipe(checkout, *words):
+    done = subprocess.run(["scripts/new_recipe.sh", *words], cwd=checkout, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("recipe", "made"), [("qwen3-vl-2b", "models/mine.yaml"), ("tiny", "mine")])
+def test_a_recipe_is_copied_under_another_name(recipe, made, checkout):
+    assert new_recipe(checkout, recipe, "mine") == (
+        0,
+        f"recipe/configs/{made}: copied from {recipe}; make grpo RECIPE=mine\n",
+    )
+    configs = checkout / "recipe" / "configs"
+    source = configs / (f"models/{recipe}.yaml" if made.endswith(".yaml") else f"{recipe}/sft.yaml")
+    copy = configs / (made if made.endswith(".yaml") else f"{made}/sft.yaml")
+    assert copy.read_bytes() == source.read_bytes()
+    assert new_recipe(checkout, recipe, "mine") == (
+        2,
+        f"error: NAME=mine: recipe/configs/{made} is there already; choose another name\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["", "../out", "Mine", "a b"])
+def test_a_name_that_is_no_files_is_refused(name, checkout):
+    code, said = new_recipe(checkout, "tiny", name)
+    assert code == 2
+    assert said.startswith(f"error: NAME={name}: expected small letters, digits")
 
 
 @pytest.mark.slow
