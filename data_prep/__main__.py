@@ -10,7 +10,7 @@ import yaml
 from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
-from data_prep.mixing import mix
+from data_prep.mixing import mix, split
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
@@ -49,6 +49,7 @@ COMMANDS: dict[str, Any] = {
     "qa": qa,
     "build": build,
     "mix": mix,
+    "split": split,
     "frames": frames,
     "traces": traces,
     "check-trace": check_trace,

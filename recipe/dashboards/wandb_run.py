@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -133,6 +133,13 @@ def keep_training(trainer: Any) -> None:
         if isinstance(callback, WandbCallback):
             for event in ("on_train_begin", "on_log", "on_save", "on_train_end"):
                 setattr(callback, event, quiet(getattr(callback, event)))
+
+
+def keep_results(results: Mapping[str, Any]) -> None:
+    """Put a stage's results into the summary of this process's W&B run, if there is one."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        quiet(wandb.run.summary.update)(dict(results))
 
 
 def end_run() -> None:
