@@ -23,12 +23,12 @@ _NOISE = 1e-6
 
 def has_no_target(record: Mapping[str, Any]) -> bool:
     """Return whether nothing in the clip fits the record's sentence, so that the empty answer is right."""
-    return record["schema"] == EVENTS_VERSION and record.get("no_target") is True
+    return record.get("schema") == EVENTS_VERSION and record.get("no_target") is True
 
 
 def is_temporal(record: Mapping[str, Any]) -> bool:
     """Return whether the record says when its sentence happens, and nobody drew boxes."""
-    return record["schema"] == EVENTS_VERSION and record.get("task") == TEMPORAL
+    return record.get("schema") == EVENTS_VERSION and record.get("task") == TEMPORAL
 
 
 def is_judged(record: Mapping[str, Any]) -> bool:
@@ -47,7 +47,7 @@ def events_of(record: Mapping[str, Any]) -> list[Span]:
     >>> events_of({"schema": 2, "spans": [[0, 2.4], [2.6, 4]]}), events_of({"schema": 2, "no_target": True})
     ([(0, 3)], [])
     """
-    if spans := record.get("spans") if record["schema"] == EVENTS_VERSION else None:
+    if spans := record.get("spans") if record.get("schema") == EVENTS_VERSION else None:
         return runs_of(second for span in spans for second in range(*_whole(span)))
     span = record.get("span")
     return [(span[0], span[1])] if span else []
@@ -92,6 +92,16 @@ def num_seconds(events: Iterable[Span]) -> int:
     return sum(last - first + 1 for first, last in events)
 
 
+def in_words(events: Sequence[Span]) -> str:
+    """Return events as a phrase; "" without any.
+
+    >>> in_words([(1, 2), (6, 6), (8, 9)])
+    'from second 1 to 2, in second 6 and from second 8 to 9'
+    """
+    parts = [f"from second {first} to {last}" if last > first else f"in second {first}" for first, last in events]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+
 def is_inside(second: int, events: Iterable[Span]) -> bool:
     """Return whether a second is one of the events'."""
     return any(first <= second <= last for first, last in events)
@@ -103,7 +113,7 @@ def times_of(record: Mapping[str, Any]) -> list[list[float]]:
     >>> times_of({"schema": 1, "span": [2, 5]}), times_of({"schema": 2, "spans": [[2.5, 4]]})
     ([[2, 6]], [[2.5, 4]])
     """
-    if record["schema"] == EVENTS_VERSION:
+    if record.get("schema") == EVENTS_VERSION:
         return [list(span) for span in record.get("spans") or []]
     return [[first, last + 1] for first, last in events_of(record)]
 

@@ -243,7 +243,7 @@ _CONDITIONS: tuple[tuple[type[AnyRecord], dict[str, Any], list[str]], ...] = (
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a record, whose kind and schema choose the fields that it must have."""
+    """Return the JSON Schema (draft 2020-12) of a record; its kind and schema choose the fields that it must have."""
     references, definitions = msgspec.json.schema_components(
         [shape for shape, *_ in _CONDITIONS], ref_template="#/$defs/{name}"
     )

@@ -121,7 +121,6 @@ def check_clip(record: Mapping[str, Any], where: str) -> None:
 
 def _check(record: Mapping[str, Any]) -> None:
     """Raise a Fault if a record is not valid."""
-    kind = record.get("kind")
     shape = shape_of(record)
     if shape is None:
         raise field_fault("kind", record, f"one of {', '.join(KINDS)}")
