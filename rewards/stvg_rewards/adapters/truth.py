@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..batch import score_completions
-
-COLUMNS = ("track", "span", "seconds", "box_scale", "spans", "no_target", "temporal")
+from ..batch import COLUMNS, score_completions
 
 
 def read_truth(value: Any) -> dict[str, Any]:
