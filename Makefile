@@ -138,11 +138,8 @@ style: install  ## ruff and mypy
 	.venv/bin/mypy
 wheel-check: install  ## the wheel holds only the leaf and imports in a bare environment
 	@$(SCRIPTS)/check_wheel.sh $(PYTHON) $(PY)
-bench: install  ## speed, each figure against a peer in the same run (that of rollouts after make install-vllm)
-	@for name in $(basename $(notdir $(wildcard bench/*.py))); do \
-	  python=$(PY); if [ $$name = rollouts ] && [ -s .venv-vllm/.done ]; then python=$(PY_VLLM); fi; \
-	  printf '\n== %s\n' "bench/$$name.py"; "$$python" -m "bench.$$name" || exit 1; \
-	done
+bench: install  ## speed, each figure against a peer in the same run: build/bench.md; ARGS=--quick takes minutes
+	@$(PY) -m bench $(ARGS)
 clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing

@@ -14,7 +14,6 @@ installed are left out.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import resource
@@ -30,6 +29,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from bench.table import Report, parser_of
 from data_prep.video.decoding import decode_ranges
 from data_prep.video.packets import open_video
 from data_prep.video.pictures import displayed_picture
@@ -190,11 +190,11 @@ def cpu_seconds() -> float:
 
 
 def main() -> None:
-    """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="only 360p")
+    """Measure CPU time against sequential decoding and other libraries, and count wrong frames."""
+    parser = parser_of(__doc__)
     parser.add_argument("--videos", type=Path, help="folder of real files to measure instead")
     args = parser.parse_args()
+    report = Report("sampler", args.rows)
     if args.videos:
         real_files(args.videos)
         return
@@ -204,14 +204,14 @@ def main() -> None:
     ]
     kinds += [("GOP 60, variable rate", {"variable": True}, 60, 2), ("GOP 60, late start", {"late": True}, 60, 2)]
     samplers = ways()
-    print("CPU time / that of sequential decoding; wrong frames of 60 in brackets where there are any\n")
-    print(f"| film | {' | '.join(samplers)} |\n|---|{'---:|' * len(samplers)}")
+    if args.quick:
+        kinds = kinds[1::3]
     with tempfile.TemporaryDirectory() as folder:
         for name, size in list(sizes.items())[: 1 if args.quick else 3]:
             for kind, options, gop, b_frames in kinds:
                 path = Path(folder) / "film.mp4"
                 stamps = film(path, size, gop, b_frames, **options)
-                print(f"| {name}, {kind} | {row(path, stamps, samplers)} |", flush=True)
+                measure(f"{SECONDS} frames of a film, {name}, {kind}", path, stamps, samplers, report)
                 os.remove(path)
 
 
@@ -252,8 +252,8 @@ def frames_a_key(path: Path) -> float:
     return len(keys) / max(1, sum(keys))
 
 
-def row(path: Path, stamps: list[float], samplers: Ways) -> str:
-    """Return the table's cells for one film."""
+def measure(what: str, path: Path, stamps: list[float], samplers: Ways, report: Report) -> None:
+    """Add a row for each other way of sampling one film."""
     times = [k + 0.5 for k in range(probe(path).seconds)][:SECONDS]
     true = [int(np.searchsorted(stamps, t + 1e-9, side="right")) - 1 for t in times]
     size = (448, 252)
@@ -266,11 +266,13 @@ def row(path: Path, stamps: list[float], samplers: Ways) -> str:
             spent[name].append(cpu_seconds() - begin)
             numbers = [number_of(picture) for picture in pictures]
             wrong[name] = len(true) - sum(a == b for a, b in zip(numbers, true, strict=False))
-    cells = []
+    middle = statistics.median(spent["ours"])
     for name in samplers:
-        share = statistics.median(a / b for a, b in zip(spent[name], spent["sequential"], strict=True))
-        cells.append(f"{share:.2f}" + (f" ({wrong[name]})" if wrong[name] else ""))
-    return " | ".join(cells)
+        if name == "ours":
+            continue
+        ratio = statistics.median(a / b for a, b in zip(spent["ours"], spent[name], strict=True))
+        mark = "".join(f", {wrong[way]} wrong frames of {way}" for way in ("ours", name) if wrong[way])
+        report.add(what + mark, middle, middle / ratio, "CPU s", name)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
     trainer.dynamic_sampling = script_args.dynamic_sampling
+    trainer.frozen_features = script_args.frozen_features
     trainer.shared_prefix = script_args.shared_prefix
     trainer.shared_prefix_tokens = script_args.shared_prefix_tokens
     builder.clock = trainer.clock

@@ -39,8 +39,9 @@ BY_CONTENT = {"frames", "model_name_or_path", "prompts", "tracks", "video_root"}
 # saved, evaluated or shown.
 HARMLESS = {
     # this recipe's
-    "cache_clips", "decode_ahead", "held_out_clips", "held_out_every", "held_out_tokens", "max_missing", "media_clips",
-    "overwrite_output_dir", "reasoning_share", "shared_prefix", "shared_prefix_tokens", "validation_tracks",
+    "cache_clips", "decode_ahead", "frozen_features", "held_out_clips", "held_out_every", "held_out_tokens",
+    "max_missing", "media_clips", "overwrite_output_dir", "reasoning_share", "shared_prefix", "shared_prefix_tokens",
+    "validation_tracks",
     # ScriptArguments' fields for TRL's own data sets, which the stages do not read
     "dataset_config", "dataset_name", "dataset_streaming", "dataset_test_split", "dataset_train_split",
     "ignore_bias_buffers",

@@ -48,7 +48,6 @@ class SharedPixels:
         self._processed = None
         if trainer.tools or trainer.environment_factories is not None:  # type: ignore[attr-defined]
             return one(prompts)
-        dtype = pixel_dtype(trainer.model, trainer.accelerator.mixed_precision)  # type: ignore[attr-defined]
         seen: dict[Any, tuple[list[int], Any, dict[str, Any]]] = {}
         rows = []
         for prompt in prompts:
@@ -57,11 +56,17 @@ class SharedPixels:
                 ids, images, fields = one([prompt])
                 if not images or GRID not in fields:
                     return one(prompts)
-                seen[key] = ids[0], images[0], fields | {PIXELS: fields[PIXELS].to(dtype)}
+                seen[key] = ids[0], images[0], fields | {PIXELS: self._to_keep(fields)}
             rows.append(seen[key])
         fields = joined([fields for _, _, fields in rows])
         self._processed = len(rows), fields
         return [ids for ids, _, _ in rows], [images for _, images, _ in rows], fields
+
+    def _to_keep(self, fields: dict[str, Any]) -> torch.Tensor:
+        """Return what the rollout keeps of a prompt's pictures, (patches, values), from its processed fields."""
+        trainer: Any = self
+        pixels: torch.Tensor = fields[PIXELS]
+        return pixels.to(pixel_dtype(trainer.model, trainer.accelerator.mixed_precision))
 
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
