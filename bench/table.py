@@ -89,13 +89,13 @@ class Row:
 def number(value: float, unit: str = "") -> str:
     """Return a figure with three digits that count; bytes and operations with a prefix.
 
-    >>> number(12800), number(0.01234, "s"), number(1.16e9, "B"), number(60.2e9, "FLOP"), number(0.0)
-    ('12,800', '0.0123 s', '1.16 GB', '60.2 GFLOP', '0')
+    >>> number(12800), number(0.01234, "s"), number(1.16e9, "B"), number(60.2e9, "FLOP"), number(999.6)
+    ('12,800', '0.0123 s', '1.16 GB', '60.2 GFLOP', '1,000')
     """
     if unit in (BYTES, OPERATIONS):
         prefix, scale = next(((p, s) for p, s in PREFIXES if abs(value) >= s), ("", 1.0))
         return f"{value / scale:.3g} {prefix}{unit}"
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    digits = f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
 
 
