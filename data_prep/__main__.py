@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data_prep.annotations import command as boxes
 from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
@@ -33,6 +34,7 @@ from data_prep.traces import command as traces
 from data_prep.video import frames
 
 COMMANDS: dict[str, Any] = {
+    "boxes": boxes,
     "synthetic": synthetic,
     "vidstg": vidstg,
     "hcstvg": hcstvg,

@@ -49,13 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video_root", "--videos", type=Path, help="look at each video, and take its size and rate")
     parser.add_argument(
         "--video_prefix",
-        type=_folder,
+        type=read_folder,
         help="folder to write before each record's video: that of --video_root below the root that training reads",
     )
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
     parser.add_argument("--size", type=_size, help="WxH where neither source nor pictures state a size")
-    parser.add_argument("--fps", type=_rate, help="frames a second where neither source nor video does")
+    parser.add_argument("--fps", type=read_rate, help="frames a second where neither source nor video does")
     parser.add_argument("--aggregation", choices=METHODS, default="mean", help="frame boxes to one box a second")
     parser.add_argument("--seed", type=int, default=0, help="chooses among the wordings of prompts")
     parser.add_argument("--strict", action="store_true", help="the first dropped record is an error")
@@ -68,14 +68,24 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _folder(text: str) -> str:
+def read_folder(text: str) -> str:
+    """Return an option's folder below the video root.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such path.
+    """
     try:
         return check_video_path(text.rstrip("/"))
     except RecordError:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a folder's path below the video root") from None
 
 
-def _rate(text: str) -> float:
+def read_rate(text: str) -> float:
+    """Return an option's frames a second.
+
+    Raises:
+        argparse.ArgumentTypeError: no video has this rate.
+    """
     try:
         rate = float(text)
     except ValueError:
