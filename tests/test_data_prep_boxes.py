@@ -65,7 +65,7 @@ def test_a_table_of_times_and_pixels(tmp_path, videos):
         ("filename,width,height,class,frame,xmin,ymin,xmax,ymax,query", "street.mp4,128,96,dog,20,16,24,48,72,a dog"),
         ("video,query,frame,x1,y1,x2,y2", "street.mp4,a dog,20,.125,.25,.375,.75"),
         ("video,query,timestamp,x1,y1,width,height", "park/../street.mp4,a dog,0:02,8,12,16,24"),
-        ("video_id,text,time_ms,xtl,ytl,xbr,ybr", "/home/me/street.avi,a dog,2040,8,12,24,36"),
+        ("video_id,text,time_ms,xtl,ytl,xbr,ybr", "/Volumes/card/street.avi,a dog,2040,8,12,24,36"),
     ],
 )
 def test_columns_by_their_usual_names_and_units(tmp_path, videos, head, row):
@@ -362,8 +362,8 @@ OUTER = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations><tra
         ("a.xml", f"<annotations>{'<a>' * 40}", "nested more than 32 deep"),
         ("a.xml", f"<annotations><a>{'x' * 70000}", "a text of more than 65536 characters"),
         ("a.xml", '<?xml version="1.0" encoding="no-such"?><annotations/>', "no whole XML"),
-        ("a.csv", "", "expected a table (CSV)"),
-        ("a.csv", "hello\nworld\n", "expected a table (CSV)"),
+        ("a.csv", "", "expected CSV, JSONL"),
+        ("a.csv", "hello\nworld\n", "expected CSV, JSONL"),
         (
             "a.csv",
             "video,query,frame\nstreet.mp4,a,1\n",

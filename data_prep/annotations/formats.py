@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 
-from data_prep.annotations import csv_rows, cvat, jsonl_lines
+from data_prep.annotations import coco, csv_rows, cvat, jsonl_lines, label_studio, via, youtube_vis
+from data_prep.annotations.documents import first_entry
 from data_prep.annotations.marks import Marks, Reading, Unread
 from data_prep.annotations.tables import LONGEST_HEAD, meaning_of, separator_of
+from data_prep.convert.json_stream import read_object
 from data_prep.convert.reasons import Reason
 from data_prep.sources.rows import BadFile
 from data_prep.validation import quote
@@ -20,8 +22,12 @@ READERS: dict[str, Reader] = {
     "csv": csv_rows.read,
     "jsonl": jsonl_lines.read,
     "cvat": cvat.read,
+    "label-studio": label_studio.read,
+    "coco": coco.read,
+    "youtube-vis": youtube_vis.read,
+    "via": via.read,
 }
-KNOWN = "a table (CSV), lines of JSON, CVAT for video 1.1"
+KNOWN = "CSV, JSONL, CVAT for video 1.1, Label Studio JSON, COCO video or TAO JSON, YouTube-VIS JSON, VIA 2 or 3 JSON"
 _LINE_KEYS = {"query", "boxes", "span", "spans"}
 
 
@@ -40,8 +46,10 @@ def format_of(path: Path) -> str:
         raise BadFile(Reason.MALFORMED, f"{path}: a ZIP archive; unpack it and give the file of annotations in it")
     if head.startswith(b"<"):
         return "cvat"
-    if head.startswith((b"{", b"[")):
-        found = "jsonl" if _is_line(head, path) else None
+    if head.startswith(b"["):
+        found = "label-studio" if _is_task(first_entry(path)) else None
+    elif head.startswith(b"{"):
+        found = "jsonl" if _is_line(head, path) else _format_of_object(path)
     else:
         found = "csv" if _is_table(head) else None
     if found is None:
@@ -60,6 +68,36 @@ def _is_table(head: bytes) -> bool:
     names = [name.strip().strip('"') for name in line.split(separator_of(line))]
     known = {"video", "query", "label", "track", "time", "time_ms", "frame", "x_min", "x_max", "x", "width", "begin"}
     return len({meaning_of(name) for name in names} & known) >= 2
+
+
+def _is_task(value: Any) -> bool:
+    """Return whether a value is a task of Label Studio, of either export."""
+    if type(value) is not dict:
+        return False
+    if type(value.get("annotations", value.get("completions"))) is list and type(value.get("data")) is dict:
+        return True
+    lists = [entry for entry in value.values() if type(entry) is list]
+    return any(type(entry) is dict and "sequence" in entry for entries in lists for entry in entries[:1])
+
+
+def _format_of_object(path: Path) -> str | None:
+    """Return the format of a JSON object by its keys, reading no further than to the one that tells."""
+    seen: dict[str, Any] = {}
+    for key, value in read_object(path):
+        if key.startswith("_via_") or (type(value) is dict and {"filename", "regions"} <= value.keys()):
+            return "via"
+        seen[key] = value if key == "data" else None
+        if {"project", "metadata", "attribute"} <= seen.keys():
+            return "via"
+        if key == "annotations" and type(value) is list:
+            first = value[0] if value and type(value[0]) is dict else {}
+            if "result" in first:
+                return "label-studio"
+            if {"segmentations", "bboxes"} & first.keys():
+                return "youtube-vis"
+            if "image_id" in first:
+                return "coco"
+    return None
 
 
 def _is_line(head: bytes, path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ def unit_of(boxes: np.ndarray, stated: Unit | None) -> Unit:
     return "shares" if len(boxes) and np.abs(boxes).max() <= WITHIN else "pixels"
 
 
-def numbers(values: Iterable[Any], count: int, what: str) -> list[float]:
+def numbers(values: Any, count: int, what: str) -> list[float]:
     """Return `count` finite numbers.
 
     Raises:

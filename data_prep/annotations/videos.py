@@ -22,6 +22,15 @@ FILMS = {
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)", re.DOTALL)
 
 
+def is_film(name: str) -> bool:
+    """Return whether a path or address ends as the name of a video file does.
+
+    >>> is_film("https://host/a.mp4?token=1"), is_film("a.json")
+    (True, False)
+    """
+    return os.path.splitext(name.split("?")[0])[1].lower() in FILMS
+
+
 class Videos:
     """Know the videos below a folder by their paths and names.
 
@@ -41,7 +50,7 @@ class Videos:
             if number > MOST_FILES:
                 raise RecordError(f"--videos {root}: more than {MOST_FILES} files, expected a folder of videos")
             relative = Path(folder).relative_to(root).as_posix()
-            films = [name for name in names if os.path.splitext(name)[1].lower() in FILMS]
+            films = [name for name in names if is_film(name)]
             paths = [name if relative == "." else f"{relative}/{name}" for name in films]
             if relative != "." and any(os.path.splitext(name)[1].lower() in ENDINGS for name in names):
                 paths.append(relative)

@@ -85,3 +85,126 @@ def cvat(path, *tracks, source="street.mp4", size=60, stop=59):
         head, shapes = track if isinstance(track, tuple) else (f'id="{number}" label="dog" source="manual"', track)
         text += f"  <track {head}>\n{''.join(shapes)}  </track>\n"
     return write(path, text + "</annotations>\n")
+
+
+def label_studio_keyframe(frame, box, *, enabled=True, rotation=0, rate=10):
+    """Return a keyframe as Label Studio's editor serializes it; the box in per cent: x, y, width, height."""
+    place = dict(zip(("x", "y", "width", "height"), box, strict=True))
+    return place | {"frame": frame, "enabled": enabled, "rotation": rotation, "time": frame / rate}
+
+
+def label_studio(path, *regions, video="/data/upload/1/0a1b2c3d-street.mp4", others=(), minimal=False):
+    """Write an export of one task; a region is (label, keyframes)."""
+    values = [
+        {"framesCount": 60, "duration": 6.0, "sequence": list(keyframes), "labels": [label]}
+        for label, keyframes in regions
+    ]
+    if minimal:
+        task = {"video": video, "id": 11, "box": values, "annotator": 1, "annotation_id": 5, "lead_time": 9.5}
+        return write(path, [task])
+    results = [
+        {
+            "value": value,
+            "id": f"region{number}",
+            "from_name": "box",
+            "to_name": "video",
+            "type": "videorectangle",
+            "origin": "manual",
+        }
+        for number, value in enumerate(values)
+    ]
+    annotation = {"id": 5, "completed_by": 1, "result": [*results, *others], "was_cancelled": False, "lead_time": 9.5}
+    task = {"id": 11, "annotations": [annotation], "predictions": [], "data": {"video": video}, "project": 1}
+    return write(path, [task])
+
+
+def coco_video(path, boxes, *, video="street.mp4", **names):
+    """Write CocoVID, which MMTracking documents: boxes as [(frame, instance, [x, y, width, height])].
+
+    `names` rename fields, as TAO calls some otherwise.
+    """
+    images = [
+        {
+            "id": 100 + frame,
+            "video_id": 1,
+            names.get("frame_id", "frame_id"): frame,
+            "file_name": f"street/{frame:06}.jpg",
+            "width": 64,
+            "height": 48,
+        }
+        for frame in sorted({frame for frame, _, _ in boxes})
+    ]
+    annotations = [
+        {
+            "id": number,
+            "video_id": 1,
+            "image_id": 100 + frame,
+            "category_id": 3,
+            names.get("instance_id", "instance_id"): instance,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+            "occluded": frame == 7,
+            "caption": "the dog runs",
+        }
+        for number, (frame, instance, box) in enumerate(boxes, 1)
+    ]
+    videos = [{"id": 1, "name": video, "width": 64, "height": 48}]
+    document = {
+        "videos": videos,
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 3, "name": "dog"}],
+    }
+    if names:
+        document["tracks"] = [{"id": 4, "category_id": 3, "video_id": 1}]
+    return write(path, document)
+
+
+def youtube_vis(path, segmentations, files, **more):
+    """Write YouTube-VIS with one object; more are fields of its annotation."""
+    annotation = {"id": 9, "video_id": 1, "category_id": 3, "iscrowd": 0, "segmentations": segmentations, "areas": []}
+    video = {"id": 1, "width": 64, "height": 48, "length": len(files), "file_names": files, "license": 1}
+    categories = [{"supercategory": "object", "id": 3, "name": "dog"}]
+    document = {"info": {}, "licenses": [], "videos": [video], "categories": categories}
+    return write(path, document | {"annotations": [annotation | more]})
+
+
+def via_3(path, *metadata, attributes=None):
+    """Write a VIA 3 project of street.mp4; metadata as (z, xy, av)."""
+    named = {
+        "1": {"aname": "caption", "anchor_id": "FILE1_Z2_XY0", "type": 1, "options": {}, "default_option_id": ""},
+        "2": {
+            "aname": "object", "anchor_id": "FILE1_Z1_XY1", "type": 4, "desc": "",
+            "options": {"1": "dog", "2": "cat"}, "default_option_id": "",
+        },
+        "3": {"aname": "sentence", "anchor_id": "FILE1_Z1_XY1", "type": 1, "options": {}, "default_option_id": ""},
+    }  # fmt: skip
+    file = {"fid": "1", "fname": "street.mp4", "type": 4, "loc": 1, "src": ""}
+    document = {
+        "project": {"pid": "x", "rev": "1", "pname": "dogs", "data_format_version": "3.1.1", "vid_list": ["1"]},
+        "config": {"file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}}, "ui": {}},
+        "attribute": attributes or named,
+        "file": {"1": file},
+        "view": {"1": {"fid_list": ["1"]}},
+        "metadata": {
+            f"1_{number:08}": {"vid": "1", "flg": 0, "z": z, "xy": xy, "av": av}
+            for number, (z, xy, av) in enumerate(metadata)
+        },
+    }
+    return write(path, document)
+
+
+def via_2(path, pictures, *, whole=True):
+    """Write a VIA 2 project, or only its annotations; pictures as {file name: [(shape, attributes)]}."""
+    listed = {
+        f"{name}-1": {
+            "filename": name,
+            "size": 1,
+            "regions": [{"shape_attributes": shape, "region_attributes": attributes} for shape, attributes in regions],
+            "file_attributes": {},
+        }
+        for name, regions in pictures.items()
+    }
+    project = {"_via_settings": {"ui": {}, "project": {"name": "dogs"}}, "_via_img_metadata": listed}
+    return write(path, project | {"_via_attributes": {}, "_via_data_format_version": "2.0.10"} if whole else listed)
