@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from data_prep.convert.wording import TEMPLATES
+from data_prep.events import events_of, in_words, is_inside
 from data_prep.files import atomic_write
 from data_prep.records import Record, RecordError
 from data_prep.traces.correction import answer_text
@@ -52,21 +53,21 @@ def write_review(
 
 
 def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
-    boxes = {state["second"]: state["box"] for state in record["track"]}
-    first, last = record["span"]
+    boxes = {state["second"]: state["box"] for state in record["track"] or ()}
+    events = events_of(record)
     frames, missing = [], ""
     if video_root is not None:
         try:
             for second, picture in frames_of(record, video_root, side=320, most=MOST_FRAMES):
                 drawn = with_box(picture, boxes.get(second))
-                frames.append({"second": second, "inside": first <= second <= last, "uri": data_uri(drawn, 80)})
+                frames.append({"second": second, "inside": is_inside(second, events), "uri": data_uri(drawn, 80)})
         except (RecordError, VideoError, OSError) as error:
             missing = str(error)
     return {
         "id": record["id"],
         "query": record["query"],
-        "label": record["label"],
-        "span": record["span"],
+        "label": record["label"] or "",
+        "when": in_words(events) or "at no time",
         "seconds": record["seconds"],
         "distractors": distractor_count(record),
         "verdict": outcome.verdict,

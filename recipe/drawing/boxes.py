@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
+from stvg_rewards import Span
+
 Box = Sequence[float]
+Spans = Span | Sequence[Span]
 
 
 @dataclass(frozen=True)
@@ -96,22 +99,32 @@ def _line(draw: ImageDraw.ImageDraw, look: Look, start: tuple[int, int], end: tu
             draw.line([(start[0], start[1] + begin), (start[0], start[1] + stop)], fill=look.colour)
 
 
-def time_bars(
-    seconds: int, spans: Sequence[tuple[Look, tuple[int, int] | None]], *, width: int, row: int = 12
-) -> Image.Image:
+def spans_in(spans: Spans | None) -> list[Span]:
+    """Return one span, several, or none as a list.
+
+    >>> spans_in((2, 5)), spans_in([(2, 3), (7, 9)]), spans_in(None)
+    ([(2, 5)], [(2, 3), (7, 9)], [])
+    """
+    if not spans:
+        return []
+    first = spans[0]
+    return [(first, spans[1])] if isinstance(first, int) else list(spans)  # type: ignore[list-item, arg-type]
+
+
+def time_bars(seconds: int, spans: Sequence[tuple[Look, Spans | None]], *, width: int, row: int = 12) -> Image.Image:
     """Draw one bar for each system over the clip's seconds, on white.
 
     Args:
         seconds: K of the clip.
-        spans: (look, (first, last) second, inclusive) pairs; None draws an empty bar.
+        spans: (look, (first, last) second, inclusive, or a list of them) pairs; None draws an empty bar.
         width, row: pixels of the picture's width and of one bar with its gap.
     """
     picture = Image.new("RGB", (width, row * len(spans)), "white")
     draw = ImageDraw.Draw(picture)
-    for index, (look, span) in enumerate(spans):
+    for index, (look, given) in enumerate(spans):
         top, bottom = index * row + 2, (index + 1) * row - 3
         draw.rectangle([0, top, width - 1, bottom], fill="#e4e4e4")
-        if span is not None:
+        for span in spans_in(given):
             left, right = (round(second * width / seconds) for second in (span[0], min(span[1] + 1, seconds)))
             draw.rectangle([left, top, max(right - 1, left), bottom], fill=look.colour)
     return picture

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_prep.video.pictures import displayed_picture
 from data_prep.video.sampling import VideoError, probe
-from recipe.drawing.boxes import PREDICTED, TRUE, clock, outline, pixel_corners
-from stvg_rewards import Box, Span
+from recipe.drawing.boxes import PREDICTED, TRUE, Look, Spans, clock, outline, pixel_corners, spans_in
+from stvg_rewards import Box
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Audio that an MP4 can carry as it is; the rest is encoded anew.
@@ -32,17 +32,17 @@ class Overlay:
         query: the sentence, shown above the picture's lower edge.
         label: name at the box.
         seconds: K of the video.
-        span: (first, last) second of the answer, inclusive, or None.
+        span: (first, last) second of the answer, inclusive, a list of them, or None.
         boxes: frame in display order -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
-        true_span: the true one, where it is known.
+        true_span: the true one, or several, where it is known.
     """
 
     query: str
     label: str
     seconds: int
-    span: Span | None
+    span: Spans | None
     boxes: Mapping[int, Box]
-    true_span: Span | None = None
+    true_span: Spans | None = None
 
 
 def frame_times_of(path: str | os.PathLike[str]) -> list[float]:
@@ -174,11 +174,12 @@ def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> I
         outline(draw, PREDICTED, corners, line)
         _text(draw, overlay.label, (left, max(0, top - letters - line)), font, PREDICTED.colour)
     bar = max(4, height // 60)
-    rows = [(PREDICTED, overlay.span)] + ([(TRUE, overlay.true_span)] if overlay.true_span else [])
-    for index, (look, span) in enumerate(rows):
+    rows: list[tuple[Look, Spans | None]] = [(PREDICTED, overlay.span)]
+    rows += [(TRUE, overlay.true_span)] if overlay.true_span else []
+    for index, (look, given) in enumerate(rows):
         low = height - 1 - index * (bar + 1)
         draw.rectangle([0, low - bar + 1, width - 1, low], fill="#303030")
-        if span is not None:
+        for span in spans_in(given):
             ends = (span[0] / overlay.seconds, min(span[1] + 1, overlay.seconds) / overlay.seconds)
             begin, end = (round(share * width) for share in ends)
             draw.rectangle([begin, low - bar + 1, max(end - 1, begin), low], fill=look.colour)

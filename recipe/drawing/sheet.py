@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from recipe.drawing.boxes import PREDICTED, TRUE, clock, draw_boxes, time_bars
-from stvg_rewards import Box, Span
+from recipe.drawing.boxes import PREDICTED, TRUE, Look, Spans, clock, draw_boxes, time_bars
+from stvg_rewards import Box
 
 CAPTION = 16
 TILE = 200
@@ -27,9 +27,9 @@ def tile_size(size: tuple[int, int], tile: int = TILE) -> tuple[int, int]:
 def contact_sheet(
     frames: Sequence[Image.Image],
     boxes: Mapping[int, Box],
-    span: Span | None,
+    span: Spans | None,
     *,
-    true_span: Span | None = None,
+    true_span: Spans | None = None,
     tile: int = TILE,
     columns: int = 8,
 ) -> Image.Image:
@@ -38,15 +38,16 @@ def contact_sheet(
     Args:
         frames: one a second.
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
-        span: (first, last) second, inclusive, or None.
-        true_span: the true one, where it is known: a second bar.
+        span: (first, last) second, inclusive, a list of them, or None.
+        true_span: the true one, or several, where it is known: a second bar.
         tile: pixels of a tile's longer side.
     """
     columns = max(1, min(columns, len(frames)))
     sizes = [tile_size(frame.size, tile) for frame in frames]
     width, height = max(size[0] for size in sizes), max(size[1] for size in sizes) + CAPTION
     rows = -(-len(frames) // columns)
-    rows_of_bars = [(PREDICTED, span)] + ([(TRUE, true_span)] if true_span else [])
+    rows_of_bars: list[tuple[Look, Spans | None]] = [(PREDICTED, span)]
+    rows_of_bars += [(TRUE, true_span)] if true_span else []
     bars = time_bars(len(frames), rows_of_bars, width=columns * (width + 4), row=14)
     sheet = Image.new("RGB", (columns * (width + 4), rows * (height + 4) + bars.height), "white")
     draw = ImageDraw.Draw(sheet)

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from PIL import Image
 from trl import ModelConfig
 
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
 from data_prep.seconds import frame_times
@@ -30,13 +31,13 @@ from recipe.drawing.boxes import RL, SFT, TRUE, Look, boxes_by_second, draw_boxe
 from recipe.drawing.curves import curves
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.logs import read_log
-from recipe.evaluation.scores import METRICS, true_track
+from recipe.evaluation.scores import METRICS, counted_spans, score_record, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import Family, family_of, fit_frame, frame_grid
 from recipe.inputs.loading import load_config, load_processor
 from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
-from stvg_rewards import Answer, parse_answer, score_answer
+from stvg_rewards import Answer, Span, parse_answer
 
 CLIPS = 6
 RULE = (
@@ -111,7 +112,7 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
             scale = box_scale(checkpoint, record)
         both = [known.get(record["id"], "") for known in texts]
         read = [parse_answer(text, seconds=record["seconds"], scale=scale) for text in both]
-        scored = [score_answer(answer, true_track(record), tuple(record["span"])) for answer in read]
+        scored = [score_record(answer, record) for answer in read]
         scores = [score.vIoU if score else 0.0 for score in scored]
         clips.append(Clip(record, (both[0], both[1]), (read[0], read[1]), (scores[0], scores[1])))
     return clips
@@ -139,10 +140,11 @@ def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.
     return [draw_boxes(frame, boxes_by_second(k, systems), side=side) for k, frame in enumerate(frames)]
 
 
-def clip_spans(clip: Clip) -> list[tuple[Look, tuple[int, int] | None]]:
-    """Return the true span and both systems' spans, each with its look."""
-    true = (clip.record["span"][0], clip.record["span"][1])
-    return [(TRUE, true), (SFT, clip.answers[0].span), (RL, clip.answers[1].span)]
+def clip_spans(clip: Clip) -> list[tuple[Look, list[Span]]]:
+    """Return the true spans and both systems' spans, each with its look."""
+    events = events_of(clip.record)
+    sft, rl = (counted_spans(answer, events) for answer in clip.answers)
+    return [(TRUE, events), (SFT, sft), (RL, rl)]
 
 
 def data_uri(picture: Image.Image) -> str:
@@ -156,12 +158,15 @@ def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
     """Return the values that the template shows of one clip."""
     seconds = clip.record["seconds"]
     bars = []
-    for look, span in clip_spans(clip):
-        bar: dict[str, Any] = {"name": look.name, "colour": look.colour, "left": 0, "width": 0}
-        if span is not None:
-            bar["left"] = round(100 * span[0] / seconds, 2)
-            bar["width"] = round(100 * (min(span[1] + 1, seconds) - span[0]) / seconds, 2)
-        bars.append(bar)
+    for look, spans in clip_spans(clip):
+        parts = [
+            {
+                "left": round(100 * first / seconds, 2),
+                "width": round(100 * (min(last + 1, seconds) - first) / seconds, 2),
+            }
+            for first, last in spans
+        ]
+        bars.append({"name": look.name, "colour": look.colour, "parts": parts})
     return {
         "id": clip.record["id"],
         "query": clip.record["query"],
