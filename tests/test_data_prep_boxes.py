@@ -125,7 +125,7 @@ def test_boxes_are_joined_only_where_that_is_asked_for(tmp_path, videos):
         ("street.mp4,a,1,0,0,8,x", "malformed", "a.csv:2: y_max x, expected a number"),
         ("street.mp4,a,1,0,0,8,inf", "malformed", "y_max inf"),
         ("street.mp4,a,soon,0,0,8,8", "malformed", "time soon, expected seconds"),
-        ("street.mp4,a,1,,,,", "no_box", "no box of it"),
+        ("street.mp4,a,1,,,,", "no_box", "neither a box nor a time of it"),
         ("street.mp4,a,1,8,8,8,8", "no_box", "no visible box"),
         ("street.mp4,,1,0,0,8,8", "no_query", "give --queries or --query_attribute"),
         ("street.mp4,a,1,0,0,8,8\nstreet.mp4,a,1,9,9,18,18", "ambiguous", "two boxes on frame 10 (1.000 s)"),
@@ -254,6 +254,27 @@ def test_what_a_line_gets_wrong_is_dropped_with_its_reason(tmp_path, videos, cha
     assert words in report["examples"][reason][0]
 
 
+def test_lines_without_boxes_say_when_only(tmp_path, videos):
+    lines = [
+        {"video": "street.mp4", "query": "it barks", "spans": [[4, 5.5], [1, 2]]},
+        {"video": "street.mp4", "query": "it barks twice", "spans": [[1, 2], [4, 5.5]], "boxes": {"1": [0, 0, 8, 8]}},
+        {"video": "street.mp4", "query": "when?"},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    records, report, _ = import_boxes(path, videos)
+    times, boxed = records["mine/train/a/1"], records["mine/train/a/2"]
+    assert (times["task"], times["spans"], times["track"]) == ("temporal", [[1.0, 2.0], [4.0, 5.5]], None)
+    assert (times["seconds"], times["fps"], times["width"]) == (6, 10.0, 64)
+    assert (boxed["spans"], states(boxed)) == ([[1.0, 2.0], [4.0, 5.5]], {1: [0, 0, 8, 8]})
+    assert report["dropped"] == {"no_box": 1}
+
+
+def test_a_table_of_times_needs_no_box(tmp_path, videos):
+    path = write(tmp_path / "a.csv", "video,query,start,end\nstreet,it barks,0:01,0:02.5\nstreet,it barks,4,5\n")
+    records, _, _ = import_boxes(path, videos)
+    assert (only(records)["task"], only(records)["spans"]) == ("temporal", [[1.0, 2.5], [4.0, 5.0]])
+
+
 # --- CVAT -------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +314,17 @@ def test_cvat_tells_each_text_of_an_attribute_that_changes(tmp_path, videos):
     records, _, frames = import_boxes(cvat(tmp_path / "a.xml", track), videos, "--query_attribute", "sentence")
     assert [(r["query"], r["span"]) for r in records.values()] == [("it walks", [0, 2]), ("it runs", [2, 3])]
     assert [(line["begin"], line["end"]) for line in frames.values()] == [(0, 25), (25, 40)]
+
+
+def test_a_text_that_comes_back_is_one_sentence_with_several_events(tmp_path, videos):
+    texts = {0: "it runs", 10: "", 20: "it runs", 26: ""}
+    track = [cvat_box(frame, (0, 0, 16 + frame, 12), sentence=text) for frame, text in texts.items()]
+    records, _, frames = import_boxes(cvat(tmp_path / "a.xml", track), videos, "--query_attribute", "sentence")
+    record = only(records)
+    assert (record["schema"], record["span"], record["spans"]) == (2, None, [[0.0, 1.0], [2.0, 2.6]])
+    # x_max is 16 + frame: means of 0..9 and of 20..25, and nothing between them.
+    assert {k: box[2] for k, box in states(record).items()} == {0: 20.5, 2: 38.5}
+    assert [state["frame"] for state in only(frames)["boxes"]] == [*range(10), *range(20, 26)]
 
 
 def test_cvat_shapes_that_are_turned_or_no_boxes(tmp_path, videos):

@@ -211,6 +211,14 @@ def test_via_3_regions_of_one_object(tmp_path, videos):
     assert report["ignored"] == {"regions without an area, or on no single frame": 1}
 
 
+def test_via_3_segments_say_when_only(tmp_path, videos):
+    path = via_3(tmp_path / "a.json", ([1.5, 3.0], [], {"1": "it barks"}), ([5.0, 9.0], [], {"1": "too late"}))
+    records, report, _ = import_boxes(path, videos)
+    assert (only(records)["task"], only(records)["query"]) == ("temporal", "it barks")
+    assert only(records)["spans"] == [[1.5, 3.0]]
+    assert report["dropped"] == {"bad_span": 1}
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_via_2_pictures_are_frames_by_their_numbers(tmp_path, videos, whole):
     rectangle = {"name": "rect", "x": 0, "y": 0, "width": 16, "height": 12}

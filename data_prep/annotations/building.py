@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from data_prep.annotations.timeline import Timeline, timeline_of
 from data_prep.annotations.videos import Videos
 from data_prep.boxes import FARTHEST, FrameBoxes
 from data_prep.convert.audit import Audit
-from data_prep.convert.items import Dropped, Item, Target
+from data_prep.convert.items import Dropped, Item, Moments, Target
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.convert.wording import prompt
 from data_prep.records import RecordError, resolve_video
@@ -61,14 +61,17 @@ def items_of(marks: Marks, record_id: str, settings: Settings) -> Iterator[Item]
         video = settings.videos.find(marks.video)
         timeline = _timeline(video, settings)
         sentences = sentences_of(marks, record_id, settings)
-        placed = on_frames(marks, timeline, record_id, settings)
+        placed = None if marks.boxes is None else on_frames(marks, marks.boxes, timeline, record_id, settings)
     except Drop as drop:
         yield Dropped(record_id, drop.reason, str(drop))
         return
     for number, sentence in enumerate(sentences):
         name = record_id if len(sentences) == 1 else f"{record_id}/{number}"
         try:
-            yield _target(name, video, marks, sentence, timeline, placed, settings)
+            if placed is None:
+                yield _moments(name, video, marks, sentence, timeline, settings)
+            else:
+                yield _target(name, video, marks, sentence, timeline, placed, settings)
         except Drop as drop:
             yield Dropped(name, drop.reason, str(drop))
 
@@ -96,14 +99,15 @@ def sentences_of(marks: Marks, record_id: str, settings: Settings) -> list[Sente
     return found
 
 
-def on_frames(marks: Marks, timeline: Timeline, record_id: str, settings: Settings) -> Placed:
+def on_frames(
+    marks: Marks, boxes: Keyframes | Samples, timeline: Timeline, record_id: str, settings: Settings
+) -> Placed:
     """Return an object's boxes on the frames of the video that show it.
 
     Raises:
         Drop: boxes are no numbers, lie past the video's end, or are of another picture.
     """
-    boxes = marks.boxes
-    if boxes is None or not len(boxes.boxes):
+    if not len(boxes.boxes):
         raise Drop(Reason.NO_BOX, "no box of it in the file")
     if not (np.abs(boxes.boxes) < FARTHEST).all():
         raise Drop(Reason.BAD_BOX, f"a box beyond {FARTHEST:g}")
@@ -229,26 +233,77 @@ def _target(
     Raises:
         Drop: its event is outside the video.
     """
-    begin, end = int(placed.frames[0]), int(placed.frames[-1]) + 1
+    events = [(int(placed.frames[0]), int(placed.frames[-1]) + 1)]
     if sentence.events:
-        spans = [_frames_of_event(event, sentence.on_axis, marks, timeline) for event in sentence.events]
-        begin, end = min(first for first, _ in spans), max(last for _, last in spans)
+        events = _merged(_frames_of_event(event, sentence.on_axis, marks, timeline) for event in sentence.events)
     grid = timeline.grid
-    label = marks.label or "object"
+    on_grid = [(int(grid[begin]), int(grid[end - 1]) + 1) for begin, end in events]
     return Target(
         id=name,
         split=settings.args.split,
-        kind=sentence.kind or ("interrogative" if sentence.text.endswith("?") else "declarative"),
+        kind=_kind_of(sentence),
         video=video,
         query=sentence.text,
-        label=label if _NUMBERED.fullmatch(label) else f"{label}-1",
+        label=_label_of(marks),
         num_frames=timeline.num_frames,
-        begin=int(grid[begin]),
-        end=int(grid[end - 1]) + 1,
+        begin=on_grid[0][0],
+        end=on_grid[-1][1],
         boxes=FrameBoxes(grid[placed.frames], placed.boxes),
         fps=timeline.fps,
         size=None if placed.of_each_picture else timeline.size,
+        events=on_grid,
     )
+
+
+def _moments(
+    name: str, video: str, marks: Marks, sentence: Sentence, timeline: Timeline, settings: Settings
+) -> Moments:
+    """Return the times of a sentence whose target has no boxes.
+
+    Raises:
+        Drop: it has no times either, or they are outside the video.
+    """
+    if not sentence.events:
+        raise Drop(Reason.NO_BOX, "neither a box nor a time of it in the file")
+    for event in sentence.events:
+        timeline.event_of(*event)
+    return Moments(
+        id=name,
+        split=settings.args.split,
+        kind=_kind_of(sentence),
+        video=video,
+        query=sentence.text,
+        events=sentence.events,
+        duration=timeline.end_s,
+        label=_label_of(marks) if marks.label else None,
+        fps=timeline.fps,
+        size=timeline.size,
+    )
+
+
+def _kind_of(sentence: Sentence) -> str:
+    return sentence.kind or ("interrogative" if sentence.text.endswith("?") else "declarative")
+
+
+def _label_of(marks: Marks) -> str:
+    """Return the target's name in the answer: its label with a number."""
+    label = marks.label or "object"
+    return label if _NUMBERED.fullmatch(label) else f"{label}-1"
+
+
+def _merged(events: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return events in order, with those that overlap or touch as one.
+
+    >>> _merged([(8, 9), (1, 3), (3, 5)])
+    [(1, 5), (8, 9)]
+    """
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(events):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _frames_of_event(event: tuple[float, float], on_axis: bool, marks: Marks, timeline: Timeline) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from data_prep.annotations.marks import Marks, Reading, Samples, Unread, numbers, text_of
+from data_prep.convert.json_lines import read_lines
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.validation import quote
 
@@ -24,22 +25,17 @@ _MOMENT = "second, time or frame"
 
 def read(path: Path, reading: Reading) -> Iterator[Marks | Unread]:
     """Yield the object of each line."""
-    with path.open("rb") as stream:
-        number = 0
-        while line := stream.readline(LONGEST):
-            number += 1
-            if len(line) == LONGEST and not line.endswith(b"\n"):
-                while (rest := stream.readline(LONGEST)) and not rest.endswith(b"\n"):
-                    pass
-                yield Unread(str(number), Reason.MALFORMED, f"{path.name}:{number}: a line of {LONGEST} bytes or more")
-            elif line.strip():
-                try:
-                    yield marks_of(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")), number, reading)
-                except Drop as drop:
-                    yield Unread(str(number), drop.reason, f"{path.name}:{number}: {drop}")
-                except ValueError as error:
-                    detail = f"{path.name}:{number}: no JSON ({quote(str(error))})"
-                    yield Unread(str(number), Reason.MALFORMED, detail)
+    for number, line in read_lines(path, LONGEST):
+        where = f"{path.name}:{number}"
+        if line is None:
+            yield Unread(str(number), Reason.MALFORMED, f"{where}: a line of {LONGEST} bytes or more")
+            continue
+        try:
+            yield marks_of(orjson.loads(line), number, reading)
+        except Drop as drop:
+            yield Unread(str(number), drop.reason, f"{where}: {drop}")
+        except ValueError as error:
+            yield Unread(str(number), Reason.MALFORMED, f"{where}: no JSON ({quote(str(error))})")
 
 
 def marks_of(line: Any, number: int, reading: Reading) -> Marks:

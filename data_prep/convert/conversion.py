@@ -1,7 +1,7 @@
 """Any source of annotations to second-level records: the loop that all sources share.
 
-A source yields what it reads as `Target`, `Scene`, `Text` or `Dropped`; here each becomes a record and a line of frame
-boxes, or is counted with its reason. Nothing is kept in memory but the counts.
+A source yields what it reads as `Target`, `Scene`, `Text`, `Moments` or `Dropped`; here each becomes a record and a
+line of frame boxes, or is counted with its reason. Nothing is kept in memory but the counts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from data_prep.convert.building import (
     FASTEST,
     SLOWEST,
     frame_line,
+    moments_record,
     question_line,
     scene_record,
     target_record,
     text_record,
 )
-from data_prep.convert.items import Dropped, Item, Question, Scene, Target, Text
+from data_prep.convert.items import Dropped, Item, Moments, Question, Scene, Target, Text
 from data_prep.convert.media import forget_paths
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
@@ -39,7 +40,7 @@ from data_prep.records import Record, RecordError, RecordWriter
 from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
-__all__ = ["Dropped", "Item", "Question", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
+__all__ = ["Dropped", "Item", "Moments", "Question", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
 Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 
 
@@ -163,6 +164,8 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
                 boxes = None
                 if isinstance(item, Text):
                     record = text_record(name, item, args, audit)
+                elif isinstance(item, Moments):
+                    record = moments_record(name, item, args, audit)
                 elif isinstance(item, Scene):
                     record = scene_record(name, item, args, audit)
                 else:
@@ -238,7 +241,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _reason_of(item: Target | Scene | Text) -> Reason:
+def _reason_of(item: Target | Scene | Text | Moments) -> Reason:
     """Return why the record of an item is not valid: its path or anything else."""
     try:
         check_video_path(item.video)
