@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data_prep.annotations import command as boxes
 from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
@@ -14,15 +15,22 @@ from data_prep.mixing import mix, split
 from data_prep.records import RecordError
 from data_prep.sources import (
     activitynet,
+    charades,
     davis,
     got10k,
     hcstvg,
     lasot,
+    mevis,
     mot,
     nextgqa,
     qa,
+    qvhighlights,
+    refer_youtube_vos,
+    revos,
     sav,
     synthetic,
+    timelens,
+    tnl2k,
     trackingnet,
     vidstg,
     vspw,
@@ -33,6 +41,7 @@ from data_prep.traces import command as traces
 from data_prep.video import frames
 
 COMMANDS: dict[str, Any] = {
+    "boxes": boxes,
     "synthetic": synthetic,
     "vidstg": vidstg,
     "hcstvg": hcstvg,
@@ -44,6 +53,13 @@ COMMANDS: dict[str, Any] = {
     "vspw": vspw,
     "sav": sav,
     "davis": davis,
+    "tnl2k": tnl2k,
+    "refer-youtube-vos": refer_youtube_vos,
+    "mevis": mevis,
+    "revos": revos,
+    "charades": charades,
+    "qvhighlights": qvhighlights,
+    "timelens": timelens,
     "activitynet": activitynet,
     "nextgqa": nextgqa,
     "qa": qa,

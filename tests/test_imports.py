@@ -47,7 +47,7 @@ def test_launch_holds_no_python():
 
 # Lowest first: a room imports those before it. `top` is the record and its clock, or the recipe's commands.
 ROOMS = {
-    "data_prep": ["top", "leaks", "video", "convert", "sources", "mixing", "traces", "chain"],
+    "data_prep": ["top", "leaks", "video", "convert", "sources", "annotations", "mixing", "traces", "chain"],
     "recipe": [
         "variants", "inputs", "rollouts", "inference", "evaluation", "checks", "drawing", "dashboards", "training",
         "top", "studies",
