@@ -45,7 +45,7 @@ def boxes_of(masks: list[Any], size: tuple[int, int], where: str) -> FrameBoxes:
 def boxes_of_each(
     objects: Sequence[list[Any]], size: tuple[int, int], where: Sequence[str]
 ) -> list[FrameBoxes | BadFile]:
-    """Return what `boxes_of` gives for the masks of each of several objects, or its refusal; faster than each alone."""
+    """Return what `boxes_of` gives for the masks of each object, or its refusal; faster than one object at a time."""
     try:
         together = boxes_of([mask for masks in objects for mask in masks], size, "")
     except BadFile:
