@@ -47,16 +47,22 @@ def events_of(record: Mapping[str, Any]) -> list[Span]:
     >>> events_of({"schema": 2, "spans": [[0, 2.4], [2.6, 4]]}), events_of({"schema": 2, "no_target": True})
     ([(0, 3)], [])
     """
-    if spans := record.get("spans") if record.get("schema") == EVENTS_VERSION else None:
-        return runs_of(second for span in spans for second in range(*_whole(span)))
-    span = record.get("span")
-    return [(span[0], span[1])] if span else []
+    if record.get("schema") != EVENTS_VERSION:
+        span = record.get("span")
+        return [(span[0], span[1])] if span else []
+    events: list[Span] = []
+    for first, last in sorted(map(_whole, record.get("spans") or ())):
+        if events and first <= events[-1][1] + 1:
+            events[-1] = (events[-1][0], max(last, events[-1][1]))
+        else:
+            events.append((first, last))
+    return events
 
 
-def _whole(span: Sequence[float]) -> tuple[int, int]:
-    """Return the seconds [first, end) that times [begin, end) reach into."""
+def _whole(span: Sequence[float]) -> Span:
+    """Return the first and the last second that times [begin, end) reach into."""
     first = math.floor(span[0] + _NOISE)
-    return first, max(first + 1, math.ceil(span[1] - _NOISE))
+    return first, max(first, math.ceil(span[1] - _NOISE) - 1)
 
 
 def runs_of(seconds: Iterable[int], most_missing: int = 0) -> list[Span]:

@@ -26,7 +26,6 @@ from .parsing import parse_answer
 from .plain import read_written
 from .tracks import Answer, Scale, Span, Track
 
-
 COLUMNS = ("track", "span", "seconds", "box_scale", "spans", "no_target", "temporal")
 """The columns that the truth of a row and the reading of its answer take, in the order of `rows_of`."""
 
