@@ -1,4 +1,4 @@
-"""Your own annotations: CSV, JSONL and CVAT files to a track file.
+"""Your own boxes: CSV, JSONL, CVAT, Label Studio, COCO, TAO, YouTube-VIS or VIA files to a track file.
 
     python -m data_prep boxes annotations.xml --videos videos --query-attribute sentence --out tracks.jsonl
 
