@@ -12,6 +12,7 @@ from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
 from data_prep.mixing import mix
 from data_prep.records import RecordError
+from data_prep.show import command as show
 from data_prep.sources import (
     activitynet,
     davis,
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Any] = {
     "build": build,
     "mix": mix,
     "frames": frames,
+    "show": show,
     "traces": traces,
     "check-trace": check_trace,
 }

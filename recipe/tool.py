@@ -22,9 +22,9 @@ from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError
 
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
+    from data_prep.drawing.boxes import clock
     from recipe import ground as command
     from recipe.cli import OneLineParser, run
-    from recipe.drawing.boxes import clock
     from recipe.inference.backends import Answerer
     from recipe.inference.grounding import ground
     from recipe.inputs.dataset import RowBuilder
