@@ -13,6 +13,7 @@ from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
 from data_prep.mixing import mix, split
 from data_prep.records import RecordError
+from data_prep.show import command as show
 from data_prep.sources import (
     activitynet,
     charades,
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Any] = {
     "mix": mix,
     "split": split,
     "frames": frames,
+    "show": show,
     "traces": traces,
     "check-trace": check_trace,
 }

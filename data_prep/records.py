@@ -35,6 +35,7 @@ __all__ = [
     "RecordError",
     "RecordWriter",
     "State",
+    "read_lines",
     "read_questions",
     "read_records",
     "resolve_video",
@@ -55,7 +56,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for record in read_records("tracks.jsonl"):  # doctest: +SKIP
         ...     print(record["query"], record["span"])
     """
-    for where, value in _lines(path):
+    for where, value in read_lines(path):
         yield validate_record(value, where)
 
 
@@ -73,7 +74,7 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for question in read_questions("query_v2.questions.jsonl"):  # doctest: +SKIP
         ...     print(question["video"], question["query"])
     """
-    for where, value in _lines(path):
+    for where, value in read_lines(path):
         if not isinstance(value, Mapping) or "schema" in value:
             yield validate_record(value, where)
             continue
@@ -91,8 +92,13 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
         yield cast(Record, question)
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
-    """Yield (file and line for messages, parsed value) of each line that is not blank."""
+def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
+    """Yield (file and line for messages, parsed value) of each line that is not blank; values are not validated.
+
+    Raises:
+        RecordError: at the first line that is no JSON, or too long, naming file and line.
+        OSError: if the file cannot be read.
+    """
     name = quote(os.fspath(path), 4096)  # printable, and whole: a path is there to be opened
     with open(path, "rb") as file:
         number = 0

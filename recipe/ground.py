@@ -17,6 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data_prep.drawing.boxes import PREDICTED, TRUE, Layer, clock
+from data_prep.drawing.overlay import Overlay, frame_times_of, write_overlay
+from data_prep.drawing.sheet import contact_sheet, tile_size, write_sheet
 from data_prep.errors import StageError
 from data_prep.events import num_seconds
 from data_prep.files import atomic_write
@@ -25,9 +28,6 @@ from data_prep.seconds import frame_times
 from data_prep.video.looks import look
 from data_prep.video.sampling import sample_frames
 from recipe.cli import OneLineParser, run
-from recipe.drawing.boxes import clock
-from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
-from recipe.drawing.sheet import contact_sheet, tile_size, write_sheet
 from recipe.inference.answer_key import AnswerKey, key_of
 from recipe.inference.backends import Answerer, Decoding, Server, hugging_face, openai_server, vllm_in_process
 from recipe.inference.engines import check_engines, engines_named
@@ -196,7 +196,7 @@ def ground_one(args: argparse.Namespace) -> None:
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
     result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
     frames: dict[int, Any] = {}
-    true_span = [(first, last) for first, last in args.true_span or ()]
+    true = [Layer(TRUE, [(first, last) for first, last in args.true_span])] if args.true_span else []
     if args.box_frames == "native" or args.overlay:
         times, frames = native_track(video, found)
         if args.box_frames == "native":
@@ -205,12 +205,12 @@ def ground_one(args: argparse.Namespace) -> None:
                 for frame, box in sorted(frames.items())
             ]
     if args.overlay:
-        overlay = Overlay(found.query, found.label, found.seconds, found.events, frames, true_span)
-        print(f"overlay: {write_overlay(video, args.overlay, overlay)}")
+        layers = [*true, Layer(PREDICTED, found.events, frames, found.label)]
+        print(f"overlay: {write_overlay(video, args.overlay, Overlay(found.query, found.seconds, layers))}")
     if args.sheet:
         # As small as the tiles from the decoder on: ten minutes of 720p are 1.7 GB of pictures.
         pictures = sample_frames(video, frame_times(found.seconds), size=tile_size((info.width, info.height)))
-        sheet = contact_sheet(pictures, found.boxes, found.events, true_span=true_span)
+        sheet = contact_sheet(pictures, [*true, Layer(PREDICTED, found.events, found.boxes)])
         print(f"sheet: {write_sheet(args.sheet, sheet)}")
     if args.out:
         with atomic_write(args.out) as out:

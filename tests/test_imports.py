@@ -47,7 +47,9 @@ def test_launch_holds_no_python():
 
 # Lowest first: a room imports those before it. `top` is the record and its clock, or the recipe's commands.
 ROOMS = {
-    "data_prep": ["top", "leaks", "video", "convert", "sources", "annotations", "mixing", "traces", "chain"],
+    "data_prep": [
+        "top", "leaks", "video", "drawing", "convert", "sources", "annotations", "mixing", "traces", "show", "chain",
+    ],  # fmt: skip
     "recipe": [
         "variants", "inputs", "rollouts", "inference", "evaluation", "checks", "drawing", "dashboards", "training",
         "top", "studies",
@@ -159,7 +161,7 @@ def test_old_module_names_still_run_and_name_the_new():
 @pytest.mark.slow
 def test_training_imports_no_video_writer_and_no_signal_processing():
     """In a process of its own: what other tests have imported says nothing."""
-    unwanted = {"recipe.drawing.overlay", "scipy.signal"}
+    unwanted = {"data_prep.drawing.overlay", "scipy.signal"}
     code = f"import sys, recipe.cpt, recipe.sft, recipe.grpo; print(sorted({unwanted!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

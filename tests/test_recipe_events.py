@@ -15,7 +15,7 @@ from recipe.checks.earnings import earned, events_leave_room, rewards_can_be_ear
 from recipe.checks.facts import read_facts, with_boxes
 from recipe.checks.labels import kind_of
 from recipe.dashboards.media import Shown, picture, row
-from recipe.drawing.boxes import PREDICTED, TRUE, time_bars
+from data_prep.drawing.boxes import PREDICTED, TRUE, time_bars
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.apart import apart
 from recipe.evaluation.breakdown import breakdown

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from transformers import AutoProcessor
 
+from data_prep.drawing.boxes import clock
+from data_prep.drawing.overlay import Overlay, frame_times_of, write_overlay
 from data_prep.records import read_records
 from data_prep.video.sampling import probe, sample_frames
 from recipe import ground as command
 from recipe.cli import run
-from recipe.drawing.boxes import clock
-from recipe.drawing.overlay import Overlay, frame_times_of, write_overlay
 from recipe.inference.backends import Decoding, Server, openai_server
 from recipe.inference.grounding import Policy, ground
 from stvg_rewards import parse_answer

@@ -10,17 +10,28 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from data_prep.drawing.boxes import (
+    PREDICTED,
+    TRUE,
+    Layer,
+    bars_of,
+    boxes_at,
+    contact_strip,
+    draw_boxes,
+    legend,
+    stack,
+    time_bars,
+)
+from data_prep.drawing.sheet import write_sheet
 from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record
-from recipe.drawing.boxes import PREDICTED, TRUE, boxes_by_second, contact_strip, draw_boxes, time_bars
-from recipe.drawing.sheet import write_sheet
 from recipe.evaluation.scores import counted_spans, score_record, true_track
 from stvg_rewards import parse_answer
 from stvg_rewards.locate import after_reasoning
@@ -28,7 +39,7 @@ from stvg_rewards.locate import after_reasoning
 FOLDER, ANSWERS = "media", "answers.jsonl"
 CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
 COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
-INSIDE = replace(PREDICTED, inset=3)  # both are seen where they agree
+GAP = 4  # pixels between frames
 MOST_FRAMES = 12  # of a clip's picture
 
 
@@ -48,22 +59,24 @@ class Shown:
 
 
 def picture(clip: Shown, *, side: int = 144) -> Image.Image:
-    """Draw frames with the true and the predicted box, at most twelve seconds spread evenly, above both time bars."""
+    """Draw frames with the true and the predicted box, above both time bars and their legend.
+
+    At most twelve seconds are drawn, spread evenly.
+    """
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
-    systems = [(TRUE, true_track(record).boxes), (INSIDE, answer.track.boxes)]
-    count = min(record["seconds"], MOST_FRAMES)
-    seconds = [(2 * index + 1) * record["seconds"] // (2 * count) for index in range(count)]
-    strip = contact_strip(
-        [draw_boxes(frame_of(clip, second), boxes_by_second(second, systems), side=side) for second in seconds]
-    )
     events = events_of(record)
-    spans = [(TRUE, events), (INSIDE, counted_spans(answer, events))]
-    bars = time_bars(record["seconds"], spans, width=strip.width)
-    whole = Image.new("RGB", (strip.width, strip.height + 4 + bars.height), "white")
-    whole.paste(strip, (0, 0))
-    whole.paste(bars, (0, strip.height + 4))
-    return whole
+    layers = [
+        Layer(TRUE, events, true_track(record).boxes),
+        Layer(PREDICTED, counted_spans(answer, events), answer.track.boxes),
+    ]
+    count = min(record["seconds"], MOST_FRAMES)
+    # Each frame stands for an equal part of the clip, which the bars below it show.
+    seconds = [(2 * index + 1) * record["seconds"] // (2 * count) for index in range(count)]
+    frames = [draw_boxes(frame_of(clip, second), boxes_at(second, layers), side=side) for second in seconds]
+    strip = contact_strip(frames, gap=GAP)
+    bars = time_bars(record["seconds"], bars_of(layers), width=strip.width, tiles=count, gap=GAP)
+    return stack([strip, bars, legend([layer.look for layer in layers], strip.width)])
 
 
 def frame_of(clip: Shown, second: int) -> Image.Image:

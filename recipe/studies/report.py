@@ -7,8 +7,6 @@ makes it again from what lies in the GRPO run's folder. The page needs no networ
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,9 @@ from markupsafe import Markup
 from PIL import Image
 from trl import ModelConfig
 
+from data_prep.drawing.boxes import RL, SFT, TRUE, Layer, boxes_at, draw_boxes
+from data_prep.drawing.overlay import film_of_seconds
+from data_prep.drawing.page import as_uri, is_photograph, tile_values
 from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
@@ -27,7 +28,6 @@ from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.sampling import VideoError, sample_frames
 from recipe.cli import Parser, run
-from recipe.drawing.boxes import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
 from recipe.drawing.curves import curves
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.logs import read_log
@@ -37,7 +37,7 @@ from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import Family, family_of, fit_frame, frame_grid
 from recipe.inputs.loading import load_config, load_processor
 from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
-from stvg_rewards import Answer, Span, parse_answer
+from stvg_rewards import Answer, parse_answer
 
 CLIPS = 6
 RULE = (
@@ -126,56 +126,46 @@ def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
     return [ranked[round(index * (len(ranked) - 1) / (count - 1))] for index in range(count)]
 
 
+def sampled(clip: Clip, video_root: Path) -> list[Image.Image]:
+    """Return the frame in the middle of each of the clip's seconds."""
+    record = clip.record
+    video = resolve_video(video_root, record["video"])
+    return sample_frames(video, frame_times(record["seconds"]), clip_start_s=record["clip"][0])
+
+
 def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
     """Draw the clip's frames, one a second, with the true box and both systems' boxes."""
-    record = clip.record
-    start, _ = record["clip"]
-    video = resolve_video(video_root, record["video"])
-    frames = sample_frames(video, frame_times(record["seconds"]), clip_start_s=start)
-    systems = [
-        (TRUE, true_track(record).boxes),
-        (SFT, clip.answers[0].track.boxes),
-        (RL, clip.answers[1].track.boxes),
+    layers = layers_of(clip)
+    return [
+        draw_boxes(frame, boxes_at(k, layers), side=side, smooth=is_photograph(frame))
+        for k, frame in enumerate(sampled(clip, video_root))
     ]
-    return [draw_boxes(frame, boxes_by_second(k, systems), side=side) for k, frame in enumerate(frames)]
 
 
-def clip_spans(clip: Clip) -> list[tuple[Look, list[Span]]]:
-    """Return the true spans and both systems' spans, each with its look."""
-    events = events_of(clip.record)
-    sft, rl = (counted_spans(answer, events) for answer in clip.answers)
-    return [(TRUE, events), (SFT, sft), (RL, rl)]
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a data URI, so that the page is one file."""
-    out = io.BytesIO()
-    picture.save(out, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+def layers_of(clip: Clip) -> list[Layer]:
+    """Return what the annotation and both systems say, in the order of the bars."""
+    events, (sft, rl) = events_of(clip.record), clip.answers
+    return [
+        Layer(TRUE, events, true_track(clip.record).boxes),
+        Layer(SFT, counted_spans(sft, events), sft.track.boxes),
+        Layer(RL, counted_spans(rl, events), rl.track.boxes),
+    ]
 
 
 def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
     """Return the values that the template shows of one clip."""
-    seconds = clip.record["seconds"]
-    bars = []
-    for look, spans in clip_spans(clip):
-        parts = [
-            {
-                "left": round(100 * first / seconds, 2),
-                "width": round(100 * (min(last + 1, seconds) - first) / seconds, 2),
-            }
-            for first, last in spans
-        ]
-        bars.append({"name": look.name, "colour": look.colour, "parts": parts})
+    frames, layers = sampled(clip, video_root), layers_of(clip)
+    sharp = not is_photograph(frames[0])
     return {
         "id": clip.record["id"],
         "query": clip.record["query"],
-        "seconds": seconds,
+        "seconds": clip.record["seconds"],
         "sft": f"{clip.scores[0]:.2f}",
         "rl": f"{clip.scores[1]:.2f}",
         "change": f"{clip.change:+.2f}",
-        "frames": [{"second": k, "src": data_uri(picture)} for k, picture in enumerate(clip_frames(clip, video_root))],
-        "bars": bars,
+        "sharp": sharp,
+        "tiles": [tile_values(frame, k, layers, (k, k + 1), photograph=not sharp) for k, frame in enumerate(frames)],
+        "film": as_uri(film_of_seconds(frames, layers, clip.record["query"]), "video/mp4"),
         "answers": [("SFT", clip.texts[0]), ("RL", clip.texts[1])],
     }
 
