@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from data_prep.records import resolve_video
 from data_prep.video.sampling import probe, sample_frames
@@ -51,17 +51,3 @@ def data_uri(picture: Image.Image, quality: int = 85) -> str:
     out = io.BytesIO()
     picture.save(out, format="JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-def with_box(picture: Image.Image, box: Sequence[float] | None, side: int = 120) -> Image.Image:
-    """Return the picture scaled to a longer side of `side` pixels, with a normalised box drawn into it."""
-    factor = side / max(picture.size)
-    width, height = (max(1, round(length * factor)) for length in picture.size)
-    copy = picture.resize((width, height), Image.Resampling.BICUBIC)
-    if box is not None:
-        left, top = box[0] * width, box[1] * height
-        right, bottom = max(box[2] * width - 1, left), max(box[3] * height - 1, top)
-        draw = ImageDraw.Draw(copy)
-        draw.rectangle([left - 1, top - 1, right + 1, bottom + 1], outline="white", width=4)  # seen on any picture
-        draw.rectangle([left, top, right, bottom], outline="#009E73", width=2)
-    return copy
