@@ -57,7 +57,8 @@ def write_review(
 
 def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
     boxes = {state["second"]: state["box"] for state in record["track"] or ()}
-    layers = [Layer(TRUE, events_of(record), boxes)]
+    events = events_of(record)
+    layers = [Layer(TRUE, events, boxes)]
     frames, missing = [], ""
     if video_root is not None:
         try:
