@@ -11,8 +11,6 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of `make test &`; what the tests interrupt must stop
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("RUN", None)  # make exports it; here a recipe's run is the one that its folder names
-# A process that is killed loses nothing that it wrote, and no test cuts the power: the disk is not waited for.
-os.fsync = lambda descriptor: None
 
 import json
 from pathlib import Path
@@ -27,6 +25,8 @@ from tests.helpers.shared import shared_folder
 # The same examples in every run, however busy the machine is.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
+# A process that is killed loses nothing that it wrote, and no test cuts the power: the disk is not waited for.
+os.fsync = lambda descriptor: None
 
 DATA_YAML = """
 seed: 5
