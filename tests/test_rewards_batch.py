@@ -348,6 +348,10 @@ def test_three_kinds_of_truth_in_one_batch():
         ({"track": [None], "no_target": [True], "spans": [SPANS]}, "column 'no_target' row 0: .* has a span"),
         ({"track": [None], "no_target": [True], "temporal": [True]}, "column 'no_target' row 0: .* it is temporal"),
         ({"spans": [[[1, 2], [2, 3]]]}, "column 'spans' row 0: .* share no second"),
+        (
+            {"spans": [[[1, 3], [5, 6]]], "schema": [2]},
+            r"'spans' row 0: those of a record \(schema 2\) are times \[begin",
+        ),
         ({"spans": [[]]}, "column 'spans' row 0"),
         ({"spans": [[None]]}, "column 'spans' row 0"),
         ({"spans": [[1, 2]]}, "column 'span.*' row 0"),

@@ -118,7 +118,7 @@ def rows_of(
 
     Raises:
         TypeError: a completion is neither a text nor a conversation.
-        ValueError: a column is wrong; the message names it and the row.
+        ValueError: a column is wrong; the message names it and the row. So are `spans` beside a column `schema` of 2.
     """
     given = {
         "track": track,
@@ -130,6 +130,7 @@ def rows_of(
         "temporal": temporal,
     }
     columns = [check_column(name, column, len(completions)) for name, column in given.items()]
+    _refuse_records(columns[4], check_column("schema", kwargs.get("schema"), len(completions)))
     for row, (completion, states, one, length, scale, several, absent, boxless) in enumerate(
         zip(completions, *columns, strict=True)
     ):
@@ -147,6 +148,19 @@ def rows_of(
             read_spans(several, row),
             *no_box,
         )
+
+
+def _refuse_records(spans: Sequence[Any], schema: Sequence[Any]) -> None:
+    """Raise a ValueError where a track file itself is the data set: a record's spans are half-open, the column's not.
+
+    Read as the column, [[2, 4]] would be the seconds 2 to 4 without a word.
+    """
+    for row, (value, version) in enumerate(zip(spans, schema, strict=True)):
+        if version == 2 and value:
+            raise ValueError(
+                f"column 'spans' row {row}: those of a record (schema 2) are times [begin, end), expected [first, "
+                "last] seconds, both included: make the columns of the record (docs/data.md), or leave out 'schema'"
+            )
 
 
 def score_completions(
