@@ -128,7 +128,7 @@ def test_boxes_are_joined_only_where_that_is_asked_for(tmp_path, videos):
         ("street.mp4,a,1,,,,", "no_box", "neither a box nor a time of it"),
         ("street.mp4,a,1,8,8,8,8", "no_box", "no visible box"),
         ("street.mp4,,1,0,0,8,8", "no_query", "give --queries or --query_attribute"),
-        ("street.mp4,a,1,0,0,8,8\nstreet.mp4,a,1,9,9,18,18", "ambiguous", "two boxes on frame 10 (1.000 s)"),
+        ("street.mp4,a,1,0,0,8,8\nstreet.mp4,a,1,9,9,18,18", "ambiguous", "two boxes at 1 s"),
     ],
 )
 def test_what_a_table_gets_wrong_is_dropped_with_its_reason(tmp_path, videos, rows, reason, words):
@@ -160,9 +160,19 @@ def test_a_video_of_an_uneven_rate_is_read_by_its_own_times(tmp_path):
     record = only(records)
     assert (record["seconds"], record["span"]) == (5, [0, 4])
     assert {k: box[0] for k, box in states(record).items()} == {0: 7, 1: 10, 2: 11, 3: 12, 4: 13}
-    rows = "phone.mp4,a dog,3.5,0,0,8,8\n"  # the frame of 3.0 s is on screen
-    records, _, _ = import_boxes(write(tmp_path / "b.csv", HEAD + rows), root)
-    assert only(records)["span"] == [3, 3]
+
+
+def test_times_count_for_their_own_second_whether_a_frame_appears_in_it_or_not(tmp_path):
+    root = tmp_path / "videos"
+    root.mkdir()
+    times = [0, 500, 1000, 1500, 4000]  # nothing appears in seconds 2 and 3, and the frame of 1.5 s stays on screen
+    make_video(root / "phone.mp4", len(times), 10, pts=times, time_base=Fraction(1, 1000), b_frames=0)
+    rows = "".join(f"phone.mp4,a dog,{tenth / 10},{tenth},0,{tenth + 16},24\n" for tenth in range(45))
+    records, report, _ = import_boxes(write(tmp_path / "a.csv", HEAD + rows), root)
+    assert (only(records)["seconds"], only(records)["span"]) == (5, [0, 4])
+    # Two places a second, each with the last of its rows: those of x.4 and x.9; second 4 has one place, of 4.0 to 4.4.
+    assert {k: box[0] for k, box in states(only(records)).items()} == {0: 6.5, 1: 16.5, 2: 26.5, 3: 36.5, 4: 44}
+    assert list(report["notes"].values()) == [45 - 9]
 
 
 def test_whole_seconds_of_a_rate_that_has_no_frame_there(tmp_path):
@@ -182,8 +192,13 @@ def test_whole_seconds_of_a_rate_that_has_no_frame_there(tmp_path):
 def test_sentences_from_a_table_of_labels(tmp_path, videos):
     head = "video,label,frame,x_min,y_min,x_max,y_max\n"
     rows = "".join(f"street.mp4,{label},{f},0,0,8,8\n" for label in ("dog", "cat", "cow") for f in range(30))
-    sentences = ["dog,the brown dog,,", "cat,a cat wakes,0.5,1", "cat,what does the cat do?,1,2", "hen,a hen,,"]
-    table = "\n".join(["label,sentence,begin,end", *sentences])
+    sentences = [
+        "street,dog,the brown dog,,",
+        ",cat,a cat wakes,0.5,1",
+        ",cat,what does the cat do?,1,2",
+        ",hen,a hen,,",
+    ]
+    table = "\n".join(["video,label,sentence,begin,end", *sentences, "park/dogs.mp4,dog,another dog,,"])
     path, queries = write(tmp_path / "a.csv", head + rows), write(tmp_path / "labels.csv", table)
     records, report, _ = import_boxes(path, videos, "--queries", queries)
     assert [(r["query"], r["span"], r["label"]) for r in records.values()] == [
@@ -193,7 +208,15 @@ def test_sentences_from_a_table_of_labels(tmp_path, videos):
     ]
     assert list(report["dropped"]) == ["no_query"]
     assert "label cow" in report["examples"]["no_query"][0]
-    assert list(report["noted"].values()) == ["hen"]  # a sentence of a label that no object has
+    assert list(report["notes"].values()) == [2]  # sentences of a label and of a video that no object has
+
+
+def test_one_sentence_of_two_objects_keeps_each_ones_event(tmp_path, videos):
+    head = "video,label,track,begin,end,frame,x_min,y_min,x_max,y_max\n"
+    rows = "".join(f"street.mp4,dog,1,1,2,{f},0,0,8,8\nstreet.mp4,dog,2,,,{f},9,9,18,18\n" for f in range(40))
+    queries = write(tmp_path / "labels.csv", "label,query\ndog,a dog\n")
+    records, _, _ = import_boxes(write(tmp_path / "a.csv", head + rows), videos, "--queries", queries)
+    assert [record["span"] for record in records.values()] == [[1, 1], [0, 3]]
 
 
 def test_without_a_sentence_the_label_is_worded(tmp_path, videos):

@@ -105,6 +105,14 @@ def test_coco_of_videos_and_tao(tmp_path, videos, names):
     assert states(records["mine/train/a/4"])[0] == [0, 0, 16, 12]
 
 
+def test_crowds_of_coco_are_no_objects(tmp_path, videos):
+    path = coco_video(tmp_path / "a.json", BOXES)
+    write(path, path.read_text().replace('"iscrowd": 0', '"iscrowd": 1', 3))
+    records, report, _ = import_boxes(path, videos)
+    assert list(records) == ["mine/train/a/5"]
+    assert report["ignored"] == {"annotations of crowds (iscrowd)": 3}
+
+
 def test_coco_in_a_folder_of_pictures_goes_by_their_names(tmp_path):
     for frame in range(1, 31):  # numbered from 1, whatever frame_id says
         picture = tmp_path / f"videos/street/{frame:06}.jpg"

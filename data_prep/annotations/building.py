@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,23 +22,25 @@ from data_prep.convert.wording import prompt
 from data_prep.records import RecordError, resolve_video
 from data_prep.validation import quote
 from data_prep.video.looks import GRACE_S, fits, look
+from data_prep.video.numbered import Pictures
 
 LATE = "boxes just after the video's last frame, left out"
+CLOSE = "boxes closer in time than the video's frames, of which the last of each frame counts"
 SHARES = "objects whose boxes were read as shares of the picture, because no edge is beyond 2 (see --units)"
 _NUMBERED = re.compile(r".*-\d+", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Hold an object's boxes on the frames of its video.
+    """Hold an object's boxes on the grid of a record.
 
     Attributes:
-        frames: (n,) int64, increasing: indices of the video's frames.
+        places: (n,) int64, increasing: frames of the record.
         boxes: (n, 4) float64, pixels of the displayed picture.
         of_each_picture: whether they are pixels of each picture of a folder, whatever the others' size.
     """
 
-    frames: np.ndarray
+    places: np.ndarray
     boxes: np.ndarray
     of_each_picture: bool = False
 
@@ -60,7 +62,7 @@ def items_of(marks: Marks, record_id: str, settings: Settings) -> Iterator[Item]
             marks.video = settings.args.video
         video = settings.videos.find(marks.video)
         timeline = _timeline(video, settings)
-        sentences = sentences_of(marks, record_id, settings)
+        sentences = sentences_of(marks, video, record_id, settings)
         placed = None if marks.boxes is None else on_frames(marks, marks.boxes, timeline, record_id, settings)
     except Drop as drop:
         yield Dropped(record_id, drop.reason, str(drop))
@@ -76,7 +78,7 @@ def items_of(marks: Marks, record_id: str, settings: Settings) -> Iterator[Item]
             yield Dropped(name, drop.reason, str(drop))
 
 
-def sentences_of(marks: Marks, record_id: str, settings: Settings) -> list[Sentence]:
+def sentences_of(marks: Marks, video: str, record_id: str, settings: Settings) -> list[Sentence]:
     """Return an object's sentences: from --queries, the attribute, its own field, or a wording about its label.
 
     Raises:
@@ -84,7 +86,7 @@ def sentences_of(marks: Marks, record_id: str, settings: Settings) -> list[Sente
     """
     args = settings.args
     if settings.table is not None:
-        found = settings.table.of(marks)
+        found = settings.table.of(marks, video)
     elif args.query_attribute:
         found = of_attribute(marks, args.query_attribute)
     elif marks.query:
@@ -117,27 +119,48 @@ def on_frames(
     size = _size_of_pixels(marks, timeline, settings)
     scale = _scale(unit, size)
     of_each = unit == "pixels" and marks.size is None and timeline.pictures is not None
+    stretch = _stretch(timeline, size)
     if isinstance(boxes, Keyframes):
-        positions = _axis(marks, timeline)
-        pixels = Keyframes(**{**vars(boxes), "boxes": boxes.boxes * scale})
+        frames, corners = Keyframes(**{**vars(boxes), "boxes": boxes.boxes * scale}).at(_axis(marks, timeline))
+        places = timeline.grid[frames]
     else:
-        frames, kept = _frames_of(boxes, timeline, record_id, settings)
-        if not len(frames):
-            raise Drop(Reason.NO_BOX, "all its boxes are after the video's last frame")
-        order = np.argsort(frames, kind="stable")
-        frames, corners = frames[order], boxes.boxes[kept][order] * scale
-        if (twice := np.flatnonzero(np.diff(frames) == 0)).size:
-            frame = int(frames[twice[0]])
-            at = f"frame {frame} ({timeline.times[frame]:.3f} s)"
-            raise Drop(Reason.AMBIGUOUS, f"two boxes on {at}; tell objects apart by a label or track")
-        if not settings.args.interpolate:
-            return Placed(frames, corners * _stretch(timeline, size), of_each)
-        times = timeline.times[frames]
-        positions, pixels = timeline.times, joined(times, corners, settings.args.interpolate)
-    frames, corners = pixels.at(positions)
-    if not len(frames):
+        places, corners = _of_samples(boxes, timeline, record_id, settings)
+        corners = corners * scale
+    if not len(places):
         raise Drop(Reason.NO_BOX, "no frame of the video shows it")
-    return Placed(frames, corners * _stretch(timeline, size), of_each)
+    return Placed(places, corners * stretch, of_each)
+
+
+def _of_samples(
+    samples: Samples, timeline: Timeline, record_id: str, settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places and the boxes of single frames or times, joined where --interpolate asks for it.
+
+    Raises:
+        Drop: two boxes are at one frame or time, or one is before the video or far after it.
+    """
+    positions, boxes = _inside(samples, timeline, record_id, settings)
+    order = np.argsort(positions, kind="stable")
+    positions, boxes = positions[order], boxes[order]
+    if (twice := np.flatnonzero(np.diff(positions) == 0)).size:
+        where = f"at {positions[twice[0]]:g} s" if samples.in_seconds else f"on frame {positions[twice[0]]:g}"
+        raise Drop(Reason.AMBIGUOUS, f"two boxes {where}; tell objects apart by a label or track")
+    if settings.args.interpolate and len(positions):
+        frames = timeline.frames_at(positions) if samples.in_seconds else positions.astype(np.int64)
+        frames, boxes = _last_of_each(frames, boxes)
+        frames, boxes = joined(timeline.times[frames], boxes, settings.args.interpolate).at(timeline.times)
+        return timeline.grid[frames], boxes
+    # Several times may have one place: a table may have more rows a second than its video has frames.
+    places = timeline.places_at(positions) if samples.in_seconds else timeline.grid[positions.astype(np.int64)]
+    kept = _last_of_each(places, boxes)
+    settings.audit.note(CLOSE, record_id, len(places) - len(kept[0]))
+    return kept
+
+
+def _last_of_each(places: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places, each once, and the last box of each."""
+    last = np.append(np.diff(places) > 0, np.ones(min(1, len(places)), bool))
+    return places[last], boxes[last]
 
 
 def _timeline(video: str, settings: Settings) -> Timeline:
@@ -182,10 +205,8 @@ def _axis(marks: Marks, timeline: Timeline) -> np.ndarray:
     return np.maximum(np.round(timeline.times * marks.rate), 1)
 
 
-def _frames_of(
-    samples: Samples, timeline: Timeline, record_id: str, settings: Settings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frame of each box, and which of the boxes have one.
+def _inside(samples: Samples, timeline: Timeline, record_id: str, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions (seconds, or indices of the video's frames) and boxes that the video reaches to.
 
     Raises:
         Drop: a position is before the video or far after it.
@@ -198,12 +219,7 @@ def _frames_of(
         end = f"{timeline.end_s:.2f} s"
     else:
         if samples.names is not None and timeline.pictures is not None:
-            numbers = dict(zip(timeline.pictures.files, timeline.pictures.frames, strict=True))
-            named = [numbers.get(name.rsplit("/", 1)[-1], -1) for name in samples.names]
-            if min(named) < 0:
-                missing = samples.names[named.index(-1)]
-                raise Drop(Reason.MISSING_VIDEO, f"picture {quote(missing)} is not in {timeline.pictures.folder}")
-            positions = np.array(named, np.float64)
+            positions = _frames_of_pictures(samples.names, timeline.pictures)
         late = positions >= count
         far = positions >= count + GRACE_S * timeline.fps
         end = f"frame {count - 1}"
@@ -213,10 +229,21 @@ def _frames_of(
         hint = "" if samples.in_seconds else " (is --first_frame right, and is it the same video?)"
         raise Drop(Reason.BAD_SPAN, f"a box at {unit} {wrong:g}, but the video ends at {end}{hint}")
     settings.audit.note(LATE, record_id, int(late.sum()))
-    kept = np.flatnonzero(~late)
-    if samples.in_seconds:
-        return timeline.frames_at(positions[kept]), kept
-    return positions[kept].astype(np.int64), kept
+    return positions[~late], samples.boxes[~late]
+
+
+def _frames_of_pictures(names: Sequence[str], pictures: Pictures) -> np.ndarray:
+    """Return the frame of each picture of a folder: float64 (n,).
+
+    Raises:
+        Drop: the folder has no such picture.
+    """
+    numbers = dict(zip(pictures.files, pictures.frames, strict=True))
+    found = [numbers.get(name.rsplit("/", 1)[-1], -1) for name in names]
+    if min(found) < 0:
+        missing = names[found.index(-1)]
+        raise Drop(Reason.MISSING_VIDEO, f"picture {quote(missing)} is not in {pictures.folder}")
+    return np.array(found, np.float64)
 
 
 def _target(
@@ -233,11 +260,9 @@ def _target(
     Raises:
         Drop: its event is outside the video.
     """
-    events = [(int(placed.frames[0]), int(placed.frames[-1]) + 1)]
+    events = [(int(placed.places[0]), int(placed.places[-1]) + 1)]
     if sentence.events:
-        events = _merged(_frames_of_event(event, sentence.on_axis, marks, timeline) for event in sentence.events)
-    grid = timeline.grid
-    on_grid = [(int(grid[begin]), int(grid[end - 1]) + 1) for begin, end in events]
+        events = _merged(_places_of_event(event, sentence.on_axis, marks, timeline) for event in sentence.events)
     return Target(
         id=name,
         split=settings.args.split,
@@ -246,12 +271,12 @@ def _target(
         query=sentence.text,
         label=_label_of(marks),
         num_frames=timeline.num_frames,
-        begin=on_grid[0][0],
-        end=on_grid[-1][1],
-        boxes=FrameBoxes(grid[placed.frames], placed.boxes),
+        begin=events[0][0],
+        end=events[-1][1],
+        boxes=FrameBoxes(placed.places, placed.boxes),
         fps=timeline.fps,
         size=None if placed.of_each_picture else timeline.size,
-        events=on_grid,
+        events=events,
     )
 
 
@@ -306,8 +331,8 @@ def _merged(events: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _frames_of_event(event: tuple[float, float], on_axis: bool, marks: Marks, timeline: Timeline) -> tuple[int, int]:
-    """Return the frames [first, last + 1) of an event.
+def _places_of_event(event: tuple[float, float], on_axis: bool, marks: Marks, timeline: Timeline) -> tuple[int, int]:
+    """Return the places [first, last + 1) of an event on the grid.
 
     Raises:
         Drop: the video has none of them.
@@ -318,4 +343,4 @@ def _frames_of_event(event: tuple[float, float], on_axis: bool, marks: Marks, ti
     first, end = np.searchsorted(positions, event)
     if first >= end:
         raise Drop(Reason.BAD_SPAN, f"frames [{event[0]:g}, {event[1]:g}), but the video has {len(positions)}")
-    return int(first), int(end)
+    return int(timeline.grid[first]), int(timeline.grid[end - 1]) + 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_prep.annotations.keyframes import Keyframes
@@ -69,23 +70,28 @@ class SentenceTable:
         if not self._rows:
             raise BadFile(Reason.MALFORMED, f"{path}: no row in it, expected label and query")
 
-    def of(self, marks: Marks) -> list[Sentence]:
+    def of(self, marks: Marks, path: str) -> list[Sentence]:
         """Return the sentences of an object: those of its video and track, track, video and label, label, or video.
+
+        Args:
+            path: of its video; the table may call that as the file does, or by its path, with or without folder and
+                ending.
 
         Raises:
             Drop: there is none.
         """
-        videos = [marks.video, marks.video.rsplit("/", 1)[-1]] if marks.video else []
+        videos = [marks.video or path, path, path.rsplit("/", 1)[-1]]
+        videos += [os.path.splitext(video)[0] for video in videos]
         names = [name for name in (marks.name, marks.name.rsplit("/", 1)[-1], marks.label) if name]
         for name in dict.fromkeys(names):
             for video in (*videos, ""):
                 if found := self._rows.get((video, name)):
                     self.used.add((video, name))
-                    return found
+                    return [replace(sentence) for sentence in found]
         for video in videos:
             if found := self._rows.get((video, "")):
                 self.used.add((video, ""))
-                return found
+                return [replace(sentence) for sentence in found]
         known = ", ".join(sorted({name for _, name in self._rows if name})[:8])
         raise Drop(
             Reason.NO_QUERY,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.convert.reasons import Drop, Reason
-from data_prep.seconds import exact_fps, length_problem
+from data_prep.identity import stamp_of
+from data_prep.seconds import exact_fps, first_frame_of_second, length_problem
 from data_prep.video.looks import GRACE_S, look
 from data_prep.video.numbered import Pictures, pictures_of
 from data_prep.video.packets import VideoError, open_video
@@ -47,20 +48,27 @@ class Timeline:
         """When the last frame ends, seconds."""
         return float(self.times[-1]) + 1 / self.fps
 
-    def frames_at(self, times: np.ndarray) -> np.ndarray:
-        """Return the index of the frame of each time: int64 (m,). A time past the last means the last.
+    def places_at(self, times: np.ndarray) -> np.ndarray:
+        """Return the place on the grid of each time, in the time's own second: int64 (m,). Late ones have the last.
 
-        It is the frame on screen, or the next where only that one appears in the time's own second: a box of second 2
-        of a video of 29.97 frames a second belongs to the frame at 2.002 s, although the one of 1.969 s still shows.
+        At 29.97 frames a second the frame of 1.969 s is on screen at 2.0 s; the time's place is that of the next one,
+        the first of second 2.
         """
-        shown = np.maximum(np.searchsorted(self.times, times + EARLY_S, side="right") - 1, 0)
-        following = np.minimum(shown + 1, len(self.times) - 1)
-        seconds = np.floor(times + EARLY_S)
-        early = (self.times[shown] + EARLY_S < seconds) & (np.floor(self.times[following] + EARLY_S) == seconds)
-        return np.where(early, following, shown)
+        seconds = np.floor(times + EARLY_S).astype(np.int64)
+        known, index = np.unique(seconds, return_inverse=True)
+        starts, ends = (
+            np.array([first_frame_of_second(second + more, self.fps) for second in known.tolist()], np.int64)[index]
+            for more in (0, 1)
+        )
+        places = np.floor((times + EARLY_S) * self.fps).astype(np.int64)
+        return np.minimum(np.clip(places, starts, np.maximum(ends - 1, starts)), self.num_frames - 1)
+
+    def frames_at(self, times: np.ndarray) -> np.ndarray:
+        """Return the index of the frame on screen at each time: int64 (m,). A time past the last means the last."""
+        return np.maximum(np.searchsorted(self.times, times + EARLY_S, side="right") - 1, 0)
 
     def event_of(self, begin_s: float, end_s: float) -> tuple[int, int]:
-        """Return the frames [first, last + 1) that appear within [begin, end), or the one on screen at its begin.
+        """Return the places [first, last + 1) on the grid of the times [begin, end).
 
         Raises:
             Drop: the times are none, or outside the video.
@@ -69,14 +77,10 @@ class Timeline:
             raise Drop(Reason.BAD_SPAN, f"event [{begin_s:g}, {end_s:g}) s, expected 0 <= begin < end")
         if begin_s >= self.end_s or end_s > self.end_s + GRACE_S:
             raise Drop(Reason.BAD_SPAN, f"event [{begin_s:g}, {end_s:g}) s, but the video ends at {self.end_s:.2f} s")
-        first, end = (int(np.searchsorted(self.times, edge - EARLY_S)) for edge in (begin_s, end_s))
-        if first < end:
-            return first, end
-        shown = int(self.frames_at(np.array([begin_s]))[0])
-        return shown, shown + 1
+        first, last = self.places_at(np.array([begin_s, max(begin_s, end_s - 2 * EARLY_S)])).tolist()
+        return first, last + 1
 
 
-@lru_cache(maxsize=16)
 def timeline_of(path: Path, fps: float | None) -> Timeline:
     """Return the frames of a video file or of a folder of numbered pictures.
 
@@ -87,6 +91,16 @@ def timeline_of(path: Path, fps: float | None) -> Timeline:
     Raises:
         Drop: it cannot be read, or nothing says a folder's rate.
     """
+    try:
+        stamp = stamp_of(path)
+    except (OSError, ValueError) as error:
+        raise Drop(Reason.UNREADABLE, VideoError.line(path, f"cannot be opened ({error})")) from None
+    return _timeline_of(path, fps, stamp)
+
+
+@lru_cache(maxsize=16)
+def _timeline_of(path: Path, fps: float | None, stamp: str) -> Timeline:
+    """Return the frames of a video, read once as long as its size and time of change (`stamp`) stay."""
     seen = look(path)
     if seen.problem is not None:
         raise Drop(Reason.UNREADABLE, seen.problem)
