@@ -39,9 +39,9 @@ def trainer_of(folder: str, data: Any, side: int, samples: int, prompts: int, to
     tokenizer = build_tokenizer(iter(texts() * 3))
     args = TinyArguments(frame_side=side, patch_size=12 if side % 24 == 0 else 14)
     settings = GRPOConfig(
-        output_dir=folder, per_device_train_batch_size=prompts * samples, num_generations=samples, log_multimodal=False,
+        output_dir=folder, per_device_train_batch_size=prompts * samples, num_generations=samples,
         use_cpu=True, bf16=False, dataloader_pin_memory=False, remove_unused_columns=False, report_to="none",
-        max_completion_length=tokens, generation_kwargs={"min_new_tokens": tokens},
+        log_multimodal=False, max_completion_length=tokens, generation_kwargs={"min_new_tokens": tokens},
     )  # fmt: skip
     model, processor = build_model(tokenizer, args), build_processor(tokenizer, args)
     return Shared(model=model, reward_funcs=[constant], args=settings, train_dataset=data, processing_class=processor)
