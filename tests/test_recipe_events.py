@@ -260,6 +260,12 @@ def test_repeats_are_averaged():
     assert found["temporal"]["m_tIoU"] == pytest.approx(0.75 / 2)
 
 
+def test_an_answer_that_cannot_be_read_or_is_missing_denies_nothing():
+    unread = ANSWERS | {"one": "no idea", "times": ""}
+    found = apart([score_records(RECORDS, unread)])["no_target"]
+    assert found["false_negative_rate"] == pytest.approx(1 / 3), "only the empty answer does"
+
+
 @pytest.mark.parametrize("protocol", ["frame", "tubedetr", "cgstvg", "vuestg"])
 def test_protocols_score_tubes_as_if_the_others_were_not_there(tmp_path, protocol):
     frames = {"id": "one", "fps": 29.97, "begin": 35, "end": 80, "boxes": [{"frame": 40, "box": BOX}]}
