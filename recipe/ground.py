@@ -12,7 +12,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,34 @@ def backend_of(args: argparse.Namespace) -> tuple[RowBuilder, Answerer]:
         return openai_server(script_args, args.model, decoding, server)
     make = hugging_face if args.backend == "hf" else vllm_in_process
     return make(script_args, args.model, decoding)
+
+
+def lazy_backend(args: argparse.Namespace) -> Callable[[], tuple[RowBuilder, Answerer]]:
+    """Return a function that gives what `backend_of` gives, and that several threads may call at once.
+
+    The model is loaded at the first call, and only once. One thread at a time asks it, unless a server does the work.
+    """
+    loading, asking = threading.Lock(), threading.Lock()
+    loaded: list[tuple[RowBuilder, Answerer]] = []
+
+    def backend() -> tuple[RowBuilder, Answerer]:
+        with loading:
+            if not loaded:
+                builder, answerer = backend_of(args)
+                loaded.append((builder, answerer if args.backend == "openai" else in_turn(answerer, asking)))
+            return loaded[0]
+
+    return backend
+
+
+def in_turn(answerer: Answerer, lock: threading.Lock) -> Answerer:
+    """Return an answerer that one thread at a time asks."""
+
+    def answer(rows: list[dict[str, Any]]) -> list[str]:
+        with lock:
+            return answerer(rows)
+
+    return answer
 
 
 def policy_of(args: argparse.Namespace) -> Policy:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,9 +23,7 @@ from data_prep.video.sampling import VideoError
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
     from recipe import ground as command
     from recipe.cli import OneLineParser, run
-    from recipe.inference.backends import Answerer
     from recipe.inference.grounding import ground
-    from recipe.inputs.dataset import RowBuilder
 
 NAME = "ground_video"
 DESCRIPTION = (
@@ -93,15 +90,7 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
 
     The model is loaded at the first call, and only once. One call at a time asks it, unless a server does the work.
     """
-    loading, asking = threading.Lock(), threading.Lock()
-    loaded: list[tuple[RowBuilder, Answerer]] = []
-
-    def backend() -> tuple[RowBuilder, Answerer]:
-        with loading:
-            if not loaded:
-                builder, answerer = command.backend_of(settings)
-                loaded.append((builder, answerer if settings.backend == "openai" else in_turn(answerer, asking)))
-            return loaded[0]
+    backend = command.lazy_backend(settings)
 
     def call(video: str, query: str) -> dict[str, Any]:
         path = allowed(root, video)
@@ -115,16 +104,6 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
         return result
 
     return call
-
-
-def in_turn(answerer: Answerer, lock: threading.Lock) -> Answerer:
-    """Return an answerer that one thread at a time asks."""
-
-    def answer(rows: list[dict[str, Any]]) -> list[str]:
-        with lock:
-            return answerer(rows)
-
-    return answer
 
 
 def server_of(tool: Tool) -> Any:

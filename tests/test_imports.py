@@ -51,8 +51,8 @@ ROOMS = {
         "top", "leaks", "video", "drawing", "convert", "sources", "annotations", "mixing", "traces", "show", "chain",
     ],  # fmt: skip
     "recipe": [
-        "variants", "inputs", "rollouts", "inference", "evaluation", "checks", "drawing", "dashboards", "training",
-        "top", "studies",
+        "variants", "inputs", "rollouts", "inference", "evaluation", "checks", "drawing", "dashboards", "asking",
+        "training", "top", "studies",
     ],
 }  # fmt: skip
 # Two files at the top of recipe that are no commands' own: how commands start, and the table of reward variants.
@@ -129,7 +129,7 @@ def test_no_module_imports_itself_in_a_circle():
 def test_the_commands_are_the_listing_of_recipe():
     commands = {
         "cpt", "sft", "grpo", "rewards", "evaluate", "ground", "preflight", "compare", "dashboard", "serve", "tool",
-        "tiny", "cli",
+        "tiny", "cli", "app",
     }  # fmt: skip
     assert {path.stem for path in Path("recipe").glob("*.py")} == {*commands, "__init__"}
 
