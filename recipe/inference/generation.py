@@ -40,7 +40,8 @@ def generate(
         decoding = sampling_of_transformers(0.0) | {"suppress_tokens": decoding["suppress_tokens"]}
         decoding["logits_processor"] = [OwnStreams(seeds, temperature, inputs["input_ids"].device)]
     with without_copies():
-        output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
+        # Said here, because a Trainer turns it off in the model's config, and held-out clips are answered in training.
+        output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens, use_cache=True)
     answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return answers
 

@@ -43,10 +43,10 @@ def prefill_once(model: Any, rows: Sequence[int], pictures: Sequence[int]) -> It
     def read(input_ids: torch.Tensor, generation_config: Any, model_kwargs: dict[str, Any], **kwargs: Any) -> Any:
         index = torch.tensor(firsts, device=input_ids.device)
         cache = model_kwargs.get("past_key_values")
-        if len(input_ids) != len(rows) or (cache is not None and not isinstance(cache, DynamicCache)):
+        if len(input_ids) != len(rows) or not isinstance(cache, DynamicCache):
             raise RuntimeError(
                 f"rollout: {len(input_ids)} rows with a {type(cache).__name__} came to the prefill; expected "
-                f"{len(rows)} and a DynamicCache. Leave `cache_implementation` and `num_return_sequences` unset"
+                f"{len(rows)} and a DynamicCache. Leave use_cache, cache_implementation and num_return_sequences unset"
             )
         few = dict(model_kwargs)
         for name, dimension in OF_ROWS.items():
