@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import yaml
@@ -74,6 +75,7 @@ COMMANDS: dict[str, Any] = {
 }
 
 
+@cache  # a plan reads a command line for each of its steps
 def parser() -> OneLineParser:
     """Return the parser of all commands."""
     parser = OneLineParser(prog="python -m data_prep", description=__doc__)

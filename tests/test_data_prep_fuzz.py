@@ -164,7 +164,7 @@ PIECES = st.sampled_from([b"", b"1e308", b"NaN", b"null", b"../", *(bytes([c]) f
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_damaged_bytes(name, data):
     source, make = FILES[name]
@@ -208,7 +208,7 @@ NEW = ["qvhighlights", "timelens", "mevis", "revos", "refer-youtube-vos"]
 
 
 @pytest.mark.parametrize("name", ["vidstg", "vidor", "hcstvg", "sav", "activitynet", "nextgqa", "qa", *NEW])
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_values_of_another_kind(name, data):
     source, make = FILES[name]

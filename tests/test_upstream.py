@@ -302,6 +302,7 @@ def test_qwen3_vl_interleaves_positions_whatever_its_config_says():
     assert turned == [False, True, True, False]  # side by side would be [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_torchvision_does_not_import_beside_a_cpu_torch():
     if not torch.__version__.endswith("+cpu") or importlib.metadata.version("torchvision").endswith("+cpu"):
         pytest.skip("no CUDA build of torchvision beside a CPU build of torch")
