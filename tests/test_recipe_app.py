@@ -141,9 +141,9 @@ def test_the_served_page_answers_through_gradios_own_client(url, video, tmp_path
     from gradio_client import Client, handle_file
 
     client = Client(url, verbose=False, download_files=str(tmp_path / "got"))
-    said, overlay, shown, files = client.predict({"video": handle_file(video)}, HOSTILE, api_name="/ask")
+    said, overlay, shown, files = client.predict(handle_file(video), HOSTILE, api_name="/ask")
     assert said.splitlines()[1] == "RL: 0:01 to 0:03 (2 of 2 seconds with a box)"
-    assert probe(overlay["video"]).num_frames == 40
+    assert probe(overlay).num_frames == 40
     assert shown.count("<figure>") == 4
     assert "<script" not in shown
     assert sorted(Path(path).suffix for path in files) == [".csv", ".json", ".png"]
@@ -154,13 +154,13 @@ def test_the_served_page_answers_through_gradios_own_client(url, video, tmp_path
         (long, "q", "error: long.mp4: 9 s, at most 6 s are taken"),
         (video, " ", "error: the query is empty"),
     ):
-        said, overlay, shown, files = client.predict({"video": handle_file(bad)}, query, api_name="/ask")
+        said, overlay, shown, files = client.predict(handle_file(bad), query, api_name="/ask")
         assert said.startswith(message)
         assert (overlay, shown, files) == (None, "", None)
     large = tmp_path / "large.mp4"
     large.write_bytes(video.read_bytes() + bytes(2**21))
     with pytest.raises(Exception, match="(?i)size|413|large"):
-        client.predict({"video": handle_file(large)}, "q", api_name="/ask")
+        client.predict(handle_file(large), "q", api_name="/ask")
 
 
 @pytest.mark.slow
