@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep.drawing.boxes import PREDICTED, TRUE, time_bars
 from data_prep.records import read_records, validate_record
 from data_prep.stages import StageError
 from recipe.checks.data import answers_are_known, targets_remain
@@ -15,7 +16,6 @@ from recipe.checks.earnings import earned, events_leave_room, rewards_can_be_ear
 from recipe.checks.facts import read_facts, with_boxes
 from recipe.checks.labels import kind_of
 from recipe.dashboards.media import Shown, picture, row
-from data_prep.drawing.boxes import PREDICTED, TRUE, time_bars
 from recipe.evaluate import EvalArguments, evaluate
 from recipe.evaluation.apart import apart
 from recipe.evaluation.breakdown import breakdown
