@@ -55,7 +55,7 @@ def constant(completions: list[Any], **kwargs: Any) -> list[float]:
 
 
 def status_bytes(name: str) -> int:
-    """Return a figure of this process's memory, in bytes: VmRSS is what it has, VmHWM the most since the last reset."""
+    """Return this process's memory in bytes: VmRSS is what it has, VmHWM the most since the last reset."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
 
