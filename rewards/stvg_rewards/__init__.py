@@ -5,7 +5,8 @@ from .images import box_reward, generalised_box_reward, parse_box, parse_point, 
 from .metrics import summarize
 from .overlap import Scores, box_iou, mviou, score_answer, temporal_iou, viou
 from .parsing import parse_answer, parse_tracks
-from .prompts import BoxFormat, Shown, prompt, user_message
+from .prompts import Shown, prompt, user_message
+from .prompts.box_format import BoxFormat
 from .rewards import METRIC_NAMES, format_reward, mviou_reward, tiou_reward, viou_reward
 from .soft import generalised_mviou_reward, scaled_tiou_reward
 from .spans import interval_iou, parse_intervals
