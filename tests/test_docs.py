@@ -23,7 +23,7 @@ PAGES = [
     for path in sorted(Path(folder).rglob("*.md"))
 ] + [Path("README.md"), Path("CHANGELOG.md")]
 README = Path("README.md").read_text()
-MAKEFILES = Path("Makefile").read_text() + Path("scripts/studies.mk").read_text()
+MAKEFILES = "".join(Path(path).read_text() for path in ("Makefile", "scripts/studies.mk", "scripts/app.mk"))
 CONFIGS = sorted(Path("recipe/configs").rglob("*.yaml"))
 
 
@@ -126,9 +126,9 @@ def make_commands():
 def test_documented_settings_of_targets_parse(words, monkeypatch):
     """What make would run is read by the parsers of its commands, as the plan does."""
     target, *settings = words
-    if target in ("ground", "dashboard"):
+    if target in ("ground", "dashboard", "app"):
         own = [word for setting in settings if setting.startswith("ARGS=") for word in shlex.split(setting[5:])]
-        before = ["a.mp4", "a query", "--model", "m"] if target == "ground" else []
+        before = {"ground": ["a.mp4", "a query", "--model", "m"], "app": ["--model", "m"]}.get(target, [])
         assert importlib.import_module(f"recipe.{target}").parse([*before, *own])
         return
     monkeypatch.setenv("RUN", "runs/x")

@@ -18,7 +18,7 @@ from recipe.studies import before_after
 from recipe.studies.report_places import grpo_folder
 
 # What make reads: the stages, and the studies beside them.
-MAKEFILES = Path("Makefile").read_text() + Path("scripts/studies.mk").read_text()
+MAKEFILES = "".join(Path(path).read_text() for path in ("Makefile", "scripts/studies.mk", "scripts/app.mk"))
 
 
 def make(*words):
