@@ -97,11 +97,10 @@ def main() -> None:
     options = parser.parse_args()
     seconds, clips = options.seconds or (10 if options.quick else 60), options.clips or (6 if options.quick else 8)
     torch.set_num_threads(1)
-    sampler.SECONDS = seconds
     found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
         films = [f"{number}.mp4" for number in range(clips)]
-        sampler.film(Path(folder) / films[0], (640, 360), 60, 2)
+        sampler.film(Path(folder) / films[0], (640, 360), 60, 2, seconds=seconds)
         for name in films[1:]:
             shutil.copy(Path(folder) / films[0], Path(folder) / name)
         records = [record(name, seconds) for name in films]

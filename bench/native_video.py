@@ -118,7 +118,8 @@ def engine_of(folder: Path, model: Any, tokens: int) -> Any:
     """Return vLLM's engine on a checkpoint."""
     from vllm import LLM
 
-    options = llm_options(SimpleNamespace(bf16=False, fp16=False), model)
+    options = llm_options(SimpleNamespace(bf16=False, fp16=False), model, video=True)
+    options["limit_mm_per_prompt"] = {"video": 1, "image": 2 * max(LENGTHS)}  # of one kind a prompt
     return LLM(str(folder), max_model_len=tokens, max_num_batched_tokens=tokens, disable_log_stats=True, **options)
 
 

@@ -35,12 +35,13 @@ class Pair:
     def ratio(self) -> str:
         """How much less or more than the peer's ours is.
 
-        >>> Pair(2.0, 7.0).ratio, Pair(7.0, 2.0).ratio, Pair(2.0).ratio, Pair(0.0, 2.0).ratio
-        ('3.5x less', '3.5x more', '', '')
+        >>> Pair(2.0, 7.0).ratio, Pair(7.0, 2.0).ratio, Pair(2.0, 2.004).ratio, Pair(2.0).ratio, Pair(0.0, 2.0).ratio
+        ('3.5x less', '3.5x more', '1x', '', '')
         """
         if self.peer is None or self.ours <= 0 or self.peer <= 0:
             return ""
-        return f"{self.peer / self.ours:.3g}x less" if self.ours <= self.peer else f"{self.ours / self.peer:.3g}x more"
+        factor = max(self.peer / self.ours, self.ours / self.peer)
+        return f"{factor:.3g}x" + (f" {'less' if self.ours < self.peer else 'more'}" if factor >= 1.005 else "")
 
     def text(self, unit: str) -> str:
         """Return both figures and their ratio.

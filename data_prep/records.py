@@ -15,6 +15,7 @@ from typing import IO, Any, NoReturn, cast
 
 import orjson
 
+from data_prep.events import in_first_schema
 from data_prep.files import atomic_write
 from data_prep.record_type import ObjectTrack, Record, State
 from data_prep.validation import (
@@ -34,6 +35,7 @@ __all__ = [
     "RecordError",
     "RecordWriter",
     "State",
+    "read_lines",
     "read_questions",
     "read_records",
     "resolve_video",
@@ -54,7 +56,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for record in read_records("tracks.jsonl"):  # doctest: +SKIP
         ...     print(record["query"], record["span"])
     """
-    for where, value in _lines(path):
+    for where, value in read_lines(path):
         yield validate_record(value, where)
 
 
@@ -72,7 +74,7 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
         >>> for question in read_questions("query_v2.questions.jsonl"):  # doctest: +SKIP
         ...     print(question["video"], question["query"])
     """
-    for where, value in _lines(path):
+    for where, value in read_lines(path):
         if not isinstance(value, Mapping) or "schema" in value:
             yield validate_record(value, where)
             continue
@@ -90,8 +92,13 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
         yield cast(Record, question)
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
-    """Yield (file and line for messages, parsed value) of each line that is not blank."""
+def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
+    """Yield (file and line for messages, parsed value) of each line that is not blank; values are not validated.
+
+    Raises:
+        RecordError: at the first line that is no JSON, or too long, naming file and line.
+        OSError: if the file cannot be read.
+    """
     name = quote(os.fspath(path), 4096)  # printable, and whole: a path is there to be opened
     with open(path, "rb") as file:
         number = 0
@@ -184,14 +191,15 @@ class RecordWriter:
         return self
 
     def write(self, record: Mapping[str, Any], *, is_checked: bool = False) -> None:
-        """Validate one record and add its line.
+        """Validate one record and add its line, in schema 1 wherever that says all of it.
 
         Args:
             is_checked: the caller has checked the record, whose fields stand in the order of `FIELDS`.
         """
         if self._file is None:
             raise RuntimeError("RecordWriter is a context manager: with RecordWriter(path) as writer: ...")
-        self._file.write(_line(record if is_checked else validate_record(record)))
+        valid = cast(Record, record) if is_checked else validate_record(record)
+        self._file.write(_line(in_first_schema(valid)))
         self.count += 1
 
     def __exit__(

@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
+from data_prep.drawing.boxes import PREDICTED, TRUE
+from data_prep.drawing.page import page_environment
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.stamps import STAMP, read_stamp
@@ -116,16 +116,20 @@ def main(args: argparse.Namespace) -> None:
                 figures.append((name, base64.b64encode(png).decode("ascii")))
         if figures:
             sections.append((title, figures))
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
-    page = environment.get_template("compare.html").render(
-        rows=rows,
-        shown=SHOWN,
-        metric=args.metric,
-        goal=goal,
-        sections=sections,
-        runs=runs,
-        clips=clips(groups),
-        remarks=remark_lines,
+    page = (
+        page_environment(TEMPLATES)
+        .get_template("compare.html")
+        .render(
+            rows=rows,
+            shown=SHOWN,
+            metric=args.metric,
+            goal=goal,
+            sections=sections,
+            runs=runs,
+            clips=clips(groups),
+            looks=(TRUE, PREDICTED),
+            remarks=remark_lines,
+        )
     )
     with atomic_write(args.out) as out:
         # Half of a surrogate pair, as JSON can hold it and UTF-8 cannot, is shown as a question mark.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,15 +23,13 @@ from data_prep.video.sampling import VideoError
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
     from recipe import ground as command
     from recipe.cli import OneLineParser, run
-    from recipe.drawing.boxes import clock
-    from recipe.inference.backends import Answerer
     from recipe.inference.grounding import ground
-    from recipe.inputs.dataset import RowBuilder
 
 NAME = "ground_video"
 DESCRIPTION = (
     "Find when a described event happens in a video and where its target is. Returns the span in seconds (inclusive, "
-    "null if not found) and one box [x_min, y_min, x_max, y_max] a second, in shares of the picture."
+    "null if not found), the spans of several events (end exclusive) and one box [x_min, y_min, x_max, y_max] a "
+    "second, in shares of the picture; no_target is true if the model says that the video does not show the event."
 )
 SCHEMA = {
     "type": "function",
@@ -93,15 +90,7 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
 
     The model is loaded at the first call, and only once. One call at a time asks it, unless a server does the work.
     """
-    loading, asking = threading.Lock(), threading.Lock()
-    loaded: list[tuple[RowBuilder, Answerer]] = []
-
-    def backend() -> tuple[RowBuilder, Answerer]:
-        with loading:
-            if not loaded:
-                builder, answerer = command.backend_of(settings)
-                loaded.append((builder, answerer if settings.backend == "openai" else in_turn(answerer, asking)))
-            return loaded[0]
+    backend = command.lazy_backend(settings)
 
     def call(video: str, query: str) -> dict[str, Any]:
         path = allowed(root, video)
@@ -111,20 +100,10 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
         grounding = ground(path, query, builder, answerer, command.policy_of(settings))
         result = {"video": video} | grounding.to_json()
         if grounding.span is not None:
-            result["clock"] = f"{clock(grounding.span[0])} to {clock(grounding.span[1] + 1)}"
+            result["clock"] = command.in_clocks(grounding.events)
         return result
 
     return call
-
-
-def in_turn(answerer: Answerer, lock: threading.Lock) -> Answerer:
-    """Return an answerer that one thread at a time asks."""
-
-    def answer(rows: list[dict[str, Any]]) -> list[str]:
-        with lock:
-            return answerer(rows)
-
-    return answer
 
 
 def server_of(tool: Tool) -> Any:

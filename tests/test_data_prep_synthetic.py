@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,10 +13,12 @@ import numpy as np
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.events import events_of, has_no_target, is_temporal
 from data_prep.records import read_records
 from data_prep.sources import synthetic
 from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip
 from data_prep.stages import read_stamp
+from tests.helpers import forked
 from tests.helpers.processes import children
 
 SIDE = UNITS * PIXELS_PER_UNIT
@@ -205,6 +206,76 @@ def test_shapes_on_curves_never_cover_each_other():
             assert ax >= bx + b_side or bx >= ax + a_side or ay >= by + b_side or by >= ay + a_side
 
 
+MIXED = """
+seed: 3
+clip: {seconds: [8], min_objects: 1, max_objects: 2, min_event: 3, max_event: 7, rates: [8, 25], pauses: 0.6}
+splits:
+  a: {clips: 40, use: ground, no_target: 0.25, temporal: 0.25}
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Folder of sentences with one event, with two, without a target and without boxes."""
+    folder = tmp_path_factory.mktemp("mixed")
+    assert make(folder, MIXED) == 0
+    return folder / "data"
+
+
+def test_sentences_of_every_kind_are_made_where_they_are_asked_for(mixed):
+    records = list(read_records(mixed / "a.jsonl"))
+    absent = [record for record in records if has_no_target(record)]
+    temporal = [record for record in records if is_temporal(record)]
+    for share in (absent, temporal):
+        assert 0.12 < len(share) / len(records) < 0.4
+    several = [record for record in records if len(events_of(record)) > 1]
+    assert {is_temporal(record) for record in several} == {True, False}
+    assert {record["schema"] for record in records if record["track"] and record not in several} == {1}
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(mixed, "a")}
+    for record in absent:
+        colours = [item["colour"] for item in annotations[record["video"]]["objects"]]
+        assert not any(colour in record["query"] for colour in colours)
+        assert any(f"no {colour} " in record["reasoning"] for colour in COLOURS if colour in record["query"])
+        assert record["label"].endswith("-1")
+    assert not any("reasoning" in record for record in temporal), "a trace comes with boxes"
+
+
+def test_two_events_are_when_the_shape_is_drawn(mixed):
+    """Read back from the encoded files: the colour is seen in each second of the events and in no other."""
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(mixed, "a")}
+    checked = 0
+    for record in read_records(mixed / "a.jsonl"):
+        if len(events_of(record)) < 2:
+            continue
+        annotation = annotations[record["video"]]
+        target = annotation["objects"][int(record["id"].rsplit("/", 1)[1])]
+        listed = [second for first, last in events_of(record) for second in range(first, last + 1)]
+        pictures = pictures_of(mixed / "videos" / record["video"])
+        for second in range(record["seconds"]):
+            shown = pictures[int((second + 0.5) * annotation["fps"])]
+            alike = np.abs(shown - COLOURS[target["colour"]]).sum(-1) < 150
+            assert (alike.sum() > 20) == (second in listed), (record["id"], second)
+        if record["track"]:
+            assert [state["second"] for state in record["track"]] == listed
+        assert record["seconds"] == 8 and all(span[1] - span[0] >= 1 for span in record["spans"])
+        checked += 1
+    assert checked >= 5
+
+
+def test_the_tiny_wordings_are_those_of_every_kind_of_sentence(mixed, tmp_path):
+    words = ["traces", "--tracks", str(mixed / "a.jsonl"), "--out", str(tmp_path), "--prompts", "traces-tiny"]
+    assert main(words) == 0
+    rows = list(read_records(tmp_path / "traces.jsonl"))
+    kept = [record for record in read_records(mixed / "a.jsonl") if not is_temporal(record)]
+    assert [row["id"] for row in rows] == [record["id"] for record in kept]
+    for row, record in zip(rows, kept, strict=True):
+        # A single second is worded otherwise by the synthetic source, whose published digits come from its words.
+        if "moves" in row["reasoning"] and not row["reasoning"].startswith("in second"):
+            assert row["reasoning"] == record["reasoning"]
+    reported = json.loads((tmp_path / "report.json").read_text())
+    assert reported["skipped"] > 0 and reported["verdicts"] == {"accepted": len(rows)}
+
+
 def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
     assert make(tmp_path) == 0
     before = (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns
@@ -238,6 +309,12 @@ def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
         ("use: ground", "use: ground, clip: {motion: fly}", "data.yaml: a: clip: motion is 'fly', expected"),
         ("seconds: [2]", "max_edge: 0.5", "data.yaml: clip: max_edge is 0.5, expected seconds from 0 to below 0.5"),
         ("seconds: [2]", "turns: 0", "data.yaml: clip: turns is 0, expected points a second, above 0"),
+        ("seconds: [2]", "pauses: 2", "data.yaml: clip: pauses is 2, expected a share from 0 to 1"),
+        ("use: ground", "use: ground, no_target: 1.5", "a: no_target is 1.5, expected a share of the sentences"),
+        ("use: ground", "use: ground, temporal: yes", "a: temporal is True, expected a share of the sentences"),
+        ("use: ground", "use: scene, temporal: 0.5", "a: temporal is for use ground or test, not scene"),
+        ("use: ground", "use: ground, no_target: 0.5, temporal: 0.6", "a: no_target and temporal are 1.1 together"),
+        ("use: ground", "use: ground, no_targets: 0.5", "a: unknown key 'no_targets'; did you mean 'no_target'?"),
     ],
 )
 def test_bad_settings_are_one_line_that_names_the_key(tmp_path, capsys, old, new, message):
@@ -259,24 +336,39 @@ def test_without_an_encoder_one_line_comes_first(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "data").exists()
 
 
+def begun(folder, **options):
+    """Begin a run in a process of its own; return it and its stderr, which ends once no worker holds it."""
+    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(folder / "data.yaml")]
+    ours, theirs = os.pipe()
+    process = forked.begin([*command, "--out", str(folder / "data")], stderr=theirs, **options)
+    os.close(theirs)
+    return process, os.fdopen(ours)
+
+
+def end_of(process, error):
+    """Return the exit code of a begun run and what it said, once its workers have ended too."""
+    with error:
+        said = error.read()
+    process.join(60)
+    return process.exitcode, said
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -signal.SIGKILL)])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, name, code):
-    text = SMALL.replace("clips: 3", "clips: 60")
+    text = SMALL.replace("clips: 3", "clips: 40")
     assert make(tmp_path / "whole", text) == 0
     (tmp_path / "data.yaml").write_text(text)
-    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
-    command += ["--out", str(tmp_path / "data")]
     videos = tmp_path / "data" / "videos" / "a"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while process.poll() is None and not (videos.is_dir() and len(list(videos.glob("*.mp4"))) >= 5):
-        time.sleep(0.01)
+    process, error = begun(tmp_path, own_group=True)
+    while process.is_alive() and not (videos.is_dir() and len(list(videos.glob("*.mp4"))) >= 5):
+        time.sleep(0.002)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does: workers too
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == code, error
-    assert "Traceback" not in error
+    ended, said = end_of(process, error)
+    assert ended == code, said
+    assert "Traceback" not in said
     assert not read_stamp(tmp_path / "data")["complete"]
     whole = {path: path.stat().st_mtime_ns for path in videos.glob("*.mp4")}
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    assert make(tmp_path, text) == 0
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in whole.items()), "whole videos are kept"
     assert contents(tmp_path / "data") == contents(tmp_path / "whole" / "data"), "and nothing half written is left"
 
@@ -315,20 +407,18 @@ def test_a_config_that_would_be_overwritten(tmp_path, capsys):
 @pytest.mark.parametrize("victim", ["worker", "parent"])
 def test_a_kill_of_one_process_alone(tmp_path, victim):
     """Of a worker: one line and exit 2. Of the parent: its workers end too, and do not write beside the next run."""
-    text = SMALL.replace("clips: 3", "clips: 60")
+    text = SMALL.replace("clips: 3", "clips: 40")
     (tmp_path / "data.yaml").write_text(text)
-    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
-    command += ["--out", str(tmp_path / "data")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not any((tmp_path / "data").rglob("*.mp4")):
-        time.sleep(0.01)
+    process, error = begun(tmp_path)
+    while process.is_alive() and not any((tmp_path / "data").rglob("*.mp4")):
+        time.sleep(0.002)
     workers = list(children(process.pid))
     os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
-    error = process.communicate(timeout=60)[1]  # ends once no worker holds the pipe
-    assert "Traceback" not in error
+    ended, said = end_of(process, error)
+    assert "Traceback" not in said
     if victim == "worker":
-        assert process.returncode == 2
-        assert error.splitlines()[-1].startswith("error: a worker process was killed (out of memory?)")
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
-    assert len(list((tmp_path / "data").rglob("*.mp4"))) == 60
+        assert ended == 2
+        assert said.splitlines()[-1].startswith("error: a worker process was killed (out of memory?)")
+    assert make(tmp_path, text) == 0
+    assert len(list((tmp_path / "data").rglob("*.mp4"))) == 40
     assert not list((tmp_path / "data").rglob("*.part"))

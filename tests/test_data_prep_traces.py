@@ -461,7 +461,7 @@ def test_the_review_page_shows_rows_and_runs_nothing(tiny_data, tmp_path):
     seconds = sum(record["seconds"] for record in read_records(tracks))
     assert page.count("data:image/jpeg;base64,") == seconds
     inside = sum(record["span"][1] - record["span"][0] + 1 for record in read_records(tracks))
-    assert page.count("<figure class=inside>") == inside
+    assert page.count('<b style="background: #009E73; left: 0.0%; width: 100.0%">') == inside
     assert page.count('class="verdict accepted"') == 2
     assert page.count('class="verdict rejected"') == 1
     assert not re.search(r"(?:src|href)=[\"']?https?:", page)

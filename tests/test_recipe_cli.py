@@ -154,6 +154,7 @@ TINY_EVAL = "--config recipe/configs/tiny/eval.yaml"
 
 # Every command of the recipe: its other words, a typo, and what is meant.
 TYPOS = {
+    "app": ("--model m", "--prot", "--port"),
     "studies.before_after": ("--config recipe/configs/tiny/eval.yaml", "--limt", "--max_records"),
     "compare": ("runs/a", "--metrc", "--metric"),
     "cpt": ("--config recipe/configs/tiny/cpt.yaml", "--learning_rat", "--learning_rate"),

@@ -60,7 +60,7 @@ def test_the_cases(tmp_path, config):
         assert stem.with_suffix(".png").stat().st_size > 1000
         assert probe(stem.with_suffix(".mp4")).seconds > 1
         assert f'src="{name}.png"' in page
-        assert f'href="{name}.mp4"' in page
+        assert f'<video src="{name}.mp4"' in page
     assert "the &lt;b&gt;square&lt;/b&gt;" in page
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)" in page, "what a model says is shown as text"
@@ -86,7 +86,7 @@ def test_another_question_is_another_file(tmp_path, config):
     settings["models"] = {"模型甲": "a", "模型乙": "b"}
     results, page = made(tmp_path, settings)
     assert sorted(model for model, _ in asked) == ["a", "b"]
-    assert len(set(re.findall(r'src="([^"]+)"', page))) == 2
+    assert len(set(re.findall(r'<img src="([^"]+)"', page))) == 2
     assert "alert" in results["one"]["模型乙"]["reasoning"]
     for change in (
         {"cases": [settings["cases"][0] | {"query": "another"}]},

@@ -6,8 +6,8 @@ import re
 import pytest
 from PIL import Image
 
+from data_prep.drawing.boxes import RL, SFT, TRUE
 from data_prep.records import read_records
-from recipe.drawing.boxes import RL, SFT, TRUE
 from recipe.drawing.curves import curves
 from recipe.evaluation.logs import read_log, series
 from recipe.studies.report import Clip, choose, read_clips, table_rows, write_report

@@ -37,6 +37,39 @@ def test_verl(ground_truth):
     assert verl.compute_score("stvg", HALF, ground_truth, w_t=0.5, w_m=2.0)["score"] == 0.25 + 2.0
 
 
+TWICE = {"track": [{"second": 1, "box": list(BOX)}], "spans": [[1, 1], [7, 7]], "seconds": 10}  # unseen in second 7
+
+
+@pytest.mark.parametrize(
+    ("text", "ground_truth", "expected"),
+    [
+        ("{}", {"no_target": True}, {"score": 2.0, "tIoU": 1.0, "mvIoU": 1.0, "vIoU": 1.0, "parsed": 1.0}),
+        (HALF, {"no_target": True}, {"score": 0.0, "tIoU": 0.0, "mvIoU": 0.0, "vIoU": 0.0, "parsed": 1.0}),
+        # Second 2 of 2..3; there are no boxes, so w_m has nothing to weigh.
+        (
+            HALF,
+            {"temporal": True, "spans": [[2, 3]]},
+            {"score": 0.5, "tIoU": 0.5, "mvIoU": 0.0, "vIoU": 0.0, "parsed": 1.0},
+        ),
+        # Second 1 of 1 and 7; its box is right.
+        (
+            HALF.replace('"2"', '"1"'),
+            TWICE,
+            {"score": 1.5, "tIoU": 0.5, "mvIoU": 1.0, "vIoU": 0.5, "parsed": 1.0},
+        ),
+    ],
+)
+def test_sentences_of_other_kinds(text, ground_truth, expected):
+    assert verl.compute_score("stvg", text, ground_truth) == expected
+    row = {"response": text, "response_length": 1, "ground_truth": json.dumps(ground_truth)}
+    assert easyr1.compute_score(row)["overall"] == expected["score"]
+    assert openrlhf.reward_func([text], [""], [ground_truth])["rewards"] == [expected["score"]]
+    columns = {name: [value] for name, value in ground_truth.items()}
+    both = [reward()([text], **columns)[0] for reward in (swift.TIoU, swift.MVIoU)]
+    assert sum(one or 0.0 for one in both) == expected["score"]
+    assert (both[1] is None) == ("temporal" in ground_truth), "ms-swift skips what is None"
+
+
 def test_a_row_read_from_a_data_frame():
     numpy = pytest.importorskip("numpy")
     states = numpy.array(
@@ -124,9 +157,8 @@ def test_verifiers(monkeypatch):
     ("value", "message"),
     [
         ("{", "is no JSON"),
-        (7, "got int, expected a dict"),
-        ({}, "no 'track'"),
-        ({"track": []}, "no 'track'"),
+        ({"tracks": TRUTH["track"], "span": [2, 3]}, "span without 'track'"),
+        ({"spans": [[2, 3]]}, "spans without 'track', and neither 'no_target' nor 'temporal' is true"),
         ({"track": [{"second": 0, "box": [0, 0, 2, 1]}]}, "not normalised"),
         ({"track": TRUTH["track"], "seconds": 0}, "at least 1"),
     ],
@@ -134,6 +166,22 @@ def test_verifiers(monkeypatch):
 def test_a_wrong_truth_is_refused_and_named(value, message):
     with pytest.raises(ValueError, match=message):
         truth.score_text(HALF, value)
+
+
+OF_OTHER_TASKS = [None, float("nan"), "", "B", "42", 42, "[1, 2]", {}, {"answer": "B"}, {"track": None}, {"track": []}]
+
+
+@pytest.mark.parametrize("other", OF_OTHER_TASKS, ids=str)
+def test_rows_of_other_tasks_get_what_the_trainer_calls_nothing(other):
+    """None where the trainer skips it; a zero with all the usual names where it adds up numbers."""
+    assert truth.score_text("The answer is B.", other) is None
+    ours = verl.compute_score("stvg", HALF, TRUTH)
+    assert verl.compute_score("math", HALF, other) == dict.fromkeys(ours, 0.0)
+    rows = [{"response": HALF, "ground_truth": value} for value in (TRUTH, other)]
+    assert [row["overall"] for row in easyr1.compute_score(rows)] == [1.5, 0.0]
+    result = openrlhf.reward_func([HALF, HALF], ["", ""], [TRUTH, other], tensor=torch.tensor)
+    assert result["rewards"].tolist() == [1.5, 0.0]
+    assert {name: len(values) for name, values in result["extra_logs"].items()} == dict.fromkeys(list(ours)[1:], 2)
 
 
 @pytest.mark.parametrize("text", ["", "{" * 1000, "\ud800", "NaN", '{"0": 1}'])

@@ -230,7 +230,8 @@ def _numbers(codes: np.ndarray, goes_on: np.ndarray, longest: int, dtype: type[n
     follows = -goes_on.view(np.int8)  # all bits set where another character follows
     own = np.left_shift(codes, 3).view(np.int8) >> 3  # bit 4 of a last character is the number's sign
     own &= ~(follows & np.int8(-32))
-    values = first = own.astype(dtype)
+    first: np.ndarray = own.astype(dtype)
+    values = first
     mask = follows[:-1].astype(dtype)
     # After the n-th round the numbers of n + 1 characters are right.
     for _ in range(longest - 1):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from data_prep.records import resolve_video
-from data_prep.video.sampling import sample_frames
+from data_prep.video.sampling import probe, sample_frames
 
 
 def chosen_seconds(seconds: int, most: int) -> list[int]:
@@ -32,12 +32,16 @@ def frames_of(record: Mapping[str, Any], video_root: Path, *, side: int, most: i
         RecordError, VideoError, OSError: no such video, or it does not decode.
     """
     shown = chosen_seconds(record["seconds"], most)
-    shrink = min(1.0, side / max(record["width"], record["height"]))
-    size = (max(1, round(record["width"] * shrink)), max(1, round(record["height"] * shrink)))
     start, end = record["clip"]
     path = resolve_video(video_root, record["video"])
     if not path.is_file():
         raise FileNotFoundError(f"{record['video']}: no such video under {video_root}")
+    width, height = record["width"], record["height"]
+    if width is None or height is None:  # a record without boxes need not say
+        info = probe(path)
+        width, height = info.width, info.height
+    shrink = min(1.0, side / max(width, height))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     pictures = sample_frames(path, [k + 0.5 for k in shown], clip_start_s=start, clip_end_s=end, size=size)
     return list(zip(shown, pictures, strict=True))
 
@@ -47,17 +51,3 @@ def data_uri(picture: Image.Image, quality: int = 85) -> str:
     out = io.BytesIO()
     picture.save(out, format="JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-def with_box(picture: Image.Image, box: Sequence[float] | None, side: int = 120) -> Image.Image:
-    """Return the picture scaled to a longer side of `side` pixels, with a normalised box drawn into it."""
-    factor = side / max(picture.size)
-    width, height = (max(1, round(length * factor)) for length in picture.size)
-    copy = picture.resize((width, height), Image.Resampling.BICUBIC)
-    if box is not None:
-        left, top = box[0] * width, box[1] * height
-        right, bottom = max(box[2] * width - 1, left), max(box[3] * height - 1, top)
-        draw = ImageDraw.Draw(copy)
-        draw.rectangle([left - 1, top - 1, right + 1, bottom + 1], outline="white", width=4)  # seen on any picture
-        draw.rectangle([left, top, right, bottom], outline="#009E73", width=2)
-    return copy

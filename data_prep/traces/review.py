@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
 from data_prep.convert.wording import TEMPLATES
+from data_prep.drawing.boxes import TRUE, Layer
+from data_prep.drawing.page import page_environment, tile_values
+from data_prep.events import events_of, in_words
 from data_prep.files import atomic_write
 from data_prep.records import Record, RecordError
 from data_prep.traces.correction import answer_text
-from data_prep.traces.frames import data_uri, frames_of, with_box
+from data_prep.traces.frames import frames_of
 from data_prep.traces.outcome import Outcome
 from data_prep.traces.prompts import distractor_count
 from data_prep.video.sampling import VideoError
@@ -40,11 +41,14 @@ def write_review(
     """
     indices = range(min(len(records), len(outcomes)))
     chosen = sorted(random.Random(seed).sample(indices, min(rows, len(indices))))
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("review.html").render(
-        about=about, total=len(indices), items=[_item(records[index], outcomes[index], video_root) for index in chosen]
+    page = (
+        page_environment(TEMPLATES)
+        .get_template("review.html")
+        .render(
+            about=about,
+            total=len(indices),
+            items=[_item(records[index], outcomes[index], video_root) for index in chosen],
+        )
     )
     with atomic_write(path) as out:
         out.write(page)
@@ -52,21 +56,22 @@ def write_review(
 
 
 def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
-    boxes = {state["second"]: state["box"] for state in record["track"]}
-    first, last = record["span"]
+    boxes = {state["second"]: state["box"] for state in record["track"] or ()}
+    events = events_of(record)
+    layers = [Layer(TRUE, events, boxes)]
     frames, missing = [], ""
     if video_root is not None:
         try:
             for second, picture in frames_of(record, video_root, side=320, most=MOST_FRAMES):
-                drawn = with_box(picture, boxes.get(second))
-                frames.append({"second": second, "inside": first <= second <= last, "uri": data_uri(drawn, 80)})
+                # Of a long clip not every second is shown; the bar is about the one that is.
+                frames.append(tile_values(picture, second, layers, (second, second + 1), side=160))
         except (RecordError, VideoError, OSError) as error:
             missing = str(error)
     return {
         "id": record["id"],
         "query": record["query"],
-        "label": record["label"],
-        "span": record["span"],
+        "label": record["label"] or "",
+        "when": in_words(events) or "at no time",
         "seconds": record["seconds"],
         "distractors": distractor_count(record),
         "verdict": outcome.verdict,
@@ -74,6 +79,6 @@ def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str
         "trace": outcome.trace,
         "claimed": outcome.claimed,
         "answer": answer_text(record) if outcome.kept else "",
-        "frames": frames,
+        "tiles": frames,
         "missing": missing,
     }

@@ -7,26 +7,39 @@ and go to W&B too where the run logs there.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from data_prep.drawing.boxes import (
+    PREDICTED,
+    TRUE,
+    Layer,
+    bars_of,
+    boxes_at,
+    contact_strip,
+    draw_boxes,
+    legend,
+    stack,
+    time_bars,
+)
+from data_prep.drawing.sheet import write_sheet
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record
-from recipe.drawing.boxes import PREDICTED, TRUE, boxes_by_second, contact_strip, draw_boxes, time_bars
-from recipe.drawing.sheet import write_sheet
-from recipe.evaluation.scores import true_track
-from stvg_rewards import parse_answer, score_answer
+from recipe.evaluation.scores import counted_spans, score_record, true_track
+from stvg_rewards import parse_answer
 from stvg_rewards.locate import after_reasoning
 
 FOLDER, ANSWERS = "media", "answers.jsonl"
 CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
 COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
-INSIDE = replace(PREDICTED, inset=3)  # both are seen where they agree
+GAP = 4  # pixels between frames
 MOST_FRAMES = 12  # of a clip's picture
 
 
@@ -46,21 +59,24 @@ class Shown:
 
 
 def picture(clip: Shown, *, side: int = 144) -> Image.Image:
-    """Draw frames with the true and the predicted box, at most twelve seconds spread evenly, above both time bars."""
+    """Draw frames with the true and the predicted box, above both time bars and their legend.
+
+    At most twelve seconds are drawn, spread evenly.
+    """
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
-    systems = [(TRUE, true_track(record).boxes), (INSIDE, answer.track.boxes)]
+    events = events_of(record)
+    layers = [
+        Layer(TRUE, events, true_track(record).boxes),
+        Layer(PREDICTED, counted_spans(answer, events), answer.track.boxes),
+    ]
     count = min(record["seconds"], MOST_FRAMES)
+    # Each frame stands for an equal part of the clip, which the bars below it show.
     seconds = [(2 * index + 1) * record["seconds"] // (2 * count) for index in range(count)]
-    strip = contact_strip(
-        [draw_boxes(frame_of(clip, second), boxes_by_second(second, systems), side=side) for second in seconds]
-    )
-    spans = [(TRUE, (record["span"][0], record["span"][1])), (INSIDE, answer.span)]
-    bars = time_bars(record["seconds"], spans, width=strip.width)
-    whole = Image.new("RGB", (strip.width, strip.height + 4 + bars.height), "white")
-    whole.paste(strip, (0, 0))
-    whole.paste(bars, (0, strip.height + 4))
-    return whole
+    frames = [draw_boxes(frame_of(clip, second), boxes_at(second, layers), side=side) for second in seconds]
+    strip = contact_strip(frames, gap=GAP)
+    bars = time_bars(record["seconds"], bars_of(layers), width=strip.width, tiles=count, gap=GAP)
+    return stack([strip, bars, legend([layer.look for layer in layers], strip.width)])
 
 
 def frame_of(clip: Shown, second: int) -> Image.Image:
@@ -70,14 +86,21 @@ def frame_of(clip: Shown, second: int) -> Image.Image:
 
 
 def row(clip: Shown) -> dict[str, Any]:
-    """Return the clip's row of the table: reasoning, answer and scores; a score is 0 where nothing could be read."""
+    """Return the clip's row of the table: reasoning, answer and scores; a score is 0 where nothing could be read.
+
+    Of a truth without boxes mvIoU and vIoU are None.
+    """
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
-    scores = score_answer(answer, true_track(record), (record["span"][0], record["span"][1]))
+    scores = score_record(answer, record)
     cut = after_reasoning(clip.text)
     texts = {"reasoning": clip.text[:cut], "answer": clip.text[cut:]}
-    numbers = {name: round(getattr(scores, name), 4) if scores else 0.0 for name in ("tIoU", "mvIoU", "vIoU")}
+    numbers = {name: _shown(getattr(scores, name) if scores else 0.0) for name in ("tIoU", "mvIoU", "vIoU")}
     return {"id": record["id"], "query": record.get("query", "")} | texts | numbers
+
+
+def _shown(score: float) -> float | None:
+    return None if math.isnan(score) else round(score, 4)
 
 
 def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict[str, Any], *, to_wandb: bool) -> None:
@@ -102,6 +125,11 @@ def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict
         log_media(step, rows, pictures)
 
 
+def _caption(line: dict[str, Any]) -> str:
+    """Return the score that a picture is captioned with: vIoU, or tIoU where there are no true boxes."""
+    return f"tIoU {line['tIoU']:.2f}" if line["vIoU"] is None else f"vIoU {line['vIoU']:.2f}"
+
+
 def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Image.Image]) -> None:
     """Log the held-out clips' pictures and table to the W&B run of this process, if there is one."""
     import wandb
@@ -109,7 +137,7 @@ def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Imag
     if wandb.run is None:
         return
     try:
-        captions = [f"{line['query']} (vIoU {line['vIoU']:.2f})" for line in rows]
+        captions = [f"{line['query']} ({_caption(line)})" for line in rows]
         # Not pictures inside the table: those lie outside the run's folder until they are sent.
         data = [[step, *(line[name] for name in COLUMNS)] for line in rows]
         table = wandb.Table(columns=["step", *COLUMNS], data=data)

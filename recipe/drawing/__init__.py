@@ -1,1 +1,1 @@
-"""Boxes, sheets, overlay videos and curves."""
+"""Curves and charts."""

@@ -10,11 +10,12 @@ settings); what exists is not asked again unless --again is given.
 from __future__ import annotations
 
 import argparse
-import html
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from data_prep.drawing.boxes import PREDICTED, TRUE
 from data_prep.errors import StageError
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs, text_digest
@@ -23,6 +24,7 @@ from data_prep.video.sampling import VideoError
 from recipe import ground
 from recipe.cli import OneLineParser, check_keys, read_settings, run
 from recipe.inference.answer_key import file_name, video_stamp
+from recipe.studies.report_places import page_templates
 
 PAGE = "figure4.html"
 KEYS = {"out", "models", "cases", "arguments"}
@@ -62,7 +64,7 @@ def answer(config: dict[str, Any], case: dict[str, Any], name: str) -> tuple[dic
         ground.key_of_answers(args).describe(),
         video_stamp(args.video),
         args.query,
-        args.true_span,
+        case.get("true_span") or args.true_span,
         args.box_frames,
     )
     stem = Path(config["out"]) / f"{file_name(case['name'])}-{file_name(name)}-{key[:8]}"
@@ -78,18 +80,20 @@ def _beside(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)  # a name may hold a dot
 
 
-def part(name: str, answer: dict[str, Any] | str, stem: Path | None) -> str:
-    """Return a model's answer as HTML, with every text of a model or a user escaped."""
+def part(name: str, answer: dict[str, Any] | str, stem: Path | None) -> dict[str, Any]:
+    """Return what the page shows of a model's answer, or of why there is none."""
     if isinstance(answer, str) or stem is None:
-        return f"<h3>{html.escape(name)}</h3><p>not answered: {html.escape(str(answer))}</p>"
+        return {"name": name, "problem": str(answer)}
     span = answer["span"]
     when = f"seconds {span[0]} to {span[1]}" if span else "no second named"
     reasoning = answer["reasoning"] if isinstance(answer["reasoning"], str) else " / ".join(answer["reasoning"])
-    return (
-        f"<h3>{html.escape(name)}: {when}</h3>"
-        f'<a href="{stem.name}.mp4"><img src="{stem.name}.png" alt="a tile a second with the answer\'s box"></a>'
-        f"<p>{html.escape(reasoning) or '<i>no reasoning</i>'}</p>"
-    )
+    return {
+        "name": name,
+        "when": when,
+        "sheet": quote(f"{stem.name}.png"),
+        "film": quote(f"{stem.name}.mp4"),
+        "reasoning": reasoning,
+    }
 
 
 def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -100,29 +104,20 @@ def main(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     page = Path(config["out"]) / PAGE
     with locked(page):
-        results, body = _answers(config)
-        style = "body{font-family:sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}img{max-width:100%}"
+        results, cases = _answers(config)
+        text = page_templates().get_template("figure4.html").render(cases=cases, looks=(TRUE, PREDICTED))
         with atomic_write(page) as stream:
-            stream.write(
-                '<!doctype html><html lang="en"><meta charset="utf-8">'
-                '<meta name="viewport" content="width=device-width">'
-                f"<meta name='color-scheme' content='light dark'><title>Cases</title><style>{style}</style>"
-                f"<h1>Cases</h1>{''.join(body)}</html>\n"
-            )
+            stream.write(text.encode("utf-8", "replace").decode("utf-8"))
     print(f"page: {page}")
     return results
 
 
-def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return each model's answer to each case (or why there is none), and the parts of the page."""
+def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Return each model's answer to each case (or why there is none), and what the page shows of each case."""
     results: dict[str, dict[str, Any]] = {}
-    body = []
+    cases = []
     for case in config["cases"]:
-        true = case.get("true_span")
-        body.append(f"<h2>{html.escape(case['name'])}</h2><p>“{html.escape(case['query'])}”")
-        body.append(f" True span: seconds {true[0]} to {true[1]}.</p>" if true else "</p>")
-        if case.get("note"):
-            body.append(f"<p>{html.escape(case['note'])}</p>")
+        parts = []
         for name in config["models"]:
             result: dict[str, Any] | str
             stem: Path | None = None
@@ -132,8 +127,9 @@ def _answers(config: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[st
                 result = str(error)
                 print(f"{case['name']}, {name}: {error}")
             results.setdefault(case["name"], {})[name] = result
-            body.append(part(name, result, stem))
-    return results, body
+            parts.append(part(name, result, stem))
+        cases.append(case | {"answers": parts})
+    return results, cases
 
 
 def parse(argv: list[str] | None = None) -> tuple[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from recipe.drawing.boxes import RL, SFT, TRUE, contact_strip, time_bars
+from data_prep.drawing.boxes import RL, SFT, TRUE, bars_of, contact_strip, legend, time_bars
 
 if TYPE_CHECKING:
     from recipe.studies.report import Clip
@@ -22,7 +22,7 @@ def write_picture(path: Path, clips: Sequence[Clip], video_root: Path, *, width:
     Args:
         width: pixels.
     """
-    from recipe.studies.report import clip_frames, clip_spans
+    from recipe.studies.report import clip_frames, layers_of
 
     ranked = sorted(clips, key=lambda clip: (clip.change, clip.record["id"]))
     chosen = [ranked[round((index + 1) * (len(ranked) - 1) / (count + 1))] for index in range(count)]
@@ -32,7 +32,8 @@ def write_picture(path: Path, clips: Sequence[Clip], video_root: Path, *, width:
         inner = width - 2 * MARGIN
         side = (inner - 4 * (clip.record["seconds"] - 1)) // clip.record["seconds"]
         strip = contact_strip(clip_frames(clip, video_root, side=side))
-        bars = time_bars(clip.record["seconds"], clip_spans(clip), width=strip.width)
+        seconds = clip.record["seconds"]
+        bars = time_bars(seconds, bars_of(layers_of(clip)), width=strip.width, tiles=seconds, gap=4)
         part = Image.new("RGB", (width, TEXT + strip.height + bars.height + 2 * MARGIN), "white")
         title = f"“{clip.record['query']}”   vIoU: SFT {clip.scores[0]:.2f}, RL {clip.scores[1]:.2f}"
         ImageDraw.Draw(part).text((MARGIN, 0), title, fill="#222222", font=font)
@@ -50,12 +51,9 @@ def write_picture(path: Path, clips: Sequence[Clip], video_root: Path, *, width:
 
 
 def _legend(width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> Image.Image:
-    legend = Image.new("RGB", (width, TEXT + 2 * MARGIN), "white")
-    draw = ImageDraw.Draw(legend)
-    left = MARGIN
-    for look in (TRUE, SFT, RL):
-        draw.rectangle([left, MARGIN + 2, left + 14, MARGIN + 16], fill=look.colour)
-        draw.text((left + 22, MARGIN), look.name, fill="#222222", font=font)
-        left += 90
-    draw.text((left + 10, MARGIN), "box in each second; bars: when", fill="#666666", font=font)
-    return legend
+    part = Image.new("RGB", (width, TEXT + 2 * MARGIN), "white")
+    names = legend((TRUE, SFT, RL), 200)
+    part.paste(names, (MARGIN, MARGIN))
+    says = "box in each second; bars: when"
+    ImageDraw.Draw(part).text((MARGIN + names.width, MARGIN), says, fill="#666666", font=font)
+    return part

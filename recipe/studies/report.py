@@ -7,8 +7,6 @@ makes it again from what lies in the GRPO run's folder. The page needs no networ
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,23 +18,26 @@ from markupsafe import Markup
 from PIL import Image
 from trl import ModelConfig
 
+from data_prep.drawing.boxes import RL, SFT, TRUE, Layer, boxes_at, draw_boxes
+from data_prep.drawing.overlay import film_of_seconds
+from data_prep.drawing.page import as_uri, is_photograph, tile_values
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
 from data_prep.seconds import frame_times
 from data_prep.stages import StageError, read_stamp
 from data_prep.video.sampling import VideoError, sample_frames
 from recipe.cli import Parser, run
-from recipe.drawing.boxes import RL, SFT, TRUE, Look, boxes_by_second, draw_boxes
 from recipe.drawing.curves import curves
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.logs import read_log
-from recipe.evaluation.scores import METRICS, true_track
+from recipe.evaluation.scores import METRICS, counted_spans, score_record, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import Family, family_of, fit_frame, frame_grid
 from recipe.inputs.loading import load_config, load_processor
 from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
-from stvg_rewards import Answer, parse_answer, score_answer
+from stvg_rewards import Answer, parse_answer
 
 CLIPS = 6
 RULE = (
@@ -111,7 +112,7 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
             scale = box_scale(checkpoint, record)
         both = [known.get(record["id"], "") for known in texts]
         read = [parse_answer(text, seconds=record["seconds"], scale=scale) for text in both]
-        scored = [score_answer(answer, true_track(record), tuple(record["span"])) for answer in read]
+        scored = [score_record(answer, record) for answer in read]
         scores = [score.vIoU if score else 0.0 for score in scored]
         clips.append(Clip(record, (both[0], both[1]), (read[0], read[1]), (scores[0], scores[1])))
     return clips
@@ -125,52 +126,46 @@ def choose(clips: Sequence[Clip], count: int = CLIPS) -> list[Clip]:
     return [ranked[round(index * (len(ranked) - 1) / (count - 1))] for index in range(count)]
 
 
+def sampled(clip: Clip, video_root: Path) -> list[Image.Image]:
+    """Return the frame in the middle of each of the clip's seconds."""
+    record = clip.record
+    video = resolve_video(video_root, record["video"])
+    return sample_frames(video, frame_times(record["seconds"]), clip_start_s=record["clip"][0])
+
+
 def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.Image]:
     """Draw the clip's frames, one a second, with the true box and both systems' boxes."""
-    record = clip.record
-    start, _ = record["clip"]
-    video = resolve_video(video_root, record["video"])
-    frames = sample_frames(video, frame_times(record["seconds"]), clip_start_s=start)
-    systems = [
-        (TRUE, true_track(record).boxes),
-        (SFT, clip.answers[0].track.boxes),
-        (RL, clip.answers[1].track.boxes),
+    layers = layers_of(clip)
+    return [
+        draw_boxes(frame, boxes_at(k, layers), side=side, smooth=is_photograph(frame))
+        for k, frame in enumerate(sampled(clip, video_root))
     ]
-    return [draw_boxes(frame, boxes_by_second(k, systems), side=side) for k, frame in enumerate(frames)]
 
 
-def clip_spans(clip: Clip) -> list[tuple[Look, tuple[int, int] | None]]:
-    """Return the true span and both systems' spans, each with its look."""
-    true = (clip.record["span"][0], clip.record["span"][1])
-    return [(TRUE, true), (SFT, clip.answers[0].span), (RL, clip.answers[1].span)]
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a data URI, so that the page is one file."""
-    out = io.BytesIO()
-    picture.save(out, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+def layers_of(clip: Clip) -> list[Layer]:
+    """Return what the annotation and both systems say, in the order of the bars."""
+    events, (sft, rl) = events_of(clip.record), clip.answers
+    return [
+        Layer(TRUE, events, true_track(clip.record).boxes),
+        Layer(SFT, counted_spans(sft, events), sft.track.boxes),
+        Layer(RL, counted_spans(rl, events), rl.track.boxes),
+    ]
 
 
 def clip_section(clip: Clip, video_root: Path) -> dict[str, Any]:
     """Return the values that the template shows of one clip."""
-    seconds = clip.record["seconds"]
-    bars = []
-    for look, span in clip_spans(clip):
-        bar: dict[str, Any] = {"name": look.name, "colour": look.colour, "left": 0, "width": 0}
-        if span is not None:
-            bar["left"] = round(100 * span[0] / seconds, 2)
-            bar["width"] = round(100 * (min(span[1] + 1, seconds) - span[0]) / seconds, 2)
-        bars.append(bar)
+    frames, layers = sampled(clip, video_root), layers_of(clip)
+    sharp = not is_photograph(frames[0])
     return {
         "id": clip.record["id"],
         "query": clip.record["query"],
-        "seconds": seconds,
+        "seconds": clip.record["seconds"],
         "sft": f"{clip.scores[0]:.2f}",
         "rl": f"{clip.scores[1]:.2f}",
         "change": f"{clip.change:+.2f}",
-        "frames": [{"second": k, "src": data_uri(picture)} for k, picture in enumerate(clip_frames(clip, video_root))],
-        "bars": bars,
+        "sharp": sharp,
+        "tiles": [tile_values(frame, k, layers, (k, k + 1), photograph=not sharp) for k, frame in enumerate(frames)],
+        "film": as_uri(film_of_seconds(frames, layers, clip.record["query"]), "video/mp4"),
         "answers": [("SFT", clip.texts[0]), ("RL", clip.texts[1])],
     }
 
@@ -251,6 +246,7 @@ def write_report(
             n=summary["sft"]["greedy"]["n"],
             rows=table_rows(summary),
             checks=checks(summary),
+            signs=[(stage, sign) for stage, found in summary.get("signs", {}).items() for sign in found],
             # The figures are ours; everything else in the page is escaped.
             curves=[(title, [Markup(svg) for svg in svgs]) for title, svgs in drawn],  # noqa: S704
             rule=RULE,

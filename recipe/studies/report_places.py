@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment
 
+from data_prep.drawing.page import page_environment
 from data_prep.files import atomic_write
 from recipe.evaluate import EvalArguments, answers_path
 
@@ -74,7 +75,7 @@ def link(path: Path, folder: Path) -> tuple[str, str]:
 
 def page_templates() -> Environment:
     """Return the templates of pages, which escape the values that they are given."""
-    return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    return page_environment(Path(__file__).parent / "templates")
 
 
 def kept_answers(sft: Path, grpo: Path) -> Path:

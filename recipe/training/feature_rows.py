@@ -52,7 +52,7 @@ class FeatureRows:
     def unpack(self, rows: torch.Tensor) -> BaseModelOutputWithPooling:
         """Return what the tower returns for the patches of `rows`."""
         features = rows.reshape(-1, self.merged * self.width)[:, : self.size * (1 + self.deep)]
-        pooled, *deep = features.split(self.size, dim=-1)
+        pooled, *deep = torch.split(features, self.size, dim=-1)
         return self.kind(last_hidden_state=None, pooler_output=pooled, **({DEEP: deep} if deep else {}))
 
     def install(self, tower: nn.Module) -> None:

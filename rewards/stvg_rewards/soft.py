@@ -1,6 +1,6 @@
 """Soft variants of the tube reward from published work. The paper's own reward is tiou_reward + mviou_reward.
 
-The columns are those of `stvg_rewards.rewards`.
+The columns are those of `stvg_rewards.tiou_reward`.
 """
 
 from collections.abc import Sequence
@@ -73,6 +73,9 @@ def generalised_mviou_reward(
             rewards.append(None)
             continue
         true, true_spans = row.read_truth()
+        if row.temporal:
+            rewards.append(None)
+            continue
         answer = row.read_answer()
         if row.no_target:
             scores = score_answer(answer, None, no_target=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from data_prep.drawing.boxes import TRACK, Layer, clock, outline, pixel_corners, shares
+from data_prep.drawing.film import encode_film
 from data_prep.video.pictures import displayed_picture
 from data_prep.video.sampling import VideoError, probe
-from recipe.drawing.boxes import PREDICTED, TRUE, clock, outline, pixel_corners
-from stvg_rewards import Box, Span
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Audio that an MP4 can carry as it is; the rest is encoded anew.
@@ -30,19 +30,13 @@ class Overlay:
 
     Attributes:
         query: the sentence, shown above the picture's lower edge.
-        label: name at the box.
         seconds: K of the video.
-        span: (first, last) second of the answer, inclusive, or None.
-        boxes: frame in display order -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
-        true_span: the true one, where it is known.
+        layers: what is drawn, whose boxes are by frame in display order; their bars are named where there are several.
     """
 
     query: str
-    label: str
     seconds: int
-    span: Span | None
-    boxes: Mapping[int, Box]
-    true_span: Span | None = None
+    layers: Sequence[Layer]
 
 
 def frame_times_of(path: str | os.PathLike[str]) -> list[float]:
@@ -95,7 +89,7 @@ def _copy(
     video = source.streams.video[0]
     audio = source.streams.audio[0] if source.streams.audio else None
     info = probe(path)
-    size = _fitting(info.width, info.height)
+    size = film_size((info.width, info.height))
     base = Fraction(1, 90_000)  # fine enough for every container's clock
     encoder = target.add_stream("libx264", options={"crf": "20", "preset": "veryfast"})
     encoder.pix_fmt = "yuv420p"
@@ -149,11 +143,27 @@ def _pass_audio(packet: Any, target: av.container.OutputContainer, sound: av.Aud
         target.mux(sound.encode(frame))
 
 
-def _fitting(width: int, height: int) -> tuple[int, int]:
-    """Return the displayed size, shrunk where its longer side is too long and enlarged where it is too short."""
-    longer = max(width, height)
-    factor = min(max(longer, READABLE_SIDE), LONGEST_SIDE) / longer
-    return max(2, round(width * factor)), max(2, round(height * factor))
+def film_size(size: tuple[int, int], most: int = LONGEST_SIDE) -> tuple[int, int]:
+    """Return the displayed size, shrunk where its longer side is too long and enlarged where it is too short.
+
+    >>> film_size((3840, 2160)), film_size((64, 48))
+    ((1920, 1080), (384, 288))
+    """
+    factor = min(max(max(size), READABLE_SIDE), most) / max(size)
+    return max(2, round(size[0] * factor)), max(2, round(size[1] * factor))
+
+
+def film_of_seconds(frames: Sequence[Image.Image], layers: Sequence[Layer], query: str) -> bytes:
+    """Return a short film (MP4) of one picture a second, twice as fast, with boxes, query and bars.
+
+    Args:
+        frames: one a second, in order.
+        layers: what is drawn, whose boxes are by second.
+    """
+    size = film_size(frames[0].size, 480)
+    overlay = Overlay(query, len(frames), layers)
+    scaled = (frame.convert("RGB").resize(size, Image.Resampling.BICUBIC) for frame in frames)
+    return encode_film((draw(frame, k, k + 0.5, overlay) for k, frame in enumerate(scaled)), 2, size=size)
 
 
 def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> Image.Image:
@@ -168,32 +178,52 @@ def draw(picture: Image.Image, frame: int, second: float, overlay: Overlay) -> I
     line = max(2, min(width, height) // 150)
     letters = max(10, height // 30)
     font = ImageFont.load_default(letters)
-    box = overlay.boxes.get(frame)
-    if box is not None:
-        left, top, *_ = corners = pixel_corners(box, (width, height))
-        outline(draw, PREDICTED, corners, line)
-        _text(draw, overlay.label, (left, max(0, top - letters - line)), font, PREDICTED.colour)
+    here = [(layer, box) for layer in overlay.layers if (box := layer.boxes.get(frame)) is not None]
+    outline(draw, [(layer.look, box) for layer, box in here], (width, height), line)
+    for layer, box in here:
+        if layer.label:
+            left, top, *_ = pixel_corners(box, (width, height))
+            name = _fit(draw, layer.label, font, width - 8)
+            left = max(2, min(left, width - 4 - round(draw.textlength(name, font=font))))
+            _text(draw, name, (left, max(2, top - letters - 3 * line)), font, layer.look.colour)
     bar = max(4, height // 60)
-    rows = [(PREDICTED, overlay.span)] + ([(TRUE, overlay.true_span)] if overlay.true_span else [])
-    for index, (look, span) in enumerate(rows):
-        low = height - 1 - index * (bar + 1)
-        draw.rectangle([0, low - bar + 1, width - 1, low], fill="#303030")
-        if span is not None:
-            ends = (span[0] / overlay.seconds, min(span[1] + 1, overlay.seconds) / overlay.seconds)
-            begin, end = (round(share * width) for share in ends)
-            draw.rectangle([begin, low - bar + 1, max(end - 1, begin), low], fill=look.colour)
+    low = height - len(overlay.layers) * (bar + 1)
+    for index, layer in enumerate(overlay.layers):
+        top = low + index * (bar + 1)
+        draw.rectangle([0, top - 1, width - 1, top + bar], fill="#303030")
+        draw.rectangle([0, top, width - 1, top + bar - 1], fill=TRACK)
+        for begin, end in shares(layer.spans, 0, overlay.seconds):
+            left, right = round(begin * width), round(end * width)
+            draw.rectangle([left, top, max(right - 1, left), top + bar - 1], fill=layer.look.colour)
     now = min(round(second / overlay.seconds * width), width - 1)
-    draw.line([(now, height - len(rows) * (bar + 1)), (now, height - 1)], fill="white", width=2)
+    draw.line([(now - 1, low), (now - 1, height - 1)], fill="black", width=3)
+    draw.line([(now, low), (now, height - 1)], fill="white", width=1)
     caption = f"{clock(second)}  {overlay.query}"
-    _text(draw, _fit(draw, caption, font, width - 8), (4, height - len(rows) * (bar + 1) - letters - 6), font)
+    names = _names(draw, overlay.layers, font, (width - 4, low - letters - 7)) if len(overlay.layers) > 1 else width
+    _text(draw, _fit(draw, caption, font, names - 12), (4, low - letters - 7), font)
     return picture
 
 
+def _names(draw: ImageDraw.ImageDraw, layers: Sequence[Layer], font: Font, corner: tuple[int, int]) -> int:
+    """Write the layers' names from the right, each on its own colour; return where they begin, pixels from the left.
+
+    Args:
+        corner: where the last one ends, and where they begin from above.
+    """
+    left, top = corner
+    for layer in reversed(layers):
+        left -= round(draw.textlength(layer.look.name, font=font)) + 2
+        _text(draw, layer.look.name, (left, top), font, layer.look.colour)
+        left -= 6
+    return left
+
+
 def _text(draw: ImageDraw.ImageDraw, text: str, position: tuple[int, int], font: Font, back: str = "#000000") -> None:
-    """Draw white text on a filled box, so that it is readable on any picture."""
+    """Draw text on a filled box, white or black, so that it is readable on any picture."""
     left, top, right, bottom = draw.textbbox(position, text, font=font)
     draw.rectangle([left - 2, top - 2, right + 2, bottom + 2], fill=back)
-    draw.text(position, text, fill="white", font=font)
+    red, green, blue = ImageColor.getrgb(back)[:3]
+    draw.text(position, text, fill="black" if 3 * red + 6 * green + blue > 1400 else "white", font=font)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:

@@ -1,0 +1,1 @@
+"""What records say, drawn on their videos, before training reads them."""

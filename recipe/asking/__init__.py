@@ -1,0 +1,1 @@
+"""A page to ask in: a video and a sentence in, the answer out."""
