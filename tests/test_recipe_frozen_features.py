@@ -106,6 +106,13 @@ def test_what_else_runs_the_tower(name, settings, family_checkpoints, tiny_data,
     assert (ours, theirs) == (PROMPTS, 1 + 2 + 2 + 2), "a pass more, for the reference model"
 
 
+@pytest.mark.slow
+def test_features_are_kept_in_the_dtype_that_is_computed_in(tiny_base, tiny_data, tmp_path):
+    ours, theirs, trainer = assert_same_training(tiny_data, tiny_base, tmp_path, bf16=True)
+    assert ours == PROMPTS < theirs
+    assert trainer._buffered_inputs[0]["pixel_values"].dtype == torch.bfloat16
+
+
 def test_features_are_freed_with_their_rollout(tiny_base, tiny_data, tmp_path):
     trainer = trainer_of(tiny_data, tiny_base, tmp_path)
     trainer.model.train()
