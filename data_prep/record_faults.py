@@ -6,7 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.record_shape import KINDS, MAX_SIDE, SCHEMA_VERSION, TEXT_KINDS
+from data_prep.record_shape import (
+    EVENTS_VERSION,
+    GROUNDING_KINDS,
+    KINDS,
+    MAX_SIDE,
+    SCHEMA_VERSION,
+    TEMPORAL,
+    TEXT_KINDS,
+    EventsRecord,
+    NoTargetRecord,
+    TemporalRecord,
+    shape_of,
+)
 from data_prep.seconds import LIMIT_NAME, most_seconds
 
 EDGES = ("x_min", "y_min", "x_max", "y_max")
@@ -24,6 +36,22 @@ EXPECTED = {
     "span": "[first, last], two whole seconds of at least 0",
     "track": "a list of {second, box}",
     "tracks": "a list of {label, track}, at least one",
+    "spans": "[[begin, end), ...], pairs of seconds of at least 0, at least one",
+    "no_target": "true, false or null",
+    "task": f"{TEMPORAL} or null",
+}
+# What schema 2 says otherwise, by shape.
+_OF_EVENTS: dict[type, dict[str, str]] = {
+    EventsRecord: {
+        "span": "null in schema 2, which has spans",
+        "spans": f"{EXPECTED['spans']}, or no_target: true instead (schema 2)",
+        "track": f"a list of {{second, box}}, at least one, or task: {TEMPORAL} where nobody drew boxes",
+    },
+    TemporalRecord: {
+        "span": "null in schema 2, which has spans",
+        "track": f"null for task {TEMPORAL}, which has no boxes",
+    },
+    NoTargetRecord: dict.fromkeys(("span", "spans", "track", "task"), "null where no_target is true"),
 }
 _WHERE = re.compile(r" - at `(?:key` in `)?\$(.*)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -57,7 +85,13 @@ def field_fault(field: str, owner: Mapping[str, Any], expected: str) -> Fault:
 
 def expected_of(field: str, record: Mapping[str, Any]) -> str:
     """Return what a field of a record of this kind must be."""
-    kind = record["kind"]
+    kind, known = record["kind"], _OF_EVENTS.get(shape_of(record) or object, {})
+    if field in known:
+        return known[field]
+    if field == "schema":
+        return f"{SCHEMA_VERSION} or {EVENTS_VERSION}" if kind in GROUNDING_KINDS else str(SCHEMA_VERSION)
+    if field in ("spans", "no_target") and not known:
+        return f"none in schema {SCHEMA_VERSION}" if kind in GROUNDING_KINDS else f"none for kind {kind}"
     if field in ("label", "span", "track") and kind in TEXT_KINDS:
         return f"null for kind {kind}"
     if field == "track" and kind == "scene":
@@ -81,6 +115,8 @@ def fault_of(message: str, record: Mapping[str, Any]) -> Fault:
     >>> print(fault_of("Expected `int`, got `str` - at `$.width`", {"kind": "qa", "width": "640"}))
     field width: 640, expected a whole number from 1 to 1048576
     """
+    if shape_of(record) is EventsRecord and record.get("task") is not None:  # it decides which fields are due
+        return field_fault("task", record, EXPECTED["task"])
     match = _WHERE.search(message)
     path = [name or int(index) for name, index in _STEP.findall(match[1] if match else "")]
     if missing := _MISSING.search(message):

@@ -52,6 +52,9 @@ class Record(_Fields, total=False):
     """A validated record, with the fields that only some have; a source may add others."""
 
     tracks: list[ObjectTrack] | Any
+    spans: list[list[float]] | Any  # schema 2
+    no_target: bool | Any
+    task: str | Any
     rate: float | Any
     reasoning: str | Any
     distractors: Any  # how many others of the target's kind there are, or their names

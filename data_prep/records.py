@@ -15,6 +15,7 @@ from typing import IO, Any, NoReturn, cast
 
 import orjson
 
+from data_prep.events import in_first_schema
 from data_prep.files import atomic_write
 from data_prep.record_type import ObjectTrack, Record, State
 from data_prep.validation import (
@@ -190,14 +191,15 @@ class RecordWriter:
         return self
 
     def write(self, record: Mapping[str, Any], *, is_checked: bool = False) -> None:
-        """Validate one record and add its line.
+        """Validate one record and add its line, in schema 1 wherever that says all of it.
 
         Args:
             is_checked: the caller has checked the record, whose fields stand in the order of `FIELDS`.
         """
         if self._file is None:
             raise RuntimeError("RecordWriter is a context manager: with RecordWriter(path) as writer: ...")
-        self._file.write(_line(record if is_checked else validate_record(record)))
+        valid = cast(Record, record) if is_checked else validate_record(record)
+        self._file.write(_line(in_first_schema(valid)))
         self.count += 1
 
     def __exit__(

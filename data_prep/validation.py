@@ -10,15 +10,16 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
+from data_prep.events import events_of, hull_of, is_inside
 from data_prep.record_faults import EDGES, TEXT, Fault, expected_of, fault_of, field_fault, quote
 from data_prep.record_shape import (
     GROUNDING_KINDS,
     KINDS,
     SCHEMA_VERSION,
-    SHAPE_OF,
     TEXT_KINDS,
     AnyRecord,
     State,
+    shape_of,
 )
 from data_prep.record_type import Record
 from data_prep.seconds import length_problem, most_seconds
@@ -53,7 +54,9 @@ def validate_record(record: Any, where: str = "") -> Record:
 
     A field that its kind lets be null may be missing and comes back as None: `answer` for grounding kinds and
     scenes; `label`, `span`, `track`, `fps`, `width`, `height`, `clip` and `seconds` for captions and questions
-    (a null clip is the whole file); `label`, `span`, `track` and `answer` for scenes, which have `tracks`.
+    (a null clip is the whole file); `label`, `span`, `track` and `answer` for scenes, which have `tracks`. A record of
+    schema 2 has `spans` in place of `span`; it may lack `track`, `label`, `fps`, `width` and `height` with
+    `task: temporal`, and has none of `spans` and `track` with `no_target: true`.
 
     Args:
         record: what was read or is to be written.
@@ -118,8 +121,7 @@ def check_clip(record: Mapping[str, Any], where: str) -> None:
 
 def _check(record: Mapping[str, Any]) -> None:
     """Raise a Fault if a record is not valid."""
-    kind = record.get("kind")
-    shape = SHAPE_OF.get(kind) if isinstance(kind, str) else None
+    shape = shape_of(record)
     if shape is None:
         raise field_fault("kind", record, f"one of {', '.join(KINDS)}")
     try:
@@ -134,11 +136,18 @@ def _check(record: Mapping[str, Any]) -> None:
     if typed.fps is not None and typed.fps == math.inf:
         raise field_fault("fps", record, expected_of("fps", record))
     _check_clock(typed, record)
+    if typed.no_target and typed.schema == SCHEMA_VERSION:
+        raise field_fault("no_target", record, expected_of("no_target", record))
     span = (typed.span[0], typed.span[1]) if typed.span else None
     seconds = typed.seconds or 0
     if span and not span[0] <= span[1] < seconds:
         raise field_fault("span", record, f"0 <= first <= last <= {seconds - 1}")
+    if typed.spans:
+        _check_spans(typed.spans, seconds, record)
+        span = hull_of(events_of(record))
     if typed.track:
+        if typed.spans:
+            _check_inside(typed.track, record)
         _check_track(typed.track, span, seconds, "", record["track"])
     for index, entry in enumerate(typed.tracks or ()):
         raw = record["tracks"][index]
@@ -220,6 +229,29 @@ def _check_clock(typed: AnyRecord, record: Mapping[str, Any]) -> None:
     if seconds is not None and seconds - 1 > end - start + 1e-3:
         most = math.floor(end - start) + 1
         raise field_fault("seconds", record, f"at most {most} for clip {quote(record['clip'])}")
+
+
+def _check_spans(spans: list[list[float]], seconds: int, record: Mapping[str, Any]) -> None:
+    """Check that events have a length, lie inside the clip, and stand in order with time between them."""
+    previous = -1.0
+    for index, (begin, end) in enumerate(spans):
+        shown = f"field spans[{index}]: {quote(record['spans'][index])}"
+        if not begin < end <= seconds:  # infinity is beyond any clip
+            raise Fault(f"{shown}, expected 0 <= begin < end <= {seconds}, the clip's seconds")
+        if begin <= previous:
+            touches = begin == previous
+            after = quote(record["spans"][index - 1])
+            problem = "it touches the one before: one event is one span" if touches else "expected increasing spans"
+            raise Fault(f"{shown} after {after}, {problem}")
+        previous = end
+
+
+def _check_inside(track: list[State], record: Mapping[str, Any]) -> None:
+    """Check that boxes lie in seconds of an event, and not between events."""
+    events = events_of(record)
+    for state in track:
+        if not is_inside(state.second, events):
+            raise Fault(f"second {state.second}: expected a second inside spans {quote(record['spans'])}")
 
 
 def _check_track(track: list[State], span: tuple[int, int] | None, seconds: int, owner: str, raw: Any) -> None:

@@ -66,7 +66,11 @@ def read_rewards(text: str) -> None:
     answer = parse_answer(text, seconds=4)
     scores = score_answer(answer, Track("", {0: (0.0, 0.0, 0.5, 0.5)}), (0, 0))
     assert scores is not None and rewards == (scores.tIoU, float(answer.complete))
-    for column in ({"spans": [[[0, 0], [2, 3]]]}, {"no_target": [True], "track": [None]}):
+    for column in (
+        {"spans": [[[0, 0], [2, 3]]]},
+        {"no_target": [True], "track": [None]},
+        {"temporal": [True], "track": [None], "spans": [[[0, 0], [2, 3]]]},
+    ):
         (reward,) = tiou_reward([text], **{**COLUMNS, **column})
         assert reward is not None and 0.0 <= reward <= 1.0
 

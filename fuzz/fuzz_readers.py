@@ -29,6 +29,7 @@ from data_prep.convert.audit import Audit
 from data_prep.convert.building import scene_record, target_record, text_record
 from data_prep.convert.items import Dropped, Item, Scene, Target, Text
 from data_prep.convert.reasons import Drop
+from data_prep.events import events_of, in_first_schema
 from data_prep.leaks.checking import leaks_in
 from data_prep.records import RecordError, read_records, validate_record
 from data_prep.sources import activitynet, hcstvg, nextgqa, qa, vidstg
@@ -38,6 +39,7 @@ from data_prep.sources.seqinfo import sequence_info
 from data_prep.sources.sot import visible_boxes
 from data_prep.sources.vidor import VidOR
 from recipe.inference.grounding import reasoning_of
+from recipe.inputs.dataset import truth_columns
 from stvg_rewards import parse_intervals
 
 Example = Any
@@ -143,6 +145,19 @@ RECORDS = [
         "fps": None, "width": None, "height": None, "seconds": None, "query": "?", "label": None, "span": None,
         "track": None, "answer": "a dog",
     },
+    {
+        "schema": 2, "id": "a/3", "source": "a", "split": "train", "kind": "tracking", "video": "a.mp4",
+        "clip": [0.0, 6.0], "fps": 25.0, "width": 64, "height": 48, "seconds": 6, "query": "the dog", "label": "dog-1",
+        "spans": [[0, 1.5], [2, 4]], "track": [{"second": 2, "box": [0.1, 0.5, 0.3, 0.8]}],
+    },
+    {
+        "schema": 2, "id": "a/4", "source": "a", "split": "train", "kind": "declarative", "video": "a.mp4",
+        "clip": [0.0, 6.0], "seconds": 6, "query": "the dog", "spans": [[0.25, 3]], "task": "temporal",
+    },
+    {
+        "schema": 2, "id": "a/5", "source": "a", "split": "train", "kind": "declarative", "video": "a.mp4",
+        "clip": [0.0, 6.0], "seconds": 6, "query": "the cat", "no_target": True,
+    },
 ]  # fmt: skip
 
 
@@ -157,6 +172,12 @@ def read_tracks(draw: random.Random) -> None:
     try:
         for found in read_records(path):
             assert validate_record(found) == found
+            # Whatever the schema, events are apart and inside the clip, and the rows' columns can be made of them.
+            ends = [end for event in events_of(found) for end in event]
+            assert ends == sorted(ends) and all(0 <= end < found["seconds"] for end in ends)
+            if found["seconds"] is not None:
+                truth_columns(found, (1000, 1000))
+                in_first_schema(found)
     except RecordError as error:
         assert "t.jsonl:" in str(error) and "\n" not in str(error)
 

@@ -20,16 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import StageError
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
 from data_prep.records import Record, read_records
 from data_prep.video.rates import FRAME_BUDGET
 from recipe.cli import Parser, run
+from recipe.evaluation.apart import apart, only
 from recipe.evaluation.breakdown import breakdown
 from recipe.evaluation.page import is_page, markdown
 from recipe.evaluation.protocols import FRAME_PROTOCOLS, PROTOCOLS, FrameTruth
-from recipe.evaluation.scores import Sample, mean_metrics, metrics, score_records, scored
+from recipe.evaluation.scores import BOXES, Sample, mean_metrics, metrics, score_records, scored
 from recipe.evaluation.submission import Submission, problems, read_submission
 from recipe.evaluation.truths import read_truths
 from recipe.evaluation.vuestg import published_table, read_tube_submission
@@ -209,9 +211,11 @@ def answers_of_model(args: EvalArguments) -> tuple[list[dict[str, str]], ScaleOf
 def evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     """Score predictions; return metrics (means over repeats) and each repeat's samples; write metrics and page.
 
+    Samples that come back are those of records that have a true track, which studies compare.
+
     Raises:
-        StageError: No such file of predictions, one without any of the records, or records without a true track; too
-            many videos are of no use; an output is an input.
+        StageError: No such file of predictions, one without any of the records, or records without a truth; too
+            many videos are of no use; the protocol has no rule for a record; an output is an input.
         InUse: Another process writes these metrics.
     """
     check_paths(args)
@@ -223,7 +227,8 @@ def _evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
     every = read_tracks(Path(args.tracks))
     records = scored(every[: args.limit])
     if not records:
-        raise StageError(f"{args.tracks}: none of its {len(every)} records has a true track to score against")
+        raise StageError(f"{args.tracks}: none of its {len(every)} records has a truth to score against")
+    check_protocol(args, records)
     videos: dict[str, int] = {}
     if args.predictions:
         submissions = [submission_of(Path(args.predictions), every)]
@@ -253,7 +258,21 @@ def _evaluate(args: EvalArguments) -> tuple[dict[str, Any], list[list[Sample]]]:
         json.dump(result, stream, indent=1)
     with atomic_write(Path(args.out).with_suffix(".md")) as stream:
         stream.write(markdown(result, name=args.predictions or args.model or ""))
-    return result, samples
+    return result, only(samples, BOXES)
+
+
+def check_protocol(args: EvalArguments, records: Sequence[Record]) -> None:
+    """Refuse records that the protocol has no rule for.
+
+    Raises:
+        StageError: A protocol on frames, whose span has two ends, and records with several events.
+    """
+    several = [record["id"] for record in records if record.get("track") and len(events_of(record)) > 1]
+    if several and args.protocol in FRAME_PROTOCOLS:
+        raise StageError(
+            f"--protocol {args.protocol}: {_named(several)} with several events, and it is about one; second and "
+            "vuestg compare sets of seconds"
+        )
 
 
 def submission_of(path: Path, records: Sequence[Record]) -> Submission:
@@ -281,13 +300,14 @@ def summary_of(args: EvalArguments, records: Sequence[Record], samples: Sequence
     runs = [metrics(run) for run in samples]
     result: dict[str, Any] = mean_metrics(runs)
     result |= {"protocol": args.protocol, "repeats": len(runs), "temperature": args.temperature}
-    result |= {"smooth": args.smooth} | breakdown(records, samples)
-    if args.protocol == "vuestg":
+    result |= {"smooth": args.smooth} | breakdown(records, samples) | apart(samples)
+    if args.protocol == "vuestg" and result["n"]:
         overlaps = [[sample.overlap for sample in run if sample.overlap is not None] for run in samples]
-        result["vuestg"] = published_table(records, overlaps)
+        result["vuestg"] = published_table([record for record in records if record.get("track")], overlaps)
     if len(runs) > 1:
         # Between runs, where interval95 is between samples.
-        result["spread"] = {name: statistics.stdev(run[name] for run in runs) for name in runs[0] if name != "n"}
+        counted = [name for name, value in runs[0].items() if name != "n" and value is not None]
+        result["spread"] = {name: statistics.stdev(run[name] for run in runs) for name in counted}
     return result
 
 
@@ -315,6 +335,7 @@ def frame_truths(args: EvalArguments, records: Sequence[Record]) -> Mapping[str,
     if args.protocol not in FRAME_PROTOCOLS:
         return None
     assert args.frames is not None  # checked with the settings
+    records = [record for record in records if record.get("track")]
     truths = read_truths(Path(args.frames), records)
     without = [record["id"] for record in records if record["id"] not in truths]
     if without:

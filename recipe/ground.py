@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from data_prep.drawing.boxes import PREDICTED, TRUE, Layer, clock
 from data_prep.drawing.overlay import Overlay, frame_times_of, write_overlay
 from data_prep.drawing.sheet import contact_sheet, tile_size, write_sheet
 from data_prep.errors import StageError
+from data_prep.events import num_seconds
 from data_prep.files import atomic_write
 from data_prep.identity import check_outputs
 from data_prep.seconds import frame_times
@@ -40,6 +41,7 @@ from recipe.inputs.arguments import StageArguments
 from recipe.inputs.dataset import RowBuilder
 from recipe.inputs.loading import trained_with
 from recipe.inputs.video_units import FRAMES, UNITS, stated_units
+from stvg_rewards import Span
 
 # Settings that a checkpoint of this recipe was trained with and that its answers depend on.
 _OF_THE_CHECKPOINT = ("prompts", "max_frame_pixels", "video_units", "frame_rate", "frame_budget")
@@ -73,7 +75,14 @@ def build_parser() -> OneLineParser:
     parser.add_argument("--guided", action="store_true", help="hold the answer to the format (vllm, openai)")
     parser.add_argument("--smooth", choices=("on", "off"), default="on", help="inter-second smoothing")
     parser.add_argument("--most_filled", type=int, default=MOST_FILLED, help="longest gap that is filled, seconds")
-    parser.add_argument("--true_span", type=int, nargs=2, metavar=("FIRST", "LAST"), help="drawn beside the answer's")
+    parser.add_argument(
+        "--true_span",
+        type=int,
+        nargs=2,
+        action="append",
+        metavar=("FIRST", "LAST"),
+        help="drawn beside the answer's; of several events give each",
+    )
     parser.add_argument("--temperature", type=float, default=0.0, help="0 decodes greedily")
     parser.add_argument("--max_new_tokens", type=int, help="longest answer (default: room for a box each second)")
     parser.add_argument("--prompts", help="folder of prompt templates (default: the checkpoint's)")
@@ -99,8 +108,9 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace]:
     check_engines(args.engines)
     if args.engines != "auto" and args.tracks is None:
         raise StageError("--engines is for --tracks: one video is one question, which one engine answers")
-    if args.true_span and not 0 <= args.true_span[0] <= args.true_span[1]:
-        raise StageError(f"--true_span {args.true_span[0]} {args.true_span[1]}, expected 0 <= FIRST <= LAST")
+    for first, last in args.true_span or ():
+        if not 0 <= first <= last:
+            raise StageError(f"--true_span {first} {last}, expected 0 <= FIRST <= LAST")
     if args.video is not None:
         check_query(args.query or "")
     elif args.out is None or args.overlay or args.sheet:
@@ -196,13 +206,16 @@ def settings_in_result(args: argparse.Namespace, builder: RowBuilder) -> dict[st
 
 
 def native_track(video: Path, found: Grounding) -> tuple[list[float], dict[int, tuple[float, float, float, float]]]:
-    """Return when each frame of the video appears, seconds, and the answer's box of each frame inside its span."""
+    """Return when each frame of the video appears, seconds, and the answer's box of each frame inside its events.
+
+    Each event's boxes are expanded by themselves: the last one of an event does not move towards the next event.
+    """
     times = frame_times_of(video)
-    if found.span is None:
-        return times, {}
-    first, last = found.span
-    boxes = expand_boxes(found.boxes, times)
-    return times, {frame: box for frame, box in boxes.items() if first <= times[frame] < last + 1}
+    inside: dict[int, tuple[float, float, float, float]] = {}
+    for first, last in found.events:
+        boxes = expand_boxes({k: box for k, box in found.boxes.items() if first <= k <= last}, times)
+        inside |= {frame: box for frame, box in boxes.items() if first <= times[frame] < last + 1}
+    return times, inside
 
 
 def ground_one(args: argparse.Namespace) -> None:
@@ -217,7 +230,7 @@ def ground_one(args: argparse.Namespace) -> None:
     result: dict[str, Any] = {"video": str(video)} | found.to_json()
     result |= {"model": args.model, "settings": settings_in_result(args, builder), "key": key.short}
     frames: dict[int, Any] = {}
-    true = [Layer(TRUE, (args.true_span[0], args.true_span[1]))] if args.true_span else []
+    true = [Layer(TRUE, [(first, last) for first, last in args.true_span])] if args.true_span else []
     if args.box_frames == "native" or args.overlay:
         times, frames = native_track(video, found)
         if args.box_frames == "native":
@@ -226,12 +239,12 @@ def ground_one(args: argparse.Namespace) -> None:
                 for frame, box in sorted(frames.items())
             ]
     if args.overlay:
-        layers = [*true, Layer(PREDICTED, found.span, frames, found.label)]
+        layers = [*true, Layer(PREDICTED, found.events, frames, found.label)]
         print(f"overlay: {write_overlay(video, args.overlay, Overlay(found.query, found.seconds, layers))}")
     if args.sheet:
         # As small as the tiles from the decoder on: ten minutes of 720p are 1.7 GB of pictures.
         pictures = sample_frames(video, frame_times(found.seconds), size=tile_size((info.width, info.height)))
-        sheet = contact_sheet(pictures, [*true, Layer(PREDICTED, found.span, found.boxes)])
+        sheet = contact_sheet(pictures, [*true, Layer(PREDICTED, found.events, found.boxes)])
         print(f"sheet: {write_sheet(args.sheet, sheet)}")
     if args.out:
         with atomic_write(args.out) as out:
@@ -247,11 +260,22 @@ def _say_windows(done: int, total: int) -> None:
 
 def sentence(found: Grounding) -> str:
     """Return the answer as a sentence."""
+    if found.empty:
+        return "no such event: the model's answer is empty, which says that the video does not show it"
     if found.span is None:
         return "not found: the model's answer names no second of the video"
     parts = f", joined from {len(found.joined)} of {len(found.windows)} windows" if len(found.windows) > 1 else ""
-    first, last = found.span
-    return f"{clock(first)} to {clock(last + 1)} ({len(found.boxes)} of {last - first + 1} seconds with a box{parts})"
+    seconds = f"{len(found.boxes)} of {num_seconds(found.events)} seconds with a box"
+    return f"{in_clocks(found.events)} ({seconds}{parts})"
+
+
+def in_clocks(events: Sequence[Span]) -> str:
+    """Return events as clock times.
+
+    >>> in_clocks([(1, 2), (70, 74)])
+    '0:01 to 0:03, 1:10 to 1:15'
+    """
+    return ", ".join(f"{clock(first)} to {clock(last + 1)}" for first, last in events)
 
 
 def ground_all(args: argparse.Namespace) -> None:

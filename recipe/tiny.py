@@ -20,6 +20,7 @@ from transformers import Glm4vConfig, Glm4vForConditionalGeneration, Glm4vProces
 from transformers.models.glm4v.image_processing_glm4v import Glm4vImageProcessor
 from transformers.models.glm4v.video_processing_glm4v import Glm4vVideoProcessor
 
+from data_prep.events import is_temporal
 from data_prep.records import read_records
 from data_prep.stages import Stage
 from recipe.cli import Parser, run
@@ -118,7 +119,8 @@ def texts_of(tracks: list[str], prompts_folder: str) -> Iterator[str]:
             yield from (timestamp(float(k)) for k in range(record["seconds"]))
             yield question(record, prompts)
             # Tags are single tokens by themselves and must not become part of a merge.
-            yield from re.split("|".join(TAG_TOKENS), completion_text(record, FAMILIES["glm4v"], (1000, 1000)))
+            if not is_temporal(record):  # whose answer nobody knows
+                yield from re.split("|".join(TAG_TOKENS), completion_text(record, FAMILIES["glm4v"], (1000, 1000)))
 
 
 # What is one token where the tracks hold it often enough: the text between two boxes, with its second and label; a

@@ -21,7 +21,6 @@ from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError
 
 with redirect_stdout(sys.stderr):  # transformers may print while it is imported, and stdout belongs to the protocol
-    from data_prep.drawing.boxes import clock
     from recipe import ground as command
     from recipe.cli import OneLineParser, run
     from recipe.inference.grounding import ground
@@ -29,7 +28,8 @@ with redirect_stdout(sys.stderr):  # transformers may print while it is imported
 NAME = "ground_video"
 DESCRIPTION = (
     "Find when a described event happens in a video and where its target is. Returns the span in seconds (inclusive, "
-    "null if not found) and one box [x_min, y_min, x_max, y_max] a second, in shares of the picture."
+    "null if not found), the spans of several events (end exclusive) and one box [x_min, y_min, x_max, y_max] a "
+    "second, in shares of the picture; no_target is true if the model says that the video does not show the event."
 )
 SCHEMA = {
     "type": "function",
@@ -100,7 +100,7 @@ def grounding_tool(root: Path, settings: argparse.Namespace) -> Tool:
         grounding = ground(path, query, builder, answerer, command.policy_of(settings))
         result = {"video": video} | grounding.to_json()
         if grounding.span is not None:
-            result["clock"] = f"{clock(grounding.span[0])} to {clock(grounding.span[1] + 1)}"
+            result["clock"] = command.in_clocks(grounding.events)
         return result
 
     return call

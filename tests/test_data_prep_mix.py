@@ -16,6 +16,7 @@ from data_prep.mixing.mix import current_manifest
 from data_prep.records import RecordWriter, read_records
 from data_prep.stages import StageError, file_digest
 from data_prep.video_ids import evaluation_keys, video_key
+from tests.helpers.example_records import events, grounding, no_target, question, temporal
 from tests.helpers.films import make_plain_video
 
 MIXTURES = sorted(Path("data_prep/mixtures").glob("*.yaml"))
@@ -178,6 +179,12 @@ def test_evaluation_splits_stay_out_by_themselves(tmp_path):
     found, manifest = mixed(tmp_path, inputs=[write(tmp_path / "a.jsonl", records)])
     assert [item["id"] for item in found] == ["2"]
     assert manifest["left_out"] == {"other_split": 1}
+
+
+def test_the_bins_of_several_events_and_of_none():
+    # Two and three seconds are five together; the times without boxes reach into as many.
+    bins = [span_bin(record) for record in (grounding(), events(), temporal(), no_target(), question())]
+    assert bins == ["3-5 s", "3-5 s", "3-5 s", "no target", ""]
 
 
 def test_the_sample_is_balanced(tmp_path):

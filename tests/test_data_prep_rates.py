@@ -40,3 +40,21 @@ def test_a_records_own_rate_comes_first():
         assert rate_of(RECORD | {"rate": 4}, policy) == 4.0
         assert rate_of(RECORD | {"rate": 4}, policy, training=True) == 4.0
     assert rate_of(RECORD | {"rate": None}, 0.5) == 0.5
+
+
+def test_of_several_events_the_shortest_decides():
+    # 20 seconds, of which 2 are the shorter event: 8 frames of it take 4 a second, and 64 frames hold 2.
+    several = {"schema": 2, "seconds": 20, "spans": [[1, 3], [5, 15]]}
+    assert rate_of(several, "dynamic", training=True) == rate_of(RECORD, "dynamic", training=True) == 2.0
+    assert rate_of(several | {"spans": [[1, 9], [10, 20]]}, "dynamic", training=True) == 1.0
+
+
+def test_no_rate_tells_that_a_sentence_has_no_target():
+    """Otherwise the highest rate, which all prompts have at inference, would mean the empty answer."""
+    absent = [{"schema": 2, "seconds": 16, "no_target": True, "id": f"a/{number}"} for number in range(400)]
+    rates = [rate_of(record, "dynamic", training=True) for record in absent]
+    assert rates == [rate_of(record, "dynamic", training=True) for record in absent], "drawn by the id"
+    lengths = [dynamic_rate(16, event_seconds=1 + length) for length in range(16)]
+    for rate in set(lengths):
+        assert rates.count(rate) / 400 == pytest.approx(lengths.count(rate) / 16, abs=0.08)
+    assert {rate_of(record, "dynamic") for record in absent} == {dynamic_rate(16)}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.events import events_of, has_no_target, is_temporal
 from data_prep.records import read_records
 from data_prep.sources import synthetic
 from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip
@@ -205,6 +206,76 @@ def test_shapes_on_curves_never_cover_each_other():
             assert ax >= bx + b_side or bx >= ax + a_side or ay >= by + b_side or by >= ay + a_side
 
 
+MIXED = """
+seed: 3
+clip: {seconds: [8], min_objects: 1, max_objects: 2, min_event: 3, max_event: 7, rates: [8, 25], pauses: 0.6}
+splits:
+  a: {clips: 40, use: ground, no_target: 0.25, temporal: 0.25}
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Folder of sentences with one event, with two, without a target and without boxes."""
+    folder = tmp_path_factory.mktemp("mixed")
+    assert make(folder, MIXED) == 0
+    return folder / "data"
+
+
+def test_sentences_of_every_kind_are_made_where_they_are_asked_for(mixed):
+    records = list(read_records(mixed / "a.jsonl"))
+    absent = [record for record in records if has_no_target(record)]
+    temporal = [record for record in records if is_temporal(record)]
+    for share in (absent, temporal):
+        assert 0.12 < len(share) / len(records) < 0.4
+    several = [record for record in records if len(events_of(record)) > 1]
+    assert {is_temporal(record) for record in several} == {True, False}
+    assert {record["schema"] for record in records if record["track"] and record not in several} == {1}
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(mixed, "a")}
+    for record in absent:
+        colours = [item["colour"] for item in annotations[record["video"]]["objects"]]
+        assert not any(colour in record["query"] for colour in colours)
+        assert any(f"no {colour} " in record["reasoning"] for colour in COLOURS if colour in record["query"])
+        assert record["label"].endswith("-1")
+    assert not any("reasoning" in record for record in temporal), "a trace comes with boxes"
+
+
+def test_two_events_are_when_the_shape_is_drawn(mixed):
+    """Read back from the encoded files: the colour is seen in each second of the events and in no other."""
+    annotations = {annotation["video"]: annotation for annotation in annotations_of(mixed, "a")}
+    checked = 0
+    for record in read_records(mixed / "a.jsonl"):
+        if len(events_of(record)) < 2:
+            continue
+        annotation = annotations[record["video"]]
+        target = annotation["objects"][int(record["id"].rsplit("/", 1)[1])]
+        listed = [second for first, last in events_of(record) for second in range(first, last + 1)]
+        pictures = pictures_of(mixed / "videos" / record["video"])
+        for second in range(record["seconds"]):
+            shown = pictures[int((second + 0.5) * annotation["fps"])]
+            alike = np.abs(shown - COLOURS[target["colour"]]).sum(-1) < 150
+            assert (alike.sum() > 20) == (second in listed), (record["id"], second)
+        if record["track"]:
+            assert [state["second"] for state in record["track"]] == listed
+        assert record["seconds"] == 8 and all(span[1] - span[0] >= 1 for span in record["spans"])
+        checked += 1
+    assert checked >= 5
+
+
+def test_the_tiny_wordings_are_those_of_every_kind_of_sentence(mixed, tmp_path):
+    words = ["traces", "--tracks", str(mixed / "a.jsonl"), "--out", str(tmp_path), "--prompts", "traces-tiny"]
+    assert main(words) == 0
+    rows = list(read_records(tmp_path / "traces.jsonl"))
+    kept = [record for record in read_records(mixed / "a.jsonl") if not is_temporal(record)]
+    assert [row["id"] for row in rows] == [record["id"] for record in kept]
+    for row, record in zip(rows, kept, strict=True):
+        # A single second is worded otherwise by the synthetic source, whose published digits come from its words.
+        if "moves" in row["reasoning"] and not row["reasoning"].startswith("in second"):
+            assert row["reasoning"] == record["reasoning"]
+    reported = json.loads((tmp_path / "report.json").read_text())
+    assert reported["skipped"] > 0 and reported["verdicts"] == {"accepted": len(rows)}
+
+
 def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
     assert make(tmp_path) == 0
     before = (tmp_path / "data" / "a.jsonl").stat().st_mtime_ns
@@ -238,6 +309,12 @@ def test_it_is_made_once_and_again_when_a_setting_changes(tmp_path, capsys):
         ("use: ground", "use: ground, clip: {motion: fly}", "data.yaml: a: clip: motion is 'fly', expected"),
         ("seconds: [2]", "max_edge: 0.5", "data.yaml: clip: max_edge is 0.5, expected seconds from 0 to below 0.5"),
         ("seconds: [2]", "turns: 0", "data.yaml: clip: turns is 0, expected points a second, above 0"),
+        ("seconds: [2]", "pauses: 2", "data.yaml: clip: pauses is 2, expected a share from 0 to 1"),
+        ("use: ground", "use: ground, no_target: 1.5", "a: no_target is 1.5, expected a share of the sentences"),
+        ("use: ground", "use: ground, temporal: yes", "a: temporal is True, expected a share of the sentences"),
+        ("use: ground", "use: scene, temporal: 0.5", "a: temporal is for use ground or test, not scene"),
+        ("use: ground", "use: ground, no_target: 0.5, temporal: 0.6", "a: no_target and temporal are 1.1 together"),
+        ("use: ground", "use: ground, no_targets: 0.5", "a: unknown key 'no_targets'; did you mean 'no_target'?"),
     ],
 )
 def test_bad_settings_are_one_line_that_names_the_key(tmp_path, capsys, old, new, message):

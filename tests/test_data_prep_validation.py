@@ -13,8 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import record_shape, records, validation
+from data_prep.events import FIELDS_OF_EVENTS
+from data_prep.record_shape import EVENTS_VERSION
 from data_prep.records import SCHEMA_VERSION, RecordError, validate_record
-from tests.helpers.example_records import VALID, caption, grounding, question, scene, state, without
+from tests.helpers.example_records import (
+    VALID,
+    caption,
+    events,
+    grounding,
+    no_target,
+    question,
+    scene,
+    state,
+    temporal,
+    without,
+)
 
 SCHEMA = json.loads((Path(records.__file__).parent / "record.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -35,9 +48,54 @@ def test_valid_records(record, remark):
 
 WRONG = [
     # what, and the message after "record vidstg/test/2401 "
-    (grounding(schema=2), "field schema: 2, expected 1"),
-    (grounding(schema=True), "field schema: True, expected 1"),
-    (without(grounding(), "schema"), "field schema: missing, expected 1"),
+    (grounding(schema=3), "field schema: 3, expected 1 or 2"),
+    (grounding(schema=True), "field schema: True, expected 1 or 2"),
+    (without(grounding(), "schema"), "field schema: missing, expected 1 or 2"),
+    (scene(schema=2), "field schema: 2, expected 1"),
+    (question(schema=2), "field schema: 2, expected 1"),
+    (grounding(schema=2), "field span: [6, 8], expected null in schema 2, which has spans"),
+    (grounding(spans=[[6, 9]]), "field spans: [[6, 9]], expected none in schema 1"),
+    (grounding(no_target=True), "field no_target: True, expected none in schema 1"),
+    (scene(no_target=True), "field no_target: True, expected none for kind scene"),
+    (question(spans=[[6, 9]]), "field spans: [[6, 9]], expected none for kind qa"),
+    (
+        events(spans=None),
+        "field spans: None, expected [[begin, end), ...], pairs of seconds of at least 0, at least one,",
+    ),
+    (without(events(), "spans"), "field spans: missing, expected [[begin, end), ...]"),
+    (events(spans=[]), "field spans: [], expected [[begin, end), ...]"),
+    (events(spans=[1, 3]), "field spans: [1, 3], expected [[begin, end), ...]"),
+    (events(spans=[[1, 3, 5]]), "field spans: [[1, 3, 5]], expected [[begin, end), ...]"),
+    (events(spans=[[-1, 3]]), "field spans: [[-1, 3]], expected [[begin, end), ...]"),
+    (events(spans=[["1", 3]]), "field spans: [['1', 3]], expected [[begin, end), ...]"),
+    (events(spans=[[3, 3]]), "field spans[0]: [3, 3], expected 0 <= begin < end <= 10, the clip's seconds"),
+    (events(spans=[[1, 3], [6, 10.5]]), "field spans[1]: [6, 10.5], expected 0 <= begin < end <= 10"),
+    (events(spans=[[1, math.inf]]), "field spans[0]: [1, inf], expected 0 <= begin < end <= 10"),
+    (events(spans=[[1, math.nan]]), "field spans"),
+    (events(spans=[[6, 8], [1, 3]]), "field spans[1]: [1, 3] after [6, 8], expected increasing spans"),
+    (events(spans=[[1, 4], [3, 8]]), "field spans[1]: [3, 8] after [1, 4], expected increasing spans"),
+    (events(spans=[[1, 4], [4, 8]]), "field spans[1]: [4, 8] after [1, 4], it touches the one before: one event is"),
+    (events(track=[state(1), state(4)]), "second 4: expected a second inside spans [[1, 3], [6.5, 9]]"),
+    (events(track=[state(9)]), "second 9: expected a second inside spans [[1, 3], [6.5, 9]]"),
+    (events(track=[state(6), state(1)]), "second 1: after second 6, expected increasing seconds"),
+    (events(track=[state(6, (0.4, 0, 0.1, 1))]), "second 6: x_max 0.1 < x_min 0.4"),
+    (events(track=[]), "field track: [], expected a list of {second, box}, at least one, or task: temporal where"),
+    (without(events(), "track"), "field track: missing, expected a list of {second, box}, at least one, or task"),
+    (events(label=None), "field label: None"),
+    (events(fps=None), "field fps: None"),
+    (events(task="temporl"), "field task: temporl, expected temporal or null"),
+    (events(no_target="yes"), "field no_target: yes, expected true, false or null"),
+    (temporal(track=[state(7)]), "field track: [{'second': 7, 'box': [0.1, 0.2, 0.3, 0.4]}], expected null for task"),
+    (temporal(track=[]), "field track: [], expected null for task temporal, which has no boxes"),
+    (temporal(spans=None), "field spans: None, expected [[begin, end), ...]"),
+    (temporal(span=[2, 3]), "field span: [2, 3], expected null in schema 2, which has spans"),
+    (temporal(seconds=None), "field seconds: None"),
+    (temporal(task=True), "field task: True, expected temporal or null"),
+    (no_target(spans=[[1, 3]]), "field spans: [[1, 3]], expected null where no_target is true"),
+    (no_target(track=[state(1)]), "field track: [{'second': 1, 'box': [0.1, 0.2, 0.3, 0.4]}], expected null where"),
+    (no_target(track=[]), "field track: [], expected null where no_target is true"),
+    (no_target(task="temporal"), "field task: temporal, expected null where no_target is true"),
+    (no_target(clip=None), "field clip: None"),
     (
         grounding(kind="story"),
         "field kind: story, expected one of declarative, interrogative, tracking, scene, caption, qa",
@@ -171,10 +229,15 @@ def test_the_schema_file_is_generated_from_the_declared_fields():
 
 def test_the_schema_itself_is_valid_and_names_all_fields():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    for name in ("GroundingRecord", "SceneRecord", "TextRecord"):
-        properties = SCHEMA["$defs"][name]["properties"]
-        assert set(properties) == {*validation.FIELDS, "tracks", "rate"}
-        assert properties["schema"]["const"] == SCHEMA_VERSION
+    for version, names in (
+        (SCHEMA_VERSION, {"GroundingRecord", "SceneRecord", "TextRecord"}),
+        (EVENTS_VERSION, {"EventsRecord", "TemporalRecord", "NoTargetRecord"}),
+    ):
+        for name in names:
+            properties = SCHEMA["$defs"][name]["properties"]
+            task = {"task"} if version == EVENTS_VERSION else set()
+            assert set(properties) == {*validation.FIELDS, "tracks", "rate", "spans", "no_target", *task}
+            assert properties["schema"]["const"] == version
     assert SCHEMA["properties"]["kind"]["enum"] == list(validation.KINDS)
 
 
@@ -184,12 +247,15 @@ def test_every_kind_is_checked_by_its_own_fields(record):
     assert not VALIDATOR.is_valid(record | {"kind": "story"}) and not VALIDATOR.is_valid(without(record, "kind"))
 
 
-@pytest.mark.parametrize("kind", ["grounding", "scene", "question"])
+@pytest.mark.parametrize("kind", ["grounding", "scene", "question", "events", "temporal", "no_target"])
 def test_the_schema_knows_what_each_kind_needs(kind):
     make, needed = {
         "grounding": (grounding, ["clip", "fps", "width", "height", "seconds", "label", "span", "track"]),
         "scene": (scene, ["clip", "fps", "width", "height", "seconds", "tracks"]),
         "question": (question, ["answer"]),
+        "events": (events, ["clip", "fps", "width", "height", "seconds", "label", "spans", "track"]),
+        "temporal": (temporal, ["clip", "seconds", "spans", "task"]),
+        "no_target": (no_target, ["clip", "seconds", "no_target"]),
     }[kind]
     for field in ["schema", "id", "source", "split", "kind", "video", "query", *needed]:
         for record in (without(make(), field), make(**{field: None})):
@@ -206,9 +272,9 @@ json_values = st.recursive(
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.sampled_from([grounding(), scene(), question()]), st.data())
+@given(st.sampled_from([grounding(), scene(), question(), events(), temporal(), no_target()]), st.data())
 def test_any_change_is_taken_or_refused_with_a_message(record, data):
-    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks", "rate"]))
+    field = data.draw(st.sampled_from([*validation.FIELDS, "tracks", "rate", *FIELDS_OF_EVENTS]))
     changed = record | {field: data.draw(json_values)}
     try:
         valid = validate_record(changed)
@@ -241,6 +307,7 @@ ODD_VALUES = st.sampled_from(
         "../a",
     ]
     + ["/a", "a/b.mp4", "a//b", "a.", "caption", "qa", "scene", "tracking", [], [0, 3], [6.0, 8.0], [0.0, 10.0]]
+    + [2, "temporal", [[1, 3]], [[1.5, 8.25]], [[1, 3], [3, 5]], [[1, 2], [8, 10]], [[0, 11]], [[0, math.nan]]]
     + [[8, 6], [0.0, math.nan], {}, [state(7)], [state(6), state(6)], [{"second": 6}], [state(6, (0, 0, 1, 1))]]
     + [[state(6, (0.5, 0.1, 0.4, 0.2))], [state(6, (0.1, 0.1, 0.2, math.nan))], [state(6.0)], [state(True)]]
 )
@@ -248,8 +315,10 @@ ODD_VALUES = st.sampled_from(
 
 @settings(deadline=None, derandomize=True, max_examples=800)
 @given(
-    st.sampled_from([grounding, scene, question, caption]),
-    st.dictionaries(st.sampled_from([*validation.FIELDS, "tracks", "rate", "added"]), ODD_VALUES, max_size=3),
+    st.sampled_from([grounding, scene, question, caption, events, temporal, no_target]),
+    st.dictionaries(
+        st.sampled_from([*validation.FIELDS, "tracks", "rate", "added", *FIELDS_OF_EVENTS]), ODD_VALUES, max_size=3
+    ),
     st.lists(st.sampled_from(validation.FIELDS), max_size=1),
 )
 def test_what_is_valid_keeps_every_rule(make, changes, gone):
@@ -267,6 +336,14 @@ def test_what_is_valid_keeps_every_rule(make, changes, gone):
     assert clip is None or 0 <= clip[0] < clip[1] < math.inf
     assert clip is None or seconds is None or seconds <= clip[1] - clip[0] + 1.001
     assert span is None or 0 <= span[0] <= span[1] < seconds
+    spans = record.get("spans") or []
+    ends = [time for one in spans for time in one]
+    assert ends == sorted(set(ends)) and all(0 <= time <= seconds for time in ends)
+    if record["schema"] == 2:
+        assert span is None and bool(spans) != (record.get("no_target") is True)
+        assert bool(record.get("track")) == (record.get("task") is None and bool(spans))
+    for second in (entry["second"] for entry in (record.get("track") if spans else None) or []):
+        assert any(begin < second + 1 and second < end for begin, end in spans)
     for track in [record.get("track"), *(entry["track"] for entry in record.get("tracks") or [])]:
         at = [entry["second"] for entry in track or []]
         assert at == sorted(set(at))

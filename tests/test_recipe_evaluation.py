@@ -172,5 +172,5 @@ def test_records_without_tracks_are_an_error(tiny_data, tmp_path):
     questions = [r for r in read_records(tiny_data / "general.jsonl") if r["kind"] == "qa"]
     (tmp_path / "qa.jsonl").write_text("".join(json.dumps(r) + "\n" for r in questions))
     (tmp_path / "one.jsonl").write_text(json.dumps({"id": questions[0]["id"], "answer": "red"}) + "\n")
-    with pytest.raises(StageError, match="none of its 6 records has a true track"):
+    with pytest.raises(StageError, match="none of its 6 records has a truth"):
         evaluate(EvalArguments(tracks=str(tmp_path / "qa.jsonl"), predictions=str(tmp_path / "one.jsonl")))

@@ -467,3 +467,79 @@ def test_clock():
 
 def test_the_answer_is_read_as_the_rewards_read_it():
     assert parse_answer(ANSWER, seconds=3).span == (1, 2)
+
+
+# --- several events, and the answer that there is none
+
+
+def listing(*seconds, box=(100, 200, 500, 600)):
+    return json.dumps({str(k): [{"label": "square-1", "bbox_2d": list(box)}] for k in seconds})
+
+
+@pytest.fixture(scope="module")
+def four(tiny_data):
+    """A video of four seconds."""
+    return next(path for path in sorted((tiny_data / "videos/ground").glob("*.mp4")) if probe(path).seconds == 4)
+
+
+def test_an_empty_answer_says_that_there_is_no_such_event(four, answering, tmp_path, capsys):
+    for text, says, empty in (
+        ("<think>No square.</think><answer>{}</answer>", "no such event: the model's answer is empty", True),
+        ('{"0": []}', "no such event", True),
+        ("I cannot see it.", "not found: the model's answer names no second", False),
+        ('{"soon": [{"label": "a", "bbox_2d": [1, 2, 3, 4]}]}', "not found", False),
+    ):
+        answering(text)
+        assert ends(four, "q", "--model", "m", "--out", tmp_path / "a.json", "--sheet", tmp_path / "a.png") == 0
+        result = json.loads((tmp_path / "a.json").read_text())
+        assert (result["span"], result["spans"], result["track"], result["no_target"]) == (None, [], [], empty)
+        assert says in capsys.readouterr().out
+
+
+def test_two_events_are_two_spans(four, answering, tmp_path, capsys):
+    answering(listing(0, 3))
+    words = [four, "q", "--model", "m", "--out", tmp_path / "a.json"]
+    assert ends(*words, "--most_filled", 1) == 0
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert (result["span"], result["spans"], result["no_target"]) == ([0, 3], [[0, 1], [3, 4]], False)
+    assert [state["second"] for state in result["track"]] == [0, 3]
+    assert "0:00 to 0:01, 0:03 to 0:04 (2 of 2 seconds with a box)" in capsys.readouterr().out
+    assert ends(*words) == 0, "by default a gap of two seconds is filled: it is one event"
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert (result["spans"], [state["second"] for state in result["track"]]) == ([[0, 4]], [0, 1, 2, 3])
+    assert "0:00 to 0:04 (4 of 4 seconds with a box)" in capsys.readouterr().out
+
+
+def test_a_second_that_is_listed_without_a_box_ends_no_event(four, answering, tmp_path):
+    states = json.loads(listing(0, 3)) | json.loads(listing(1, 2, box=(9, 9, 9, 9)))
+    answering(json.dumps(states))
+    assert ends(four, "q", "--model", "m", "--out", tmp_path / "a.json", "--most_filled", 1, "--smooth", "off") == 0
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert (result["spans"], [state["second"] for state in result["track"]]) == ([[0, 4]], [0, 3])
+
+
+def test_no_frame_of_an_event_moves_towards_the_next_one(four, answering, tmp_path):
+    """Boxes of frames are drawn from their own event: the last second of one does not lean to the next."""
+    near, far = (100, 200, 300, 400), (600, 600, 800, 800)
+    answering(json.dumps(json.loads(listing(0, box=near)) | json.loads(listing(3, box=far))))
+    words = [four, "q", "--model", "m", "--box_frames", "native", "--out", tmp_path / "a.json"]
+    assert ends(*words, "--most_filled", 1, "--overlay", tmp_path / "a.mp4", "--sheet", tmp_path / "a.png") == 0
+    frames = json.loads((tmp_path / "a.json").read_text())["frame_track"]
+    assert {int(state["time_s"]) for state in frames} == {0, 3}
+    for state in frames:
+        expected = near if state["time_s"] < 1 else far
+        assert state["box"] == pytest.approx([side / 1000 for side in expected], abs=1e-6)
+    sheet = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
+    bar = sheet[-7]  # the middle of the one bar
+    blue = np.abs(bar - [0, 114, 178]).sum(axis=1) < 10
+    quarters = [part.mean() > 0.5 for part in np.array_split(blue, 4)]
+    assert quarters == [True, False, False, True]
+
+
+def test_several_true_spans_are_drawn(four, answering, tmp_path):
+    answering("{}")
+    words = [four, "q", "--model", "m", "--sheet", tmp_path / "a.png"]
+    assert ends(*words, "--true_span", 0, 0, "--true_span", 2, 3) == 0
+    bar = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)[-7]
+    green = np.abs(bar - [0, 158, 115]).sum(axis=1) < 10
+    assert [part.mean() > 0.5 for part in np.array_split(green, 4)] == [True, False, True, True]

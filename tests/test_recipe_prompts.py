@@ -81,7 +81,7 @@ def test_other_words_need_no_field_but_the_query_and_one_file_asks_for_all(tmp_p
         load_prompts(tmp_path / "shrt.txt")
 
 
-FOLDERS = [None, "paper-contract"]
+FOLDERS = [None, "paper-contract", "events"]
 ASKED = [BoxFormat(order, unit) for order in ("xyxy", "yxyx", "xywh") for unit in ("thousandths", "pixels", "unit")]
 
 
@@ -125,6 +125,16 @@ def test_the_default_prompt_asks_for_one_target():
     assert (answer.complete, answer.span) == (True, (4, 5))
 
 
+def test_the_prompt_of_several_events_says_what_to_answer_without_one():
+    prompts = load_prompts("events")
+    for kind in ("declarative", "tracking"):
+        text = question(record("Q", kind), prompts)
+        assert "the object is empty: {}" in text
+        assert parse_answer(text.rsplit("For example:", 1)[1]).complete
+    several = parse_answer(question(record("Q"), prompts).rsplit("For example:", 1)[1])
+    assert sorted(several.track.boxes) == [4, 9], "and none between them"
+
+
 def test_the_tiny_prompts_are_the_bare_ones():
     """The digits of `make grpo` hang on these characters."""
     prompts = load_prompts("tiny")
@@ -136,7 +146,7 @@ def test_the_tiny_prompts_are_the_bare_ones():
 
 def test_every_folder_of_prompts_can_be_read():
     names = [path.name for path in PROMPTS.iterdir() if path.is_dir() and not path.name.startswith("__")]
-    assert set(names) == {"tiny", "short", "paper-contract"}
+    assert set(names) == {"tiny", "short", "paper-contract", "events"}
     for name in names:
         load_prompts(name)
 

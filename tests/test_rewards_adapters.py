@@ -37,6 +37,39 @@ def test_verl(ground_truth):
     assert verl.compute_score("stvg", HALF, ground_truth, w_t=0.5, w_m=2.0)["score"] == 0.25 + 2.0
 
 
+TWICE = {"track": [{"second": 1, "box": list(BOX)}], "spans": [[1, 1], [7, 7]], "seconds": 10}  # unseen in second 7
+
+
+@pytest.mark.parametrize(
+    ("text", "ground_truth", "expected"),
+    [
+        ("{}", {"no_target": True}, {"score": 2.0, "tIoU": 1.0, "mvIoU": 1.0, "vIoU": 1.0, "parsed": 1.0}),
+        (HALF, {"no_target": True}, {"score": 0.0, "tIoU": 0.0, "mvIoU": 0.0, "vIoU": 0.0, "parsed": 1.0}),
+        # Second 2 of 2..3; there are no boxes, so w_m has nothing to weigh.
+        (
+            HALF,
+            {"temporal": True, "spans": [[2, 3]]},
+            {"score": 0.5, "tIoU": 0.5, "mvIoU": 0.0, "vIoU": 0.0, "parsed": 1.0},
+        ),
+        # Second 1 of 1 and 7; its box is right.
+        (
+            HALF.replace('"2"', '"1"'),
+            TWICE,
+            {"score": 1.5, "tIoU": 0.5, "mvIoU": 1.0, "vIoU": 0.5, "parsed": 1.0},
+        ),
+    ],
+)
+def test_sentences_of_other_kinds(text, ground_truth, expected):
+    assert verl.compute_score("stvg", text, ground_truth) == expected
+    row = {"response": text, "response_length": 1, "ground_truth": json.dumps(ground_truth)}
+    assert easyr1.compute_score(row)["overall"] == expected["score"]
+    assert openrlhf.reward_func([text], [""], [ground_truth])["rewards"] == [expected["score"]]
+    columns = {name: [value] for name, value in ground_truth.items()}
+    both = [reward()([text], **columns)[0] for reward in (swift.TIoU, swift.MVIoU)]
+    assert sum(one or 0.0 for one in both) == expected["score"]
+    assert (both[1] is None) == ("temporal" in ground_truth), "ms-swift skips what is None"
+
+
 def test_a_row_read_from_a_data_frame():
     numpy = pytest.importorskip("numpy")
     states = numpy.array(

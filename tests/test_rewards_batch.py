@@ -13,6 +13,7 @@ import stvg_rewards.batch
 from stvg_rewards import (
     Track,
     format_answer,
+    format_reward,
     generalised_mviou_reward,
     mviou_reward,
     parse_answer,
@@ -68,6 +69,10 @@ CHANGES = {
     "scale": ({"box_scale": [[500, 1000]] * 4}, [0.5, 0.5, 0.0, 0.5]),
     "span": ({"span": [[2, 9]] * 4}, [0.25, 0.25, 0.0, 0.25]),
     "spans": ({"spans": [[[2, 2], [4, 5]]] * 4}, [0.25, 0.25, 0.0, 0.25]),
+    "temporal": (
+        {"track": [None] * 4, "spans": [[[3, 10]]] * 4, "temporal": [True] * 4},
+        [0.25, 0.25, 0.0, 0.25],
+    ),
     "no target": ({"track": [None] * 4, "no_target": [True] * 4}, [0.0] * 4),
     "truth": ({"track": [TRUTH[1:]] * 4}, [2 / 3, 2 / 3, 0.0, 2 / 3]),
     "no truth": ({"track": [None] * 4}, [None] * 4),
@@ -284,10 +289,69 @@ def test_rows_without_a_target_are_logged_apart():
     assert (logged["tIoU"], logged["no_target/score"]) == (0.5, 0.5)
 
 
+TEMPORAL = {"track": [None], "temporal": [True], "seconds": [10]}
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "expected", "remark"),
+    [
+        (listing(1, 4), [[2, 5]], 3 / 5, "one event: the hull 1..4 and 2..5 share three of five seconds"),
+        (listing(1, 2, 7, 8), SPANS, 1.0, "several events: the seconds that are listed"),
+        (listing(1, 8), SPANS, 0.5, "no hull"),
+        (listing(2, box=(9, 9, 5, 5)), [[2, 3]], 0.5, "a box that is invalid is listed all the same"),
+        ("{}", SPANS, 0.0, "nothing listed"),
+        ("no idea", [[2, 3]], 0.0, "unreadable"),
+    ],
+)
+def test_spans_without_boxes_are_scored_by_time_only(text, spans, expected, remark):
+    columns = TEMPORAL | {"spans": [spans]}
+    assert tiou_reward([text], **columns) == [pytest.approx(expected)], remark
+    for reward in (mviou_reward, viou_reward, generalised_mviou_reward):
+        assert reward([text], **columns) == [None], "there is no box to compare with"
+    assert tiou_reward([text], **columns | {"temporal": [None]}) == [None], "a row of another task, unless it is said"
+
+
+def test_a_temporal_row_may_have_one_span():
+    assert tiou_reward([listing(1, 4)], span=[[2, 5]], **TEMPORAL) == [0.6]
+    # 0.6, the first second 1 of 10 off, and the last.
+    assert scaled_tiou_reward([listing(1, 4)], span=[[2, 5]], **TEMPORAL) == [pytest.approx(0.6 * 0.9 * 0.9)]
+    assert format_reward([listing(1, 4), "no"], [None] * 2, temporal=[True] * 2, spans=[[[2, 5]]] * 2) == [1.0, 0.0]
+
+
+def test_temporal_rows_are_logged_apart():
+    logged, extra = {}, {}
+    columns = {"track": [[], TRUTH, []], "temporal": [True, None, True], "spans": [SPANS, None, [[2, 3]]]}
+    texts = [listing(1, 2), USUAL, listing(2, 3)]
+    tiou_reward(texts, **columns, log_metric=logged.__setitem__, log_extra=extra.__setitem__)
+    assert (logged["tIoU"], logged["temporal/tIoU"]) == (0.5, 0.75) and "no_target/score" not in logged
+    assert extra["tiou_reward/vIoU"] == [None, 0.25, None]
+
+
+def test_three_kinds_of_truth_in_one_batch():
+    columns = {
+        "track": [TRUTH, None, None, None],
+        "spans": [None, SPANS, None, None],
+        "temporal": [None, True, None, None],
+        "no_target": [None, None, True, None],
+    }
+    texts = [USUAL, listing(1, 2, 7, 8), "{}", "a caption"]
+    assert tiou_reward(texts, **columns) == [0.5, 1.0, 1.0, None]
+    assert mviou_reward(texts, **columns) == [0.5, None, 1.0, None]
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
+        ({"track": [None], "temporal": [True]}, "column 'temporal' row 0: got true, but neither 'spans' nor 'span'"),
+        ({"temporal": [True]}, "column 'temporal' row 0: got true, but its 'track' has states"),
+        ({"temporal": ["yes"]}, "column 'temporal' row 0: got 'yes', expected true, false or nothing"),
+        ({"track": [None], "no_target": [True], "spans": [SPANS]}, "column 'no_target' row 0: .* has a span"),
+        ({"track": [None], "no_target": [True], "temporal": [True]}, "column 'no_target' row 0: .* it is temporal"),
         ({"spans": [[[1, 2], [2, 3]]]}, "column 'spans' row 0: .* share no second"),
+        (
+            {"spans": [[[1, 3], [5, 6]]], "schema": [2]},
+            r"'spans' row 0: those of a record \(schema 2\) are times \[begin",
+        ),
         ({"spans": [[]]}, "column 'spans' row 0"),
         ({"spans": [[None]]}, "column 'spans' row 0"),
         ({"spans": [[1, 2]]}, "column 'span.*' row 0"),
@@ -297,4 +361,4 @@ def test_rows_without_a_target_are_logged_apart():
 )
 def test_wrong_columns_are_named(columns, message):
     with pytest.raises(ValueError, match=message):
-        tiou_reward([USUAL], track=[TRUTH], **columns)
+        tiou_reward([USUAL], **{"track": [TRUTH]} | columns)

@@ -22,7 +22,7 @@ from data_prep.mixing.config import MixRecipe
 from data_prep.mixing.mix import current_manifest, write_mixture
 from data_prep.records import RecordError, read_records
 from data_prep.stages import StageError, read_stamp
-from data_prep.validation import GROUNDING_KINDS
+from data_prep.traces.prompts import is_traced
 
 TEACHER = (
     "no teacher is named, and SFT reads its traces: --teacher openai --base_url URL --model NAME asks a server, "
@@ -130,7 +130,7 @@ def are_traced(tracks: Path, out: Path) -> bool:
     if stamp is None or not stamp["complete"]:
         return False
     try:
-        asked = {one["id"] for one in read_records(tracks) if one["kind"] in GROUNDING_KINDS and one["track"]}
+        asked = {one["id"] for one in read_records(tracks) if is_traced(one)}
         counted = sum(stamp["results"]["verdicts"].values())
         return counted == len(asked) and {one["id"] for one in read_records(out / "traces.jsonl")} <= asked
     except (OSError, RecordError, KeyError, TypeError, AttributeError):

@@ -10,7 +10,7 @@ there is decided here.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from data_prep.leaks.coordinates import coordinates_in
@@ -37,22 +37,39 @@ class Leak:
 
 
 def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> Iterator[Leak]:
+    """Yield what a trace of one event leaks, coordinates first: see `leaks_of`.
+
+    Args:
+        span: [first, last] true seconds, inclusive.
+
+    >>> [str(leak) for leak in leaks_in("A man in red jumps around 0:15.", (3, 8), 20)]
+    ['time "0:15" outside seconds 2 to 9']
+    >>> list(leaks_in("Two men wait; a 5-year-old jumps from second 3 to 8.", (3, 8), 20))
+    []
+    """
+    return leaks_of(trace, [span], seconds, tolerance_s)
+
+
+def leaks_of(
+    trace: str, events: Sequence[tuple[int, int]], seconds: int, tolerance_s: float = TOLERANCE_S
+) -> Iterator[Leak]:
     """Yield what a trace leaks, coordinates first.
 
     A text of more than `LONGEST` characters is no trace: that is the first leak, and the rest is not read.
 
     Args:
         trace: any text.
-        span: [first, last] true seconds, inclusive.
+        events: (first, last) true seconds of each event, inclusive; none where the sentence has no target.
         seconds: K of the clip.
         tolerance_s: how far before the span and after it a stated time may lie, seconds.
 
-    A time with a number lies in the widened span; a part of the clip ("at the end", "the second half") touches it.
+    A time with a number lies in one of the widened events; a part of the clip ("at the end", "the second half")
+    touches one. Without a target no time may be stated.
 
-    >>> [str(leak) for leak in leaks_in("A man in red jumps around 0:15.", (3, 8), 20)]
-    ['time "0:15" outside seconds 2 to 9']
-    >>> list(leaks_in("Two men wait; a 5-year-old jumps from second 3 to 8.", (3, 8), 20))
-    []
+    >>> [str(leak) for leak in leaks_of("He jumps near second 3, and again at 0:12.", [(3, 4), (8, 9)], 20)]
+    ['time "0:12" outside seconds 2 to 5 and 7 to 10']
+    >>> [str(leak) for leak in leaks_of("At the end nobody jumps.", [], 20)]
+    ['part of the clip "at the end" where there is no event']
     """
     plain = unicodedata.normalize("NFKC", trace[:LONGEST])  # one character can become eighteen
     if (length := max(len(trace), len(plain))) > LONGEST:
@@ -60,13 +77,15 @@ def leaks_in(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float
     text = with_digits(plain[:LONGEST])
     for coordinates in coordinates_in(text):
         yield Leak("coordinates", coordinates)
-    first, end = span[0] - tolerance_s, span[1] + 1 + tolerance_s  # [first, end) on the clip's clock
-    allowed = f" outside seconds {max(first, 0):g} to {min(end - 1, max(seconds - 1, 0)):g}"
+    windows = [(first - tolerance_s, last + 1 + tolerance_s) for first, last in events]  # [first, end), clip's clock
+    each = (f"{max(first, 0):g} to {min(end - 1, max(seconds - 1, 0)):g}" for first, end in windows)
+    allowed = f" outside seconds {' and '.join(each)}" if windows else " where there is no event"
+    longest = max((last - first + 1 for first, last in events), default=0)
     for stated in (*moments_in(text, seconds), *parts_in(text, seconds)):
         if isinstance(stated, Lasting):
-            if stated.low > end - first:
-                yield Leak("length", stated.quote, f", the event has {span[1] - span[0] + 1} s")
-        elif not _allowed(stated, first, end):
+            if stated.low > max((end - first for first, end in windows), default=0):
+                yield Leak("length", stated.quote, f", the event has {longest} s" if events else allowed)
+        elif not any(_allowed(stated, first, end) for first, end in windows):
             yield Leak("part of the clip" if stated.rough else "time", stated.quote, allowed)
 
 
@@ -77,11 +96,16 @@ def _allowed(stated: Stated, first: float, end: float) -> bool:
 
 
 def verdict(trace: str, span: tuple[int, int], seconds: int, tolerance_s: float = TOLERANCE_S) -> str:
-    """Return `ok`, or `leak: ` and the first reason.
+    """Return `ok`, or `leak: ` and the first reason, for a trace of one event.
 
     >>> verdict("At the end the dog barks.", (3, 8), 20)
     'leak: part of the clip "at the end" outside seconds 2 to 9'
     """
-    for leak in leaks_in(trace, span, seconds, tolerance_s):
+    return verdict_of(trace, [span], seconds, tolerance_s)
+
+
+def verdict_of(trace: str, events: Sequence[tuple[int, int]], seconds: int, tolerance_s: float = TOLERANCE_S) -> str:
+    """Return `ok`, or `leak: ` and the first reason; arguments as those of `leaks_of`."""
+    for leak in leaks_of(trace, events, seconds, tolerance_s):
         return f"leak: {leak}"
     return "ok"

@@ -6,6 +6,7 @@ import hashlib
 import math
 from typing import Any
 
+from data_prep.events import events_of, has_no_target, num_seconds
 from data_prep.records import Record
 
 SPAN_BINS = ((2, "1-2 s"), (5, "3-5 s"), (10, "6-10 s"), (20, "11-20 s"), (math.inf, "above 20 s"))
@@ -22,10 +23,12 @@ def rank_of(seed: int, purpose: str, name: str) -> float:
 
 
 def span_bin(record: Record) -> str:
-    """Return the bin of the event's length; "" for records without a span."""
-    if not record.get("span"):
+    """Return the bin of the length of the event, or of all events; "" for records that state none."""
+    if has_no_target(record):
+        return "no target"
+    length = num_seconds(events_of(record))
+    if not length:
         return ""
-    length = record["span"][1] - record["span"][0] + 1
     return next(name for most, name in SPAN_BINS if length <= most)
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,18 @@ from typing import Any
 import av
 from tqdm import tqdm
 
-from data_prep.aggregate import aggregate_frames
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
-from data_prep.records import SCHEMA_VERSION, RecordWriter
-from data_prep.seconds import seconds_of, span_of_frames
-from data_prep.sources.synthetic_clips import PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip, draw_frame
-from data_prep.sources.synthetic_config import clip_settings, read_config
+from data_prep.records import RecordWriter
+from data_prep.sources.synthetic_clips import (
+    PIXELS_PER_UNIT,
+    UNITS,
+    ClipSettings,
+    draw_clip,
+    draw_frame,
+)
+from data_prep.sources.synthetic_config import SHARES, clip_settings, read_config
+from data_prep.sources.synthetic_records import Others, records_of
 from data_prep.stages import Stage, StageError
 from data_prep.video.workers import worker_processes
 
@@ -36,19 +41,6 @@ from data_prep.video.workers import worker_processes
 GENERATOR = 1
 LEFT = re.compile(r"\.\d{5}\.\d+\.part")  # what a killed worker leaves of a video
 SIDE = UNITS * PIXELS_PER_UNIT
-
-# Wordings of a sentence: {colour} and {shape} name the target; an interrogative one leaves the shape to be seen.
-DECLARATIVE = (
-    "the {colour} {shape} moves about",
-    "a {colour} {shape} is on screen",
-    "the {colour} {shape} can be seen",
-)
-INTERROGATIVE = (
-    "which {colour} shape moves about?",
-    "what {colour} shape is on screen?",
-    "which {colour} shape can be seen?",
-)
-TRACKING = ("{colour} {shape}", "the {colour} {shape}")
 
 
 def write_video(path: Path, clip: Any) -> None:
@@ -78,15 +70,16 @@ def make_clip(folder: Path, split: str, index: int, seed: int, settings: ClipSet
     objects = []
     for shape in clip.shapes:
         frames = range(shape.first_frame, shape.end_frame)
-        objects.append(
-            {
-                "colour": shape.colour,
-                "shape": shape.shape,
-                "begin_frame": shape.first_frame,
-                "end_frame": shape.end_frame,
-                "boxes_xywh": [shape.box_at(frame / clip.rate) for frame in frames],
-            }
-        )
+        item = {
+            "colour": shape.colour,
+            "shape": shape.shape,
+            "begin_frame": shape.first_frame,
+            "end_frame": shape.end_frame,
+            "boxes_xywh": [shape.box_at(frame / clip.rate) if shape.is_on_screen(frame) else None for frame in frames],
+        }
+        if len(shape.events) > 1:
+            item["events"] = shape.events
+        objects.append(item)
     return {
         "video": video,
         "fps": clip.rate,
@@ -95,117 +88,6 @@ def make_clip(folder: Path, split: str, index: int, seed: int, settings: ClipSet
         "height": SIDE,
         "objects": objects,
     }
-
-
-def object_states(
-    annotation: dict[str, Any], target: dict[str, Any], method: str
-) -> tuple[list[int], list[dict[str, Any]]]:
-    """Return (span, track) of one object: its frame boxes as second-level states, normalised."""
-    width, height, fps = annotation["width"], annotation["height"], annotation["fps"]
-    boxes = {
-        target["begin_frame"] + offset: (x / width, y / height, (x + w) / width, (y + h) / height)
-        for offset, (x, y, w, h) in enumerate(target["boxes_xywh"])
-    }
-    by_second = aggregate_frames(boxes, fps, method)
-    span = span_of_frames(target["begin_frame"], target["end_frame"], fps)
-    return list(span), [{"second": k, "box": list(box)} for k, box in sorted(by_second.items())]
-
-
-def records_of(
-    annotation: dict[str, Any], split: str, use: str, rng: random.Random, method: str = "middle"
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of one annotated clip.
-
-    Args:
-        use: "general" (tracking prompts and questions, for CPT), "ground" (sentences with reasoning, for SFT and
-            GRPO), "test" (one sentence a clip, so that samples are independent), "scene" (all objects at once, for
-            tracking studies) or "questions" (one question a clip, nothing else).
-        method: box aggregation; "middle" states the position that the 1-fps frame shows, "mean" that of the whole
-            second, as real sources do.
-    """
-    name = Path(annotation["video"]).stem
-    seconds = seconds_of(annotation["frames"], annotation["fps"])
-    common = {
-        "schema": SCHEMA_VERSION,
-        "source": "synthetic",
-        "split": split,
-        "video": annotation["video"],
-        "clip": [0.0, annotation["frames"] / annotation["fps"]],
-        "fps": annotation["fps"],
-        "width": annotation["width"],
-        "height": annotation["height"],
-        "seconds": seconds,
-    }
-    targets = annotation["objects"]
-    if use == "scene":
-        yield common | scene_of(annotation, f"synthetic/{split}/{name}/scene", method)
-        return
-    if use == "questions":
-        yield common | question_of(targets, f"synthetic/{split}/{name}/qa", rng)
-        return
-    for index, target in enumerate(targets[:1] if use == "test" else targets):
-        span, track = object_states(annotation, target, method)
-        kind: str
-        wordings: tuple[str, ...]
-        if use == "general":
-            kind, wordings = "tracking", TRACKING
-        else:
-            kind, wordings = rng.choice((("declarative", DECLARATIVE), ("interrogative", INTERROGATIVE)))
-        record = common | {
-            "id": f"synthetic/{split}/{name}/{index}",
-            "kind": kind,
-            "query": rng.choice(wordings).format(**target),
-            "label": f"{target['shape']}-1",
-            "span": span,
-            "track": track,
-            "answer": None,
-        }
-        if use == "ground":
-            others = [f"{item['colour']} {item['shape']}" for item in targets if item is not target]
-            record |= {"reasoning": reasoning(target, span), "distractors": len(others), "others": others}
-        yield record
-    if use == "general":
-        yield common | question_of(targets, f"synthetic/{split}/{name}/qa", rng)
-
-
-def scene_of(annotation: dict[str, Any], name: str, method: str) -> dict[str, Any]:
-    """Return the fields of a scene record: each object has its own label, numbered in order of appearance."""
-    tracks = []
-    in_order = sorted(annotation["objects"], key=lambda item: item["begin_frame"])
-    for number, target in enumerate(in_order, 1):
-        tracks.append({"label": f"shape-{number}", "track": object_states(annotation, target, method)[1]})
-    return {"id": name, "kind": "scene", "query": "every shape", "label": None, "span": None, "track": None} | {
-        "tracks": tracks,
-        "answer": None,
-    }
-
-
-def reasoning(target: dict[str, Any], span: list[int]) -> str:
-    """Return a short trace without coordinates: when the event happens, then what to follow."""
-    return f"from second {span[0]} to {span[1]} the {target['colour']} {target['shape']} moves"
-
-
-def question_of(objects: list[dict[str, Any]], name: str, rng: random.Random) -> dict[str, Any]:
-    """Return the fields of a question record."""
-    query, answer = general_question(objects, rng)
-    empty = {"label": None, "span": None, "track": None}
-    return empty | {"id": name, "kind": "qa", "query": query, "answer": answer}
-
-
-def general_question(objects: list[dict[str, Any]], rng: random.Random) -> tuple[str, str]:
-    """Return a question about colour, count or order, and its answer."""
-    topic = rng.choice(("colour", "count", "order"))
-    if topic == "colour":
-        shapes = [item["shape"] for item in objects]
-        single = [item for item in objects if shapes.count(item["shape"]) == 1]
-        if single:
-            item = rng.choice(single)
-            return f"what colour is the {item['shape']}?", item["colour"]
-    if topic == "order" and len(objects) > 1:
-        first, second = sorted(objects, key=lambda item: item["begin_frame"] / 1.0)[:2]
-        if first["begin_frame"] != second["begin_frame"]:
-            return "which colour comes first?", first["colour"]
-    return "how many shapes are there?", str(len(objects))
 
 
 def build_split(
@@ -217,8 +99,12 @@ def build_split(
     settings: ClipSettings,
     pool: Executor,
     method: str = "middle",
+    shares: Mapping[str, float] | None = None,
 ) -> int:
     """Make one split: videos, frame annotations and records. Returns the number of records written.
+
+    Args:
+        shares: of the sentences without a target, and of those without boxes, by name; None: none.
 
     Goes on where an earlier call stopped: whole videos are kept; annotations and records appear complete.
     """
@@ -230,9 +116,10 @@ def build_split(
         for annotation in annotations:
             out.write(json.dumps(annotation) + "\n")
     rng = random.Random(f"{seed}/{split}/{use}")
+    others = Others(f"{seed}/{split}/others", **shares) if shares else None
     with RecordWriter(folder / f"{split}.jsonl") as writer:
         for annotation in annotations:
-            for record in records_of(annotation, split, use, rng, method):
+            for record in records_of(annotation, split, use, rng, method, others):
                 writer.write(record)
     return writer.count
 
@@ -284,6 +171,7 @@ def run(args: argparse.Namespace) -> None:
                     clip_settings(config, wanted),
                     pool,
                     config.get("box", "middle"),
+                    {name: float(wanted[name]) for name in SHARES if wanted.get(name)},
                 )
         made = [
             path.relative_to(args.out).as_posix() for kind in ("jsonl", "mp4") for path in args.out.rglob(f"*.{kind}")

@@ -43,6 +43,8 @@ class ClipSettings:
         max_edge: how much of its first and of its last second an event may miss, seconds.
         motion: "walk" or "curve".
         turns: points a second that a curve goes through.
+        pauses: share of the shapes on screen for three seconds or more that are away for some seconds in between, so
+            that their sentence has two events; 0 to 1.
     """
 
     seconds: tuple[int, ...] = (8,)
@@ -55,6 +57,7 @@ class ClipSettings:
     max_edge: float = 0.3
     motion: str = "walk"
     turns: float = 2.0
+    pauses: float = 0.0
 
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS:
@@ -63,6 +66,8 @@ class ClipSettings:
             raise ValueError(f"clip: max_edge is {self.max_edge!r}, expected seconds from 0 to below 0.5")
         if self.turns <= 0:
             raise ValueError(f"clip: turns is {self.turns!r}, expected points a second, above 0")
+        if not 0 <= self.pauses <= 1:
+            raise ValueError(f"clip: pauses is {self.pauses!r}, expected a share from 0 to 1")
 
 
 @dataclass
@@ -72,6 +77,7 @@ class Shape:
     Attributes:
         first_frame, end_frame: on screen in frames [first_frame, end_frame).
         path: where its top-left corner goes.
+        away: frames [begin, end) among them in which it is not on screen; empty where it never leaves.
     """
 
     colour: str
@@ -80,6 +86,19 @@ class Shape:
     first_frame: int
     end_frame: int
     path: Path = field(repr=False)
+    away: tuple[int, int] = (0, 0)
+
+    def is_on_screen(self, frame: int) -> bool:
+        """Return whether a frame shows the shape."""
+        return self.first_frame <= frame < self.end_frame and not self.away[0] <= frame < self.away[1]
+
+    @property
+    def events(self) -> list[tuple[int, int]]:
+        """Frames [begin, end) of each time that it is on screen."""
+        begin, end = self.away
+        if begin == end:
+            return [(self.first_frame, self.end_frame)]
+        return [(self.first_frame, begin), (end, self.end_frame)]
 
     def box_at(self, time_s: float) -> list[int]:
         """Return the box at a time as [x, y, width, height] in pixels of the video."""
@@ -136,8 +155,14 @@ def draw_clip(rng: random.Random, settings: ClipSettings) -> Clip:
         first_frame = math.ceil((first + late) * rate)
         end_frame = math.floor((first + length - early) * rate)
         kind, size = rng.choice(SHAPES), rng.choice(SIZES)
+        away = (0, 0)
+        if settings.pauses and length >= 3 and rng.random() < settings.pauses:
+            # Whole seconds, of which the first and the last of the event are none.
+            leaves = rng.randint(first + 1, first + length - 2)
+            away = (leaves * rate, rng.randint(leaves + 1, first + length - 1) * rate)
         for _ in range(50):
-            shape = Shape(colour, kind, size, first_frame, end_frame, _draw_path(rng, size, seconds, settings))
+            path = _draw_path(rng, size, seconds, settings)
+            shape = Shape(colour, kind, size, first_frame, end_frame, path, away)
             if not any(_overlap(shape, o, _looks(shape, o, rate, seconds, settings.motion)) for o in shapes):
                 shapes.append(shape)
                 break
@@ -160,7 +185,7 @@ def draw_frame(clip: Clip, frame: int) -> np.ndarray:
     side = UNITS * PIXELS_PER_UNIT
     picture = np.full((side, side, 3), BACKGROUND, np.uint8)
     for shape in clip.shapes:
-        if shape.first_frame <= frame < shape.end_frame:
+        if shape.is_on_screen(frame):
             x, y, width, _ = shape.box_at(frame / clip.rate)
             picture[y : y + width, x : x + width][shape_mask(shape.shape, width)] = COLOURS[shape.colour]
     return picture

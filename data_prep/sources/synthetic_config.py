@@ -12,6 +12,8 @@ from data_prep.yaml_files import read_yaml
 
 BOXES = ("middle", "mean")  # a second's true box: its middle frame's, or the mean over its frames
 USES = ("general", "ground", "test", "scene", "questions")
+SHARES = ("no_target", "temporal")  # of a split's sentences; of uses that have sentences
+WITH_SENTENCES = ("ground", "test")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -32,13 +34,21 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_split(wanted: Any, where: str) -> None:
-    """Check the settings of one split: its number of clips, its use, and its own clip settings."""
-    check_keys(wanted, where, {"clips", "use", "clip"}, ("clips", "use"))
+    """Check the settings of one split: its number of clips, its use, its shares, and its own clip settings."""
+    check_keys(wanted, where, {"clips", "use", "clip", *SHARES}, ("clips", "use"))
     check_clip(wanted, where)
     if isinstance(wanted["clips"], bool) or not isinstance(wanted["clips"], int) or wanted["clips"] < 1:
         raise ValueError(f"{where}: clips is {wanted['clips']!r}, expected a whole number above 0")
     if wanted["use"] not in USES:
         raise ValueError(f"{where}: use is {wanted['use']!r}, expected one of {', '.join(USES)}")
+    shares = {name: wanted[name] for name in SHARES if name in wanted}
+    for name, share in shares.items():
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ValueError(f"{where}: {name} is {share!r}, expected a share of the sentences from 0 to 1")
+        if wanted["use"] not in WITH_SENTENCES:
+            raise ValueError(f"{where}: {name} is for use {' or '.join(WITH_SENTENCES)}, not {wanted['use']}")
+    if sum(shares.values()) > 1:
+        raise ValueError(f"{where}: {' and '.join(shares)} are {sum(shares.values()):g} together, expected at most 1")
 
 
 def check_clip(holder: dict[str, Any], where: str) -> None:

@@ -88,7 +88,7 @@ class Asker:
         return Outcome(REWRITTEN, second, first_reason, claimed)
 
     def _question(self, record: Record, video: str | None, step: str) -> Question:
-        return Question(record_key(record), video, self.prompts.version, self.client.model, step)
+        return Question(record_key(record), video, self.prompts.of(record)[2], self.client.model, step)
 
     def _content(self, record: Record) -> list[dict[str, Any]]:
         """Return each frame's second and picture, followed by the request."""

@@ -29,12 +29,11 @@ from data_prep.traces.correction import corrected
 from data_prep.traces.folder import FILES, check_paths, stage_of, take_folder
 from data_prep.traces.judge import problems_of
 from data_prep.traces.outcome import ACCEPTED, REJECTED, Outcome
-from data_prep.traces.prompts import DEFAULT
+from data_prep.traces.prompts import DEFAULT, is_traced
 from data_prep.traces.report import report, table
 from data_prep.traces.review import write_review
 from data_prep.traces.served import KEY_NAME, from_server
 from data_prep.traces.template import Wordings, compose
-from data_prep.validation import GROUNDING_KINDS
 
 EXIT_CODES = {"budget": 3, "error ceiling": 4}
 
@@ -114,12 +113,12 @@ def asked_of(args: argparse.Namespace) -> tuple[list[Record], int]:
     for record in read_records(args.tracks):
         if args.limit is not None and len(records) >= args.limit:
             break
-        if record["kind"] in GROUNDING_KINDS and record["track"]:
+        if is_traced(record):
             records.append(record)
         else:
             skipped += 1
     if not records:
-        raise ValueError(f"{args.tracks}: none of its {skipped} records has one track and a span")
+        raise ValueError(f"{args.tracks}: none of its {skipped} records has one track and a span, or surely no target")
     if len({record["id"] for record in records}) < len(records):
         raise ValueError(f"{args.tracks}: two records have one id, so their answers could not be told apart")
     return records, skipped
@@ -194,6 +193,8 @@ def from_template(records: list[Record], args: argparse.Namespace) -> list[Outco
     for record in tqdm(records, desc="traces", unit="record", mininterval=1.0, file=sys.stderr):
         trace = compose(record, wordings, args.seed)
         problems = problems_of(trace, record, None, args.tolerance)
+        if part := wordings.lacks(record):
+            problems = [("no wording", f"{args.prompts}/template.txt has no part {part}, which this record needs")]
         reason = ": ".join(problems[0]) if problems else ""
         outcomes.append(Outcome(REJECTED if problems else ACCEPTED, trace, reason))
     return outcomes

@@ -20,10 +20,10 @@ def corrected(record: Mapping[str, Any], trace: str, about: Mapping[str, Any]) -
 
 
 def answer_text(record: Mapping[str, Any], scale: tuple[int, int] = (1000, 1000)) -> str:
-    """Return the true answer, written by the formatter whose text the rewards' parser reads.
+    """Return the true answer, written by the formatter whose text the rewards' parser reads; {} without a target.
 
     >>> answer_text({"label": "dog-1", "track": [{"second": 3, "box": [0.0, 0.5, 0.5, 1.0]}]})
     '{"3": [{"label": "dog-1", "bbox_2d": [0, 500, 500, 1000]}]}'
     """
-    boxes = {state["second"]: tuple(state["box"]) for state in record["track"]}
-    return format_answer(Track(label=record["label"], boxes=boxes), scale=scale)
+    boxes = {state["second"]: tuple(state["box"]) for state in record["track"] or ()}
+    return format_answer(Track(label=record["label"] or "", boxes=boxes), scale=scale)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from data_prep.records import resolve_video
-from data_prep.video.sampling import sample_frames
+from data_prep.video.sampling import probe, sample_frames
 
 
 def chosen_seconds(seconds: int, most: int) -> list[int]:
@@ -32,12 +32,16 @@ def frames_of(record: Mapping[str, Any], video_root: Path, *, side: int, most: i
         RecordError, VideoError, OSError: no such video, or it does not decode.
     """
     shown = chosen_seconds(record["seconds"], most)
-    shrink = min(1.0, side / max(record["width"], record["height"]))
-    size = (max(1, round(record["width"] * shrink)), max(1, round(record["height"] * shrink)))
     start, end = record["clip"]
     path = resolve_video(video_root, record["video"])
     if not path.is_file():
         raise FileNotFoundError(f"{record['video']}: no such video under {video_root}")
+    width, height = record["width"], record["height"]
+    if width is None or height is None:  # a record without boxes need not say
+        info = probe(path)
+        width, height = info.width, info.height
+    shrink = min(1.0, side / max(width, height))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     pictures = sample_frames(path, [k + 0.5 for k in shown], clip_start_s=start, clip_end_s=end, size=size)
     return list(zip(shown, pictures, strict=True))
 

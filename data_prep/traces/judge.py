@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.leaks.checking import leaks_in
+from data_prep.events import events_of
+from data_prep.leaks.checking import leaks_of
 
 MAX_WORDS = 400
 MAX_CHARACTERS = 20_000  # 50 a word: what is longer is repetition, and is not read further
@@ -40,24 +41,24 @@ def problems_of(
     """
     if len(trace) > MAX_CHARACTERS:
         return [("too long", f"{len(trace)} characters, at most {MAX_CHARACTERS}")]
-    first, last = record["span"]
+    events = events_of(record)
     problems: list[tuple[str, str]] = []
     if len(trace.split()) < 3:
         return [("no trace", f"{len(trace.split())} words")]
     if _REFUSAL.search(trace):
         problems.append(("refuses", _REFUSAL.search(trace)[0]))  # type: ignore[index]
-    if claimed is not None and (claimed[1] < first - tolerance_s or claimed[0] > last + 1 + tolerance_s):
+    if claimed is not None and not any(
+        first - tolerance_s <= claimed[1] and claimed[0] <= last + 1 + tolerance_s for first, last in events
+    ):
+        when = " nor ".join(f"seconds {first} to {last}" for first, last in events) or "anything: there is no event"
         problems.append(
-            (
-                "argues",
-                f"the placeholder's interval {claimed[0]:g} to {claimed[1]:g} does not meet seconds {first} to {last}",
-            )
+            ("argues", f"the placeholder's interval {claimed[0]:g} to {claimed[1]:g} does not meet {when}")
         )
     if match := _ANNOTATION.search(trace):
         problems.append(("mentions the annotation", match[0]))
     if match := _TAGS.search(trace):
         problems.append(("tags", match[0]))
-    problems += [("leak", str(leak)) for leak in leaks_in(trace, (first, last), record["seconds"], tolerance_s)]
+    problems += [("leak", str(leak)) for leak in leaks_of(trace, events, record["seconds"], tolerance_s)]
     if len(trace.split()) > MAX_WORDS:
         problems.append(("too long", f"{len(trace.split())} words, at most {MAX_WORDS}"))
     return problems

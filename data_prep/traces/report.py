@@ -63,7 +63,7 @@ def table(result: dict[str, Any]) -> str:
     if result["not_asked"]:
         lines[0] += f", {result['not_asked']} not asked"
     if result["skipped"]:
-        lines.append(f"skipped: {result['skipped']} without one track and a span")
+        lines.append(f"skipped: {result['skipped']} that ask for no track, or state none (temporal ones)")
     for name, counted in (("rejected or failed", result["reasons"]), ("rewritten", result["rewritten_because"])):
         if counted:
             lines.append(f"{name}: " + ", ".join(f"{reason} {count}" for reason, count in counted.items()))

@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.convert.wording import TEMPLATES
 from data_prep.drawing.boxes import TRUE, Layer
 from data_prep.drawing.page import page_environment, tile_values
+from data_prep.events import events_of, in_words
 from data_prep.files import atomic_write
 from data_prep.records import Record, RecordError
 from data_prep.traces.correction import answer_text
@@ -55,8 +56,9 @@ def write_review(
 
 
 def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str, Any]:
-    boxes = {state["second"]: state["box"] for state in record["track"]}
-    layers = [Layer(TRUE, (record["span"][0], record["span"][1]), boxes)]
+    boxes = {state["second"]: state["box"] for state in record["track"] or ()}
+    events = events_of(record)
+    layers = [Layer(TRUE, events, boxes)]
     frames, missing = [], ""
     if video_root is not None:
         try:
@@ -68,8 +70,8 @@ def _item(record: Record, outcome: Outcome, video_root: Path | None) -> dict[str
     return {
         "id": record["id"],
         "query": record["query"],
-        "label": record["label"],
-        "span": record["span"],
+        "label": record["label"] or "",
+        "when": in_words(events) or "at no time",
         "seconds": record["seconds"],
         "distractors": distractor_count(record),
         "verdict": outcome.verdict,

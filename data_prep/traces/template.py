@@ -8,12 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from data_prep.events import events_of, hull_of, in_words
 from data_prep.records import Record
-from data_prep.traces.prompts import DEFAULT, distractor_count, noun_of, place_of, prompt_file
+from data_prep.traces.prompts import (
+    DEFAULT,
+    NONE,
+    ONE,
+    SEVERAL,
+    distractor_count,
+    form_of,
+    noun_of,
+    place_of,
+    prompt_file,
+)
 
 # To be raised when the same wordings and seed come to compose other traces: those of another version are made anew.
 COMPOSER = 1
-PARTS = ("asked", "time", "moment", "before", "after", "rivals", "rival", "alone", "place", "still")
+PARTS = (
+    *("asked", "time", "moment", "before", "after", "rivals", "rival", "alone", "place", "still"),
+    *("times", "absent"),
+)
 _CLOTHES = re.compile(
     r"coats?|shirts?|t-shirts?|dress|dresses|trousers|pants|jackets?|clothes|hats?|caps?|suits?|sweaters?|hair|shoes"
     r"|skirts?|hoodies?|uniforms?|vests?|shorts|jeans|helmets?|ties?|scarf|robes?|top|blouse"
@@ -56,6 +70,11 @@ class Wordings:
         known = {line.strip().lower() for line in listed.splitlines() if line.strip() and not line.startswith("#")}
         return cls(parts, frozenset(known))
 
+    def lacks(self, record: Record) -> str:
+        """Return the part that a record of several events, or of none, cannot do without, where it is missing."""
+        part = {SEVERAL: "times", NONE: "absent"}.get(form_of(record), "")
+        return part if part not in self.parts else ""
+
 
 def attributes_of(query: str, noun: str, known: frozenset[str]) -> tuple[str, str]:
     """Return (what stands before the noun, what stands after it) of what the query says of its target.
@@ -93,7 +112,7 @@ def compose(record: Record, wordings: Wordings, seed: int) -> str:
     """Return the trace of one record, always the same for the same record, wordings and seed.
 
     Args:
-        record: of a grounding kind, with a span and at least one box.
+        record: of a grounding kind, with an event and at least one box, or without a target.
     """
     rng = random.Random(f"{seed}/{record['id']}")
     values = _words(record, wordings.attributes)
@@ -110,7 +129,8 @@ def _words(record: Record, known: frozenset[str]) -> dict[str, str]:
     noun = noun_of(record)
     before, after = attributes_of(record["query"], noun, known)
     plain = " ".join(filter(None, (before, noun)))
-    states = record["track"]
+    states, events = record["track"] or [], events_of(record)
+    hull = hull_of(events)
     others = [f"the {name}" for name in record.get("others") or [] if isinstance(name, str)]
     return {
         "query": record["query"],
@@ -118,27 +138,34 @@ def _words(record: Record, known: frozenset[str]) -> dict[str, str]:
         "attributes": " ".join(filter(None, (before, after))),
         "plain": plain,
         "target": " ".join(filter(None, ("the", plain, after))),
-        "first": str(record["span"][0]),
-        "last": str(record["span"][1]),
+        "first": str(hull[0]) if hull else "",
+        "last": str(hull[1]) if hull else "",
+        "events": in_words(events),
         "count": str(distractor_count(record) or 0),
         "rivals": " and ".join(filter(None, (", ".join(others[:-1]), *others[-1:]))),
-        "from": place_of(states[0]["box"]),
-        "to": place_of(states[-1]["box"]),
+        "from": place_of(states[0]["box"]) if states else "",
+        "to": place_of(states[-1]["box"]) if states else "",
     }
 
 
 def _wanted(record: Record, values: dict[str, str]) -> set[str]:
     """Return which parts a record's trace has; there are more where something could be confused."""
-    first, last = record["span"]
+    form = form_of(record)
+    if form == NONE:
+        return {"asked", "absent"} | ({"rival"} if values["rivals"] else set())
     count = distractor_count(record)
-    wanted = {"asked", "time" if last > first else "moment"}
-    if count:
+    first, last = hull_of(events_of(record)) or (0, 0)
+    wanted = {"asked", "times" if form == SEVERAL else "time" if last > first else "moment"}
+    if count and form == ONE:
         # Ambiguous: also the seconds beside the event.
         wanted |= {"before"} if first > 0 else set()
         wanted |= {"after"} if last < record["seconds"] - 1 else set()
+    if count:
         wanted.add("rival" if values["rivals"] else "rivals")
     elif count == 0:
         wanted.add("alone")
+    if form == SEVERAL:  # of one way through the picture there is nothing to say
+        return wanted
     (left, top, right, bottom), (left1, top1, right1, bottom1) = record["track"][0]["box"], record["track"][-1]["box"]
     moved = max(abs(left + right - left1 - right1), abs(top + bottom - top1 - bottom1)) / 2
     wanted.add("place" if moved > _FAR and values["from"] != values["to"] else "still" if moved <= _FAR else "")

@@ -9,8 +9,11 @@ duration alone, as the event's length would give the answer away.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
+
+from data_prep.events import events_of, has_no_target
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # what `dynamic` chooses from, frames a second
 FRAME_BUDGET = 64  # frames of a clip
@@ -72,6 +75,9 @@ def rate_of(record: Mapping[str, Any], policy: Policy, *, budget: int = FRAME_BU
         budget: most frames under `dynamic`.
         training: the answer is at hand, so the event's length may be used.
 
+    Of several events the shortest counts. A sentence without a target has no event: it gets the rate of one whose
+    length is drawn by the record's id, so that no rate tells that the answer is empty.
+
     >>> rate_of({"seconds": 8, "span": [2, 3]}, "dynamic", training=True), rate_of({"seconds": 8, "rate": 2}, 1.0)
     (4.0, 2.0)
     """
@@ -79,6 +85,11 @@ def rate_of(record: Mapping[str, Any], policy: Policy, *, budget: int = FRAME_BU
         return float(record["rate"])
     if policy != DYNAMIC:
         return float(policy)
-    span = record.get("span") if training else None
-    event = span[1] - span[0] + 1 if span else None
-    return dynamic_rate(record["seconds"], event_seconds=event, budget=budget)
+    return dynamic_rate(record["seconds"], event_seconds=_event_seconds(record) if training else None, budget=budget)
+
+
+def _event_seconds(record: Mapping[str, Any]) -> int | None:
+    """Return the seconds of a record's shortest event, or those drawn for a record without a target; else None."""
+    if has_no_target(record):
+        return 1 + zlib.crc32(record["id"].encode("utf-8", "replace")) % int(record["seconds"])
+    return min((last - first + 1 for first, last in events_of(record)), default=None)

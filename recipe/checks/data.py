@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from recipe.checks.findings import Finding, refuse, warn
+from recipe.inputs.dataset import UNTAUGHT
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,35 @@ def reasoning_is_there(reasoned: int, grounding: int, least: float) -> list[Find
             "reasoning",
             f"{reasoned} of {grounding} grounding records have reasoning, {least:.0%} expected: train on the traces "
             "that `python -m data_prep traces` makes of them, or choose plain answers with --reasoning_share 0",
+        )
+    ]
+
+
+def answers_are_known(temporal: int, others: int) -> list[Finding]:
+    """Check what a supervised stage leaves out: times without boxes are no answer that could be taught.
+
+    Args:
+        temporal: records of which only the times are known.
+        others: all other records.
+    """
+    if not temporal:
+        return []
+    return [(warn if others else refuse)("temporal", f"{temporal} {UNTAUGHT}" + ("" if others else "; none is left"))]
+
+
+def targets_remain(no_target: int, grounding: int) -> list[Finding]:
+    """Check that most sentences have a target; else the empty answer is nearly always right, and soon the only one.
+
+    Args:
+        no_target: sentences without a target, of the `grounding` records that ask for one track.
+    """
+    if no_target <= grounding / 2:
+        return []
+    return [
+        warn(
+            "no_target",
+            f"{no_target} of {grounding} sentences have no target: a model that always answers {{}} is right in "
+            f"{no_target / grounding:.0%}; give more sentences that have one",
         )
     ]
 

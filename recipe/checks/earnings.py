@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from data_prep.events import events_of, is_temporal, num_seconds
 from data_prep.records import Record
 from recipe.checks.findings import Finding, refuse, warn
 from recipe.inputs.dataset import truth_columns
@@ -46,6 +47,33 @@ def rewards_can_be_earned(
     ]
 
 
+def times_can_be_earned(
+    variant: Variant,
+    records: Sequence[Record],
+    temporal: int,
+    answer: Callable[[Record], tuple[str, tuple[int, int]]],
+) -> list[Finding]:
+    """Check that records without boxes earn something: a reward of boxes alone is None for them, and teaches nothing.
+
+    Args:
+        records: a sample of the data.
+        temporal: how many of all records have times only.
+        answer: makes an answer that is right in time, and its box scale.
+    """
+    times = [record for record in records if is_temporal(record)]
+    if not times or any(not of_package(function) for function in variant.functions):
+        return []
+    if any(earned(variant, record, *answer(record)) for record in times):
+        return []
+    return [
+        warn(
+            "rewards",
+            f"{temporal} temporal records earn nothing under reward {variant.name}, which looks at boxes alone: their "
+            "rollouts teach nothing; leave them out, or name a reward with tiou",
+        )
+    ]
+
+
 def _hint(variant: Variant) -> str:
     return (
         f"reward {variant.name} would be 0 for every answer and train nothing; give records with tracks (kind "
@@ -80,9 +108,9 @@ def events_leave_room(records: Sequence[Mapping[str, Any]], functions: Sequence[
     if not any("tiou" in name or "viou" in name for name in functions):
         return []
     shares = [
-        (record["span"][1] + 1 - record["span"][0]) / record["seconds"]
+        num_seconds(events) / record["seconds"]
         for record in records
-        if record.get("span") and record["seconds"]
+        if record["seconds"] and (events := events_of(record))
     ]
     if not shares or (middle := statistics.median(shares)) < FLAT:
         return []

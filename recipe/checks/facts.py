@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_prep.records import Record, read_records
+from data_prep.events import events_of, has_no_target, is_temporal, num_seconds
+from data_prep.records import Record, State, read_records
 from data_prep.validation import GROUNDING_KINDS
 from data_prep.video.rates import parse_policy, rate_of
 from recipe.checks.data import Sample, Volume
@@ -34,6 +35,8 @@ class Facts:
     count: int = 0
     grounding: int = 0  # records that ask for one track
     reasoned: int = 0  # of these, records with reasoning
+    no_target: int = 0  # of these, sentences without a target
+    temporal: int = 0  # records of which only the times are known; supervised stages leave them out of all else
     frames: dict[str, int] = field(default_factory=dict)  # of records without any
     sizes: set[tuple[int, int]] = field(default_factory=set)
     longest: list[tuple[int, int, Record]] = field(default_factory=list)  # by tokens, estimated
@@ -46,28 +49,35 @@ class Facts:
 def read_facts(script_args: StageArguments, grid: int) -> Facts:
     """Read the track files in one pass and return what they say.
 
-    Records that state no length or size (captions, questions) are not measured.
+    Captions and questions that state no length or size are not measured.
     """
-    facts, chance = Facts(), random.Random(0)
+    facts, chance, supervised = Facts(), random.Random(0), not isinstance(script_args, GRPOArguments)
     for record in _records(script_args):
+        if is_temporal(record):
+            facts.temporal += 1
+            if supervised:
+                continue
         facts.count += 1
         if record["kind"] in GROUNDING_KINDS:
             facts.grounding += 1
+            facts.no_target += has_no_target(record)
             facts.reasoned += bool((record.get("reasoning") or "").strip())
         of_kind = facts.kinds.setdefault(kind_of(record), [])
         if len(of_kind) < OF_A_KIND:
             of_kind.append(record)
-        if record["seconds"] is None or record["width"] is None or record["height"] is None:
+        if record["seconds"] is None or not (states_size(record) or record["kind"] in GROUNDING_KINDS):
             continue
         frames = len(starts_of(record, script_args))
         if not frames:
             facts.frames[record["id"]] = 0
-        size = fit_frame(record["width"], record["height"], grid=grid, max_pixels=script_args.max_frame_pixels)
-        facts.sizes.add(size)
+        size = size_of(record, grid, script_args.max_frame_pixels)
+        if states_size(record):
+            facts.sizes.add(size)
         volume = Volume(record["id"], frames * IN_A_GRID[script_args.video_units], size)
         both = [*facts.volumes, volume]
         facts.volumes = [min(both, key=lambda one: one.pixels), max(both, key=lambda one: one.pixels)]
         states = sum(len(track["track"]) for track in record.get("tracks") or []) or len(record.get("track") or ())
+        states = states or num_seconds(events_of(record))
         tokens = frames * (size[0] // grid) * (size[1] // grid) + 30 * states + len(record.get("reasoning") or "") // 4
         _keep(facts.longest, tokens, facts.count, record, most=3)
         _keep(facts.wordiest, states, facts.count, record, most=8)
@@ -76,6 +86,22 @@ def read_facts(script_args: StageArguments, grid: int) -> Facts:
         elif (place := chance.randrange(facts.count)) < SAMPLED:
             facts.sample[place] = record
     return facts
+
+
+def states_size(record: Record) -> bool:
+    """Return whether a record says how large its pictures are; one without boxes need not."""
+    return record["width"] is not None and record["height"] is not None
+
+
+def size_of(record: Record, grid: int, most: int) -> tuple[int, int]:
+    """Return (width, height) of a record's frames, pixels: the largest square where the record states no size.
+
+    Args:
+        grid: pixels that sides are multiples of.
+        most: pixels of a frame.
+    """
+    width, height = (record["width"], record["height"]) if states_size(record) else (most, most)
+    return fit_frame(width, height, grid=grid, max_pixels=most)
 
 
 def starts_of(record: Record, script_args: StageArguments) -> list[float]:
@@ -87,6 +113,15 @@ def rate_seen(record: Record, script_args: StageArguments) -> float:
     """Return the frames a second that the stage will sample a record at."""
     training = not isinstance(script_args, GRPOArguments)
     return rate_of(record, parse_policy(script_args.frame_rate), budget=script_args.frame_budget, training=training)
+
+
+def with_boxes(record: Record) -> Record:
+    """Return a temporal record with the whole picture as the box of each of its seconds; any other as it is."""
+    if not is_temporal(record):
+        return record
+    seconds = [second for first, last in events_of(record) for second in range(first, last + 1)]
+    track: list[State] = [{"second": second, "box": [0.0, 0.0, 1.0, 1.0]} for second in seconds]
+    return record | {"task": None, "label": record["label"] or "target-1", "track": track}
 
 
 def _records(script_args: StageArguments) -> Iterator[Record]:
@@ -117,10 +152,12 @@ class Texts:
         return len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer(self, record: Record) -> tuple[str, tuple[int, int]]:
-        """Return the true completion of a record, and the scale (x, y) of its boxes."""
-        size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
-        scale = self.family.box_scale(size)
-        return completion_text(record, self.family, scale, self.control), scale
+        """Return the true completion of a record, and the scale (x, y) of its boxes.
+
+        Of a temporal record nobody knows the boxes: they are the whole picture, in an answer as long as a true one.
+        """
+        scale = self.family.box_scale(size_of(record, self.grid, self.settings.max_frame_pixels))
+        return completion_text(with_boxes(record), self.family, scale, self.control), scale
 
     def completion(self, record: Record) -> str:
         """Return the true completion of a record."""
@@ -133,7 +170,7 @@ class Texts:
     def messages(self, record: Record) -> list[dict[str, Any]]:
         """Return the messages of a record's prompt: the user's turn."""
         starts = starts_of(record, self.settings)
-        size = fit_frame(record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels)
+        size = size_of(record, self.grid, self.settings.max_frame_pixels)
         pairs = self.settings.video_units == PAIRS
         shown = Shown(BoxFormat(unit=self.family.coordinates), size, "video" if pairs else "timed")
         text = question(record, self.prompts, self.control, shown)
@@ -154,9 +191,7 @@ class Texts:
             answer: tokens that are set aside for the answer; None takes the length of the true one.
         """
         frames = len(starts_of(record, self.settings))
-        width, height = fit_frame(
-            record["width"], record["height"], grid=self.grid, max_pixels=self.settings.max_frame_pixels
-        )
+        width, height = size_of(record, self.grid, self.settings.max_frame_pixels)
         rendered = self.rendered(record, completion=False)
         if self.settings.video_units == PAIRS:  # a token a grid, and what the family writes around it
             written = spelled(self.processor, frames, rate_seen(record, self.settings))

@@ -16,6 +16,7 @@ from typing import Any
 from transformers import GenerationConfig
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+from data_prep.events import events_of, has_no_target, is_temporal
 from data_prep.records import Record
 from data_prep.video.sampling import VideoError
 from recipe.checks.findings import Finding, refuse
@@ -53,8 +54,12 @@ def kind_of(record: Record) -> str:
 
     >>> kind_of({"kind": "scene", "reasoning": "Two of them."}), kind_of({"kind": "qa"})
     ('scene with reasoning', 'qa')
+    >>> kind_of({"schema": 2, "kind": "declarative", "no_target": True})
+    'declarative without a target'
     """
-    return f"{record['kind']}{' with reasoning' if record.get('reasoning') else ''}"
+    form = " of several events" if len(events_of(record)) > 1 else ""
+    form = " without a target" if has_no_target(record) else " without boxes" if is_temporal(record) else form
+    return f"{record['kind']}{form}{' with reasoning' if record.get('reasoning') else ''}"
 
 
 def rows_of_kinds(kinds: Mapping[str, Sequence[Record]], builder: RowBuilder) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -17,21 +17,25 @@ import torch
 from accelerate import PartialState
 from trl import ModelConfig
 
+from data_prep.events import is_temporal
+from data_prep.records import Record
 from data_prep.stages import StageError
 from recipe.checks.capacity import memory_suffices
 from recipe.checks.checkpoint import checkpoint_of
 from recipe.checks.data import (
     Sample,
+    answers_are_known,
     answers_fit,
     batches_are_even,
     every_row_has_an_image,
     fits_the_context,
     frames_are_on_the_grid,
     reasoning_is_there,
+    targets_remain,
     videos_are_usable,
     videos_keep_their_size,
 )
-from recipe.checks.earnings import events_leave_room, rewards_can_be_earned
+from recipe.checks.earnings import events_leave_room, rewards_can_be_earned, times_can_be_earned
 from recipe.checks.facts import Facts, Texts, read_facts, starts_of
 from recipe.checks.findings import Finding, refuse
 from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are_the_same, rows_taught
@@ -187,9 +191,10 @@ def _reasoning_findings(facts: Facts, script_args: StageArguments, name: str | N
         said = f"{facts.reasoned} of {facts.grounding} grounding records have reasoning ({share:.0%})"
         print(f"preflight: {said}", file=sys.stderr)
     stated = script_args.reasoning_share
-    return reasoning_is_there(
-        facts.reasoned, facts.grounding, REASONING.get(name or "", 0.0) if stated is None else stated
-    )
+    least = REASONING.get(name or "", 0.0) if stated is None else stated
+    found = [] if isinstance(script_args, GRPOArguments) else answers_are_known(facts.temporal, facts.count)
+    found += targets_remain(facts.no_target, facts.grounding)
+    return [*found, *reasoning_is_there(facts.reasoned, facts.grounding, least)]
 
 
 def _data_findings(
@@ -228,6 +233,7 @@ def _data_findings(
         findings += batches_are_even(samples, training_args.num_generations, facts.count - lost)
         variant = variant_of(script_args, training_args)
         findings += rewards_can_be_earned(variant, facts.sample, facts.count, texts.answer)
+        findings += times_can_be_earned(variant, facts.sample, facts.temporal, texts.answer)
         findings += events_leave_room(facts.sample, [function.__name__ for function in variant.functions])
     if facts.longest:
         record = facts.longest[-1][2]
@@ -271,18 +277,24 @@ def card_gib() -> float | None:
 
 def _video_findings(script_args: StageArguments, clips: ClipFrames) -> tuple[list[Finding], int]:
     """Return findings about the videos that the stage will need, and how many training records have none."""
+    grpo = isinstance(script_args, GRPOArguments)
     wanted: list[tuple[str, int | None]] = [(path, script_args.max_records) for path in script_args.tracks]
     if script_args.validation_tracks:
-        if not isinstance(script_args, GRPOArguments):
+        if not grpo:
             wanted.append((script_args.validation_tracks, VALIDATED))
         elif script_args.held_out_every:
             wanted.append((script_args.validation_tracks, script_args.held_out_clips))
     findings, lost = [], 0
     for number, (path, limit) in enumerate(wanted):
-        found = sift_file(path, clips, limit=limit)
+        found = sift_file(path, clips, limit=limit, wanted=None if grpo else has_an_answer)
         lost += found.lost_count if number < len(script_args.tracks) else 0
         findings += videos_are_usable(path, found.lost_count, found.count, found.text, script_args.max_missing)
     return findings, lost
+
+
+def has_an_answer(record: Record) -> bool:
+    """Return whether a supervised stage can teach a record."""
+    return not is_temporal(record)
 
 
 def _room(output_dir: Path) -> tuple[float, str]:

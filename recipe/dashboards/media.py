@@ -7,6 +7,7 @@ and go to W&B too where the run logs there.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ from data_prep.drawing.boxes import (
     time_bars,
 )
 from data_prep.drawing.sheet import write_sheet
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record
-from recipe.evaluation.scores import true_track
-from stvg_rewards import parse_answer, score_answer
+from recipe.evaluation.scores import counted_spans, score_record, true_track
+from stvg_rewards import parse_answer
 from stvg_rewards.locate import after_reasoning
 
 FOLDER, ANSWERS = "media", "answers.jsonl"
@@ -63,9 +65,10 @@ def picture(clip: Shown, *, side: int = 144) -> Image.Image:
     """
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
+    events = events_of(record)
     layers = [
-        Layer(TRUE, (record["span"][0], record["span"][1]), true_track(record).boxes),
-        Layer(PREDICTED, answer.span, answer.track.boxes),
+        Layer(TRUE, events, true_track(record).boxes),
+        Layer(PREDICTED, counted_spans(answer, events), answer.track.boxes),
     ]
     count = min(record["seconds"], MOST_FRAMES)
     # Each frame stands for an equal part of the clip, which the bars below it show.
@@ -83,14 +86,21 @@ def frame_of(clip: Shown, second: int) -> Image.Image:
 
 
 def row(clip: Shown) -> dict[str, Any]:
-    """Return the clip's row of the table: reasoning, answer and scores; a score is 0 where nothing could be read."""
+    """Return the clip's row of the table: reasoning, answer and scores; a score is 0 where nothing could be read.
+
+    Of a truth without boxes mvIoU and vIoU are None.
+    """
     record = clip.record
     answer = parse_answer(clip.text, seconds=record["seconds"], scale=clip.scale)
-    scores = score_answer(answer, true_track(record), (record["span"][0], record["span"][1]))
+    scores = score_record(answer, record)
     cut = after_reasoning(clip.text)
     texts = {"reasoning": clip.text[:cut], "answer": clip.text[cut:]}
-    numbers = {name: round(getattr(scores, name), 4) if scores else 0.0 for name in ("tIoU", "mvIoU", "vIoU")}
+    numbers = {name: _shown(getattr(scores, name) if scores else 0.0) for name in ("tIoU", "mvIoU", "vIoU")}
     return {"id": record["id"], "query": record.get("query", "")} | texts | numbers
+
+
+def _shown(score: float) -> float | None:
+    return None if math.isnan(score) else round(score, 4)
 
 
 def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict[str, Any], *, to_wandb: bool) -> None:
@@ -115,6 +125,11 @@ def write_media(run_folder: Path, step: int, clips: Sequence[Shown], about: dict
         log_media(step, rows, pictures)
 
 
+def _caption(line: dict[str, Any]) -> str:
+    """Return the score that a picture is captioned with: vIoU, or tIoU where there are no true boxes."""
+    return f"tIoU {line['tIoU']:.2f}" if line["vIoU"] is None else f"vIoU {line['vIoU']:.2f}"
+
+
 def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Image.Image]) -> None:
     """Log the held-out clips' pictures and table to the W&B run of this process, if there is one."""
     import wandb
@@ -122,7 +137,7 @@ def log_media(step: int, rows: Sequence[dict[str, Any]], pictures: Sequence[Imag
     if wandb.run is None:
         return
     try:
-        captions = [f"{line['query']} (vIoU {line['vIoU']:.2f})" for line in rows]
+        captions = [f"{line['query']} ({_caption(line)})" for line in rows]
         # Not pictures inside the table: those lie outside the run's folder until they are sent.
         data = [[step, *(line[name] for name in COLUMNS)] for line in rows]
         table = wandb.Table(columns=["step", *COLUMNS], data=data)

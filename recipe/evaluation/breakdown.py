@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.events import events_of, num_seconds
 from data_prep.records import Record
-from recipe.evaluation.scores import Sample
+from recipe.evaluation.scores import BOXES, Sample
 
 Array = np.ndarray
 NAMES = ("m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5", "mvIoU")
@@ -55,7 +56,8 @@ def distractors(record: Record) -> str | None:
 
 GROUPS: dict[str, Callable[[Record], str | None]] = {
     "kind": lambda record: record.get("kind"),
-    "event_seconds": lambda record: bin_name(record["span"][1] - record["span"][0] + 1, EVENT_SECONDS),
+    "event_seconds": lambda record: bin_name(num_seconds(events_of(record)), EVENT_SECONDS),
+    "events": lambda record: "1" if len(events_of(record)) == 1 else "2+",
     "clip_seconds": lambda record: bin_name(record["seconds"], CLIP_SECONDS),
     "target_percent": lambda record: bin_name(target_percent(record), SIZE_PERCENT, whole=False),
     "distractors": distractors,
@@ -125,14 +127,21 @@ def breakdown(records: Sequence[Record], runs: Sequence[Sequence[Sample]]) -> di
 
     Returns:
         `interval95`: name -> [low, high]; `ceiling`: name -> mean; `groups`: kind of group -> group -> its n, metrics,
-        interval95 and ceiling. Kinds that no record states are left out.
+        interval95 and ceiling. Kinds that no record states are left out, as is the number of events where each record
+        has one. Only records that have a true track count; without any of them all three are empty.
     """
+    kept = [index for index, sample in enumerate(runs[0]) if sample.truth == BOXES]
+    if not kept:
+        return {"interval95": {}, "ceiling": {}, "groups": {}}
+    records, runs = [records[index] for index in kept], [[run[index] for index in kept] for run in runs]
     values, best = score_table(runs), score_table(runs[:1], "ceiling")
     n = len(records)
     keys: list[tuple[str, str]] = []
     masks = [np.ones(n, dtype=bool)]
     for kind, group_of in GROUPS.items():
         names = np.array([group_of(record) or "" for record in records])
+        if kind == "events" and set(names) == {"1"}:
+            continue
         for name in sorted(set(names) - {""}, key=_in_order):
             keys.append((kind, name))
             masks.append(names == name)

@@ -18,11 +18,15 @@ _COUNTS = (
 _GROUP_TITLES = {
     "kind": "sentence",
     "event_seconds": "event, seconds",
+    "events": "events",
     "clip_seconds": "clip, seconds",
     "target_percent": "target, % of the picture",
     "distractors": "distractors",
 }
 
+
+# What is reported apart from the records that have a true track (recipe/evaluation/apart.py).
+_APART = {"no_target": "sentences without a target", "temporal": "times without boxes"}
 
 TITLE = "# Evaluation of "
 
@@ -49,14 +53,17 @@ def markdown(result: dict[str, Any], *, name: str = "") -> str:
         "",
         f"Protocol `{result['protocol']}`, smoothing {result['smooth']}, n = {result['n']}{runs}. In percent; "
         "brackets: bootstrap 95 % interval over samples; ceiling: the best that one box a second can score here.",
-        "",
-        "| metric | value | 95 % | ceiling |" + (" spread of runs |" if "spread" in result else ""),
-        "|---|---:|---:|---:|" + ("---:|" if "spread" in result else ""),
     ]
-    for metric in NAMES:
-        row = f"| {metric} | {_percent(result[metric])} | {_interval(result, metric)} |"
-        row += f" {_percent(result['ceiling'][metric])} |"
-        lines.append(row + (f" {_percent(result['spread'][metric])} |" if "spread" in result else ""))
+    if result["n"]:
+        lines += ["", "| metric | value | 95 % | ceiling |" + (" spread of runs |" if "spread" in result else "")]
+        lines.append("|---|---:|---:|---:|" + ("---:|" if "spread" in result else ""))
+        for metric in NAMES:
+            row = f"| {metric} | {_percent(result[metric])} | {_interval(result, metric)} |"
+            row += f" {_percent(result['ceiling'][metric])} |"
+            lines.append(row + (f" {_percent(result['spread'][metric])} |" if "spread" in result else ""))
+    for kind, title in _APART.items():
+        if kind in result:
+            lines += ["", *_apart(result[kind], title)]
     lines += ["", "| predictions | |", "|---|---:|"]
     for key, text, share in _COUNTS:
         lines.append(f"| {text} | {_percent(result[key]) + ' %' if share else format(result[key], '.3f')} |")
@@ -84,6 +91,17 @@ def _published(table: dict[str, dict[str, dict[str, float]]]) -> list[str]:
         for name, part in parts.items()
     ]
     return ["VUE-STG's own columns, fractions:", "", markdown_table(["group", "n", *COLUMNS], rows)]
+
+
+def _apart(part: dict[str, Any], title: str) -> list[str]:
+    """Return the table of samples that are reported apart; what there is nothing to count for is left out."""
+    names = [name for name, value in part.items() if name not in ("n", "interval95") and value is not None]
+    rows = [
+        [name.replace("_rate", "s").replace("_", " ") if "_rate" in name else name, _percent(part[name])]
+        + [_interval(part, name) if name in part["interval95"] else ""]
+        for name in names
+    ]
+    return [markdown_table([f"{title}, n = {part['n']}", "value", "95 %"], rows)]
 
 
 def _percent(value: float) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from data_prep.events import events_of, has_no_target, is_judged, is_temporal, num_seconds, runs_of
 from data_prep.records import Record
 from recipe.evaluation.protocols import FrameTruth, ceiling, score_by_protocol
 from recipe.evaluation.submission import Prediction, read_prediction
 from recipe.evaluation.vuestg import Overlap, overlap
 from recipe.inference.smoothing import smooth
-from stvg_rewards import Answer, Scores, Track, score_answer, summarize
+from stvg_rewards import Answer, Scores, Span, Track, score_answer, summarize
+from stvg_rewards.overlap import score_spans
 
 METRICS = ("m_tIoU", "m_vIoU", "vIoU@0.3", "vIoU@0.5")
+BOXES, TIMES, NOTHING = "boxes", "times", "nothing"  # what a record's truth is
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,14 @@ class Sample:
     """One scored answer.
 
     Attributes:
+        scores: of a truth without boxes only tIoU is a number.
         parsed: whether the text held an answer; an unparsed one has scores of 0 and stays in every mean.
         discarded: states that were discarded.
         ceiling: the best that a second-level answer can score on this record under the protocol.
         overlap: the seconds behind the scores, under the protocol `vuestg`.
         video: the record's; intervals draw videos, because sentences about one video are not independent.
+        truth: BOXES, TIMES (without boxes) or NOTHING (a sentence without a target).
+        lists: whether the answer lists any second.
     """
 
     id: str
@@ -36,34 +44,72 @@ class Sample:
     ceiling: Scores = Scores(1.0, 1.0, 1.0)
     overlap: Overlap | None = None
     video: str = ""
+    truth: str = BOXES
+    lists: bool = True
+
+
+def truth_of(record: Record) -> str:
+    """Return what the truth of a record that can be scored is: BOXES, TIMES or NOTHING."""
+    return NOTHING if has_no_target(record) else TIMES if is_temporal(record) else BOXES
 
 
 def true_track(record: Record) -> Track:
-    """Return the record's track, with boxes normalised to [0, 1]."""
-    return Track(record["label"], {state["second"]: state["box"] for state in record["track"]})
+    """Return the record's track, with boxes normalised to [0, 1]; without boxes where it has none."""
+    return Track(record["label"] or "", {state["second"]: state["box"] for state in record["track"] or ()})
 
 
-def smoothed(answer: Answer) -> Answer:
-    """Return the answer with smoothed boxes; its span, and whether it could be read, do not change."""
+def score_record(answer: Answer, record: Record) -> Scores | None:
+    """Return the scores of an answer on seconds, whatever the record's truth is; None where it has none.
+
+    Of a truth without boxes only tIoU is a number.
+    """
+    if has_no_target(record):
+        return score_answer(answer, None, no_target=True)
+    events = events_of(record)
+    if is_temporal(record):
+        return Scores(score_spans(answer, events), math.nan, math.nan)
+    return score_answer(answer, true_track(record), events[0] if events else None, spans=events or None)
+
+
+def counted_spans(answer: Answer, events: Sequence[Span]) -> list[Span]:
+    """Return the spans of an answer whose seconds count: its own, or where there are several events those it lists."""
+    if answer.span is None:
+        return []
+    return [answer.span] if len(events) < 2 else runs_of([*answer.track.boxes, *answer.unboxed])
+
+
+def smoothed(answer: Answer, events: Sequence[Span] = ()) -> Answer:
+    """Return the answer with smoothed boxes; its span, and whether it could be read, do not change.
+
+    Args:
+        events: the true ones. Where there are several, the seconds that an answer lists count and not those between
+            them: each run of listed seconds is smoothed by itself, and no box is added to a second that is not listed.
+    """
     if answer.span is None:
         return answer
-    return replace(answer, track=Track(answer.track.label, smooth(answer.track.boxes, answer.span)))
+    runs = counted_spans(answer, events)
+    boxes = {second: box for run in runs for second, box in smooth(answer.track.boxes, run).items()}
+    return replace(
+        answer,
+        track=Track(answer.track.label, boxes),
+        unboxed=tuple(second for second in answer.unboxed if second not in boxes),
+    )
 
 
-def second_ceiling(true: Track, span: tuple[int, int]) -> Scores:
-    """Score the true track against itself: vIoU is below 1 where seconds of the event have no true box.
+def second_ceiling(true: Track, events: Sequence[Span]) -> Scores:
+    """Score the true track against itself: vIoU is below 1 where seconds of the events have no true box.
 
-    A record's boxes all lie inside its span (data_prep/validation.py).
+    A record's boxes all lie inside its events (data_prep/validation.py).
 
-    >>> second_ceiling(Track("cat", {2: (0.0, 0.0, 0.5, 0.5)}), (2, 3))
+    >>> second_ceiling(Track("cat", {2: (0.0, 0.0, 0.5, 0.5)}), [(2, 3)])
     Scores(tIoU=1.0, mvIoU=1.0, vIoU=0.5)
     """
-    return Scores(1.0, 1.0, len(true.boxes) / (span[1] - span[0] + 1))
+    return Scores(1.0, 1.0, len(true.boxes) / num_seconds(events))
 
 
 def scored(records: Iterable[Record]) -> list[Record]:
-    """Return the records that have a true track; the others are skipped and do not count as 0."""
-    return [record for record in records if record.get("track")]
+    """Return the records that have a truth; the others are skipped and do not count as 0."""
+    return [record for record in records if is_judged(record)]
 
 
 def score_records(
@@ -76,7 +122,10 @@ def score_records(
     smoothing: bool = False,
     ceilings: bool = True,
 ) -> list[Sample]:
-    """Return one `Sample` for each record that has a true track; a record without an answer scores 0.
+    """Return one `Sample` for each record that has a truth; a record without an answer scores 0.
+
+    The protocol is for records with a true track: sentences without a target and times without boxes are scored on
+    seconds under each (recipe/evaluation/apart.py).
 
     Args:
         answers: id -> raw model text, or a list of states.
@@ -90,43 +139,67 @@ def score_records(
     for record in scored(records):
         name = record["id"]
         last = None if protocol == "vuestg" else record["seconds"]  # `no_end` (recipe/evaluation/vuestg.py)
+        truth, events = truth_of(record), events_of(record)
+        if truth != BOXES:  # no box is compared, and the record may not state a picture's size
+            answer = read_prediction(answers.get(name, ""), seconds=record["seconds"])
+            scores, best = score_record(answer, record), Scores(1.0, 1.0, 1.0)
+            assert scores is not None
+            samples.append(_sample(record, answer, scores, best, None, truth))
+            continue
         answer = read_prediction(answers.get(name, ""), seconds=last, scale=scale_of(record))
         if smoothing:
-            answer = smoothed(answer)
-        true, span = true_track(record), (record["span"][0], record["span"][1])
-        scores: Scores | None
+            answer = smoothed(answer, events)
+        true = true_track(record)
         seconds = None
         if protocol == "second":
-            scores = score_answer(answer, true, span)
-            best = second_ceiling(true, span)
+            scores = score_record(answer, record)
+            best = second_ceiling(true, events)
         elif protocol == "vuestg":
             seconds = overlap(answer.track.boxes, true.boxes)
             scores, best = seconds.scores(), Scores(1.0, 1.0, 1.0)
         else:
-            truth = (truths or {})[name]
-            scores = score_by_protocol(protocol, answer.track.boxes, answer.span, truth)
-            best = ceiling(protocol, true.boxes, truth) if ceilings else Scores(1.0, 1.0, 1.0)
+            frames = (truths or {})[name]
+            scores = score_by_protocol(protocol, answer.track.boxes, answer.span, frames)
+            best = ceiling(protocol, true.boxes, frames) if ceilings else Scores(1.0, 1.0, 1.0)
         assert scores is not None  # the true track is not empty
-        samples.append(
-            Sample(name, scores, answer.parsed, answer.salvaged, answer.discarded, best, seconds, record["video"])
-        )
+        samples.append(_sample(record, answer, scores, best, seconds, truth))
     return samples
 
 
-def metrics(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return means over samples, fractions in [0, 1]; discarded_states is the mean number per sample."""
+def _sample(
+    record: Record, answer: Answer, scores: Scores, best: Scores, seconds: Overlap | None, truth: str
+) -> Sample:
+    counts = answer.parsed, answer.salvaged, answer.discarded
+    return Sample(
+        record["id"], scores, *counts, best, seconds, record["video"], truth=truth, lists=answer.span is not None
+    )
+
+
+def metrics(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return means over samples, fractions in [0, 1]; discarded_states is the mean number per sample.
+
+    Scores and n are those of the records that have a true track; without any of them the scores are None.
+    """
     n = len(samples)
-    return summarize(sample.scores for sample in samples) | {
-        "mvIoU": sum(sample.scores.mvIoU for sample in samples) / n,
+    tubes = [sample for sample in samples if sample.truth == BOXES]
+    scores: dict[str, Any] = summarize(sample.scores for sample in tubes) | {
+        "mvIoU": sum(sample.scores.mvIoU for sample in tubes) / max(len(tubes), 1)
+    }
+    if not tubes:
+        scores = {name: 0 if name == "n" else None for name in scores}
+    return scores | {
         "parse_failures": sum(not sample.parsed for sample in samples) / n,
         "salvaged_answers": sum(sample.salvaged for sample in samples) / n,
         "discarded_states": sum(sample.discarded for sample in samples) / n,
     }
 
 
-def mean_metrics(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+def mean_metrics(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean of each metric over repeated runs on the same samples; n stays the number of samples."""
-    return {name: runs[0][name] if name == "n" else sum(run[name] for run in runs) / len(runs) for name in runs[0]}
+    return {
+        name: first if name == "n" or first is None else sum(run[name] for run in runs) / len(runs)
+        for name, first in runs[0].items()
+    }
 
 
 def per_sample(runs: Sequence[Sequence[Sample]], score: str) -> list[float]:

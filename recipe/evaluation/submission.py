@@ -1,6 +1,7 @@
 """Anybody's predictions: a JSONL file of `{"id", "answer"}` (raw model text) or `{"id", "track"}`, read and checked.
 
-A track may come with its `span`, as `recipe.ground` writes it; where a line has track and answer, the track counts.
+A track may come with its `span`, and with `spans` of several events, as `recipe.ground` writes them; where a line has
+track and answer, the track counts. An empty track is the empty answer, unless the line says `"no_target": false`.
 
 A first line `{"about": {...}}`, which says how our own answers were made, is no prediction. What cannot be read is
 counted and named, never silent; a record without a usable line scores 0.
@@ -9,18 +10,20 @@ counted and named, never silent; a record without a usable line scores 0.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.events import events_of, hull_of, is_inside
 from recipe.inference.about import about_of
 from stvg_rewards import Answer, Box, Track, parse_answer
 from stvg_rewards.parsing import read_box, read_second
 
 Prediction = str | list[Any] | dict[str, Any]
 """Raw model text; or a list of {"second": int, "box": [x_min, y_min, x_max, y_max] normalised to [0, 1]}; or such a
-list as `track` beside its `span`, [first, last] second, inclusive."""
+list as `track` beside its `span`, [first, last] second, inclusive, or `spans`, [[begin, end), ...] seconds."""
 
 
 @dataclass
@@ -70,6 +73,8 @@ def _read_line(line: str) -> tuple[dict[str, Any], str]:
     if "track" in item:
         if not isinstance(item["track"], list):
             return item, "its track is no list"
+        if not _are_spans(item.get("spans")):
+            return item, "its spans are not [[begin, end), ...]"
         return item, "" if _is_span(item.get("span")) else "its span is not [first, last]"
     if "answer" in item:
         return item, "" if isinstance(item["answer"], str) else "its answer is no text"
@@ -84,10 +89,26 @@ def _is_span(value: Any) -> bool:
     return bool(0 <= value[0] <= value[1])
 
 
+def _are_spans(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, list) and all(
+        isinstance(span, list)
+        and len(span) == 2
+        and all(type(time) in (int, float) for time in span)
+        and 0 <= span[0] < span[1] < math.inf
+        for span in value
+    )
+
+
 def _prediction_in(item: dict[str, Any]) -> Prediction:
     if "track" not in item:
         return str(item["answer"])
-    return {"track": item["track"], "span": item["span"]} if item.get("span") else list(item["track"])
+    if item.get("span") or item.get("spans"):
+        return {name: item[name] for name in ("track", "span", "spans") if item.get(name) is not None}
+    if not item["track"] and item.get("no_target") is False:
+        return ""  # nothing could be read, which is no answer that there is nothing
+    return list(item["track"])
 
 
 def read_prediction(
@@ -107,10 +128,18 @@ def read_prediction(
     if isinstance(prediction, list):
         return _read_track(prediction, seconds)
     answer = _read_track(prediction["track"], seconds)
-    first, last = prediction["span"]
+    times = [(begin, end if seconds is None else min(end, seconds)) for begin, end in prediction.get("spans") or ()]
+    events = events_of({"schema": 2, "spans": [time for time in times if time[0] < time[1]]}) if seconds else []
+    first, last = prediction.get("span") or hull_of(events) or answer.span or (0, -1)
     last = last if seconds is None else min(last, seconds - 1)
     boxes = {second: box for second, box in answer.track.boxes.items() if first <= second <= last}
-    return replace(answer, span=(first, last) if first <= last else None, track=replace(answer.track, boxes=boxes))
+    unboxed: tuple[int, ...] = ()
+    if events:
+        boxes = {second: box for second, box in boxes.items() if is_inside(second, events)}
+        listed = (second for start, end in events for second in range(start, end + 1))
+        unboxed = tuple(second for second in listed if second not in boxes)
+    span = (first, last) if first <= last else None
+    return replace(answer, span=span, track=replace(answer.track, boxes=boxes), unboxed=unboxed)
 
 
 def _read_track(states: Sequence[Any], seconds: int | None) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from data_prep.events import runs_of
 from data_prep.records import Record
 from data_prep.stages import StageError
 from data_prep.video.sampling import VideoError, VideoInfo, probe
@@ -57,6 +58,9 @@ class Grounding:
 
     Attributes:
         span: (first, last) second, inclusive, or None.
+        events: (first, last) second of each event, inclusive: the seconds that the answer lists, cut where it leaves
+            out more of them than smoothing may fill. So no box is ever filled in between two events.
+        empty: the model's answer was read and lists nothing: the video shows no such event.
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1] of the displayed picture.
         answers: raw texts, one a window.
         reasoning: what stands before the answers.
@@ -74,6 +78,8 @@ class Grounding:
     discarded: int
     windows: list[tuple[int, int]] = field(default_factory=list)
     joined: list[int] = field(default_factory=list)
+    events: list[Span] = field(default_factory=list)
+    empty: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of a result file; see docs/inference.md."""
@@ -82,6 +88,8 @@ class Grounding:
             "label": self.label,
             "seconds": self.seconds,
             "span": list(self.span) if self.span else None,
+            "spans": [[first, last + 1] for first, last in self.events],
+            "no_target": self.empty,
             "track": [{"second": k, "box": [round(v, 6) for v in box]} for k, box in sorted(self.boxes.items())],
             "answer": self.answers[0] if len(self.answers) == 1 else self.answers,
             "reasoning": self.reasoning[0] if len(self.reasoning) == 1 else self.reasoning,
@@ -201,6 +209,8 @@ def ground(
         discarded=sum(answer.discarded for answer in answers),
         windows=parts,
         joined=joined,
+        events=runs_of((second for index in joined for second in windows[index].listed), policy.most_filled),
+        empty=all(answer.parsed and answer.span is None for answer in answers),
     )
 
 
@@ -221,7 +231,8 @@ def on_the_videos_clock(answer: Answer, first: int, end: int) -> Window:
     if answer.span is None:
         return Window(first, end)
     span = (answer.span[0] + first, answer.span[1] + first)
-    return Window(first, end, span, {second + first: box for second, box in answer.track.boxes.items()})
+    boxes = {second + first: box for second, box in answer.track.boxes.items()}
+    return Window(first, end, span, boxes, frozenset(boxes) | {second + first for second in answer.unboxed})
 
 
 def reasoning_of(text: str) -> str:

@@ -23,12 +23,14 @@ class Window:
         first, end: seconds of the window, half-open.
         span: (first, last) second of the answer, inclusive, or None.
         boxes: second -> (x_min, y_min, x_max, y_max), normalised to [0, 1].
+        listed: the seconds that list the target, with a valid box or not.
     """
 
     first: int
     end: int
     span: tuple[int, int] | None = None
     boxes: Mapping[int, Box] | None = None
+    listed: frozenset[int] = frozenset()
 
 
 def window_that_fits(context: int | None, frame_tokens: int, rate: float) -> int:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 from datasets import Dataset
 
 from data_prep.errors import StageError
+from data_prep.events import events_of, has_no_target, is_temporal, times_of
 from data_prep.records import Record, State
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
@@ -31,6 +34,7 @@ from stvg_rewards import Track, format_answer, format_tracks
 
 logger = logging.getLogger(__name__)
 
+UNTAUGHT = "temporal records left out: times without boxes are no answer to teach (GRPO takes them)"
 GROUPED = "group_by_length"
 LENGTH = "length"  # the column that `train_sampling_strategy: group_by_length` reads by default
 STATE_TOKENS, FRAME_TEXT_TOKENS, LETTERS = 40, 8, 4  # of a second's box, of a picture's time; letters of a token
@@ -43,7 +47,8 @@ class RowBuilder:
     Attributes:
         clips: gives the frames.
         prompts: templates by name, from `load_prompts`.
-        completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO).
+        completions: whether rows carry the true completion (CPT, SFT) or only the prompt (GRPO). Temporal records have
+            none, and `load_mixture` leaves them out where others have.
         control_tokens: the tokenizer's tokens that no query may hold (see `plain_text`).
         context: tokens that the model's positions reach, or None where that is not known.
         clock: a PhaseClock that the time of making rows goes to, where one is wanted.
@@ -128,7 +133,7 @@ class RowBuilder:
         }
         if file:
             row["file"] = str(file)
-        if self.completions:
+        if self.completions and not is_temporal(record):
             text = completion_text(record, self.family, scale, self.control_tokens)
             row["completion"] = [{"role": "assistant", "content": text}]
         row |= truth_columns(record, scale)
@@ -180,12 +185,15 @@ def truth_columns(record: Record, scale: tuple[int, int]) -> dict[str, Any]:
     Args:
         scale: (x, y), what the model's integers are divided by to give [0, 1] of the picture.
     """
-    span = record.get("span")
+    events = [list(event) for event in events_of(record)]
     return {
         "track": record.get("track"),
         "tracks": record.get("tracks"),
-        "span": span,
-        "intervals": [[span[0], span[1] + 1]] if span else None,  # as times: the last second ends with the next
+        "span": events[0] if len(events) == 1 else None,
+        "spans": events if len(events) > 1 else None,
+        "no_target": has_no_target(record),
+        "temporal": is_temporal(record),
+        "intervals": times_of(record) or None,  # a last second ends with the next
         "seconds": record["seconds"],
         "duration": float(record["seconds"]),
         "box_scale": list(scale),
@@ -195,14 +203,22 @@ def truth_columns(record: Record, scale: tuple[int, int]) -> dict[str, Any]:
 def completion_text(record: Record, family: Family, scale: tuple[int, int], control_tokens: Iterable[str] = ()) -> str:
     """Write the true completion: reasoning (if the record has one) and answer, in the family's tags.
 
-    Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text.
-    Control tokens in the record's own words are broken up as in the query.
+    Boxes are written by the formatter that the rewards' parser reads. Captions and questions answer in plain text, and
+    the answer to a sentence without a target is an empty object. Control tokens in the record's own words are broken
+    up as in the query.
+
+    Raises:
+        ValueError: The record is temporal: nobody knows the boxes of its answer.
     """
+    if is_temporal(record):
+        raise ValueError(f"record {record['id']}: times without boxes are no answer that could be taught")
     if record["kind"] in ("caption", "qa"):
         return plain_text(record["answer"], control_tokens)
     if record["kind"] == "scene":
         tracks = [_track(item["label"], item["track"]) for item in record["tracks"]]
         answer = format_tracks(tracks, scale=scale)
+    elif has_no_target(record):
+        answer = format_tracks([], scale=scale)
     else:
         answer = format_answer(_track(record["label"], record["track"]), scale=scale)
     reasoning = plain_text(record.get("reasoning") or "", control_tokens)
@@ -221,13 +237,16 @@ def load_mixture(
     max_missing: float = 1.0,
     max_seconds: int | None = None,
     lengths: bool = False,
+    targets_only: bool = False,
 ) -> Dataset:
     """Load rows of several track files, one after the other, as a `datasets.Dataset` that decodes on access.
 
-    A record whose video (with shards: whose frames) is of no use is left out, counted by reason and logged.
+    A record whose video (with shards: whose frames) is of no use is left out, counted by reason and logged. So is a
+    temporal record where rows carry completions, because it has none.
 
     Args:
         limit: at most this many records of each file.
+        targets_only: pass over sentences without a target.
         max_missing: share of a file's records that may be left out for want of a video, 0 to 1.
         max_seconds: records with longer clips are left out too; None: none are.
         lengths: whether the data set gets a column `length`, by which a sampler groups rows (`RowBuilder.length`).
@@ -235,11 +254,17 @@ def load_mixture(
     Raises:
         RecordError: A record is malformed (names file, line and field).
         FileNotFoundError: A file's records have no usable video at all, or only clips that are too long.
-        StageError: More than `max_missing` of a file's records have none.
+        StageError: More than `max_missing` of a file's records have none, or none of them has an answer to teach.
     """
     kept: list[Record] = []
     for path in tracks:
-        found = sift_file(path, builder.clips, limit=limit)
+        passed: Counter[str] = Counter()
+        found = sift_file(path, builder.clips, limit=limit, wanted=partial(_is_row, builder, targets_only, passed))
+        if passed[UNTAUGHT]:
+            logger.warning("%s: %d %s", path, passed[UNTAUGHT], UNTAUGHT)
+        if passed and not found.count:
+            said = ", ".join(f"{count} {reason}" for reason, count in passed.items())
+            raise StageError(f"{path}: none of its records is of use here: {said}")
         if found.lost:
             logger.warning("%s: %s", path, found.text)
         if not found.kept:
@@ -250,6 +275,17 @@ def load_mixture(
     if lengths:
         columns[LENGTH] = list(map(builder.length, kept))
     return Dataset.from_dict(columns).with_transform(builder)
+
+
+def _is_row(builder: RowBuilder, targets_only: bool, passed: Counter[str], record: Record) -> bool:
+    """Return whether a record gets a row; one that does not is counted by reason."""
+    if builder.completions and is_temporal(record):
+        passed[UNTAUGHT] += 1
+        return False
+    if targets_only and has_no_target(record):
+        passed["sentences without a target passed over"] += 1
+        return False
+    return True
 
 
 def short_enough(path: str, records: list[Record], clips: ClipFrames, most: int | None) -> list[Record]:

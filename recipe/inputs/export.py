@@ -24,6 +24,7 @@ import pyarrow.parquet
 from datasets import Dataset, Features, Image, List, Value
 from tqdm import tqdm
 
+from data_prep.events import is_temporal
 from data_prep.files import atomic_write, remove_leftovers
 from data_prep.identity import check_outputs
 from data_prep.locks import locked
@@ -31,7 +32,7 @@ from data_prep.records import read_records, resolve_video
 from data_prep.stages import StageError
 from data_prep.video.marks import video_mark
 from recipe.cli import Parser, run
-from recipe.inputs.dataset import RowBuilder, make_builder
+from recipe.inputs.dataset import UNTAUGHT, RowBuilder, make_builder
 from recipe.inputs.families import FAMILIES, families_tokens
 from recipe.inputs.prompts import load_prompts
 
@@ -99,13 +100,16 @@ def write_rows(out: Path, builder: RowBuilder, arguments: RowsArguments) -> tupl
     Raises:
         StageError: no record has its video; what was there stays.
     """
-    written = missing = 0
+    written = missing = untaught = 0
     with atomic_write(out / "rows.jsonl") as stream:
         for number, record in enumerate(
             tqdm(read_records(arguments.tracks), desc="rows", unit="row", mininterval=1.0, file=sys.stderr)
         ):
             if number == arguments.max_records:
                 break
+            if is_temporal(record):
+                untaught += 1
+                continue
             video = resolve_video(builder.clips.video_root, record["video"])
             if not video.is_file():
                 missing += 1
@@ -115,6 +119,10 @@ def write_rows(out: Path, builder: RowBuilder, arguments: RowsArguments) -> tupl
             names = write_frames(out, seen, row["images"], arguments)
             stream.write(json.dumps(row | {"images": names}, ensure_ascii=False) + "\n")
             written += 1
+        if untaught:
+            print(f"rows: {untaught} {UNTAUGHT}", file=sys.stderr)
+        if not written and not missing:
+            raise StageError(f"{arguments.tracks}: no record is left to write")
         if not written:
             raise StageError(
                 f"{arguments.tracks}: none of its {missing} records has its video below {builder.clips.video_root}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -88,16 +88,19 @@ def sift(records: Iterable[Record], clips: ClipFrames, *, what: str = "videos") 
     return found
 
 
-def sift_file(path: str, clips: ClipFrames, *, limit: int | None = None) -> Sifted:
+def sift_file(
+    path: str, clips: ClipFrames, *, limit: int | None = None, wanted: Callable[[Record], bool] | None = None
+) -> Sifted:
     """Look at the videos of a track file's records.
 
     Args:
         limit: stop once so many usable records are found.
+        wanted: says which records are looked at; the others do not count. None: all are.
 
     Raises:
         RecordError: A record is malformed (names file, line and field).
     """
-    found, records = Sifted(), read_records(path)
+    found, records = Sifted(), filter(wanted, read_records(path)) if wanted else read_records(path)
     while limit is None or len(found.kept) < limit:
         size = AT_A_TIME if limit is None else min(AT_A_TIME, limit - len(found.kept))
         some = list(islice(records, size))

@@ -64,7 +64,7 @@ def answer(config: dict[str, Any], case: dict[str, Any], name: str) -> tuple[dic
         ground.key_of_answers(args).describe(),
         video_stamp(args.video),
         args.query,
-        args.true_span,
+        case.get("true_span") or args.true_span,
         args.box_frames,
     )
     stem = Path(config["out"]) / f"{file_name(case['name'])}-{file_name(name)}-{key[:8]}"

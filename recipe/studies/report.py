@@ -21,6 +21,7 @@ from trl import ModelConfig
 from data_prep.drawing.boxes import RL, SFT, TRUE, Layer, boxes_at, draw_boxes
 from data_prep.drawing.overlay import film_of_seconds
 from data_prep.drawing.page import as_uri, is_photograph, tile_values
+from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
 from data_prep.seconds import frame_times
@@ -30,13 +31,13 @@ from recipe.cli import Parser, run
 from recipe.drawing.curves import curves
 from recipe.evaluate import EvalArguments
 from recipe.evaluation.logs import read_log
-from recipe.evaluation.scores import METRICS, true_track
+from recipe.evaluation.scores import METRICS, counted_spans, score_record, true_track
 from recipe.inference.predictions import read_answers
 from recipe.inputs.arguments import StageArguments
 from recipe.inputs.families import Family, family_of, fit_frame, frame_grid
 from recipe.inputs.loading import load_config, load_processor
 from recipe.studies.report_places import ComparedArguments, greedy_answers, grpo_folder, kept_answers, page_templates
-from stvg_rewards import Answer, parse_answer, score_answer
+from stvg_rewards import Answer, parse_answer
 
 CLIPS = 6
 RULE = (
@@ -111,7 +112,7 @@ def read_clips(tracks: Path, answers: dict[str, Path], checkpoint: Path) -> list
             scale = box_scale(checkpoint, record)
         both = [known.get(record["id"], "") for known in texts]
         read = [parse_answer(text, seconds=record["seconds"], scale=scale) for text in both]
-        scored = [score_answer(answer, true_track(record), tuple(record["span"])) for answer in read]
+        scored = [score_record(answer, record) for answer in read]
         scores = [score.vIoU if score else 0.0 for score in scored]
         clips.append(Clip(record, (both[0], both[1]), (read[0], read[1]), (scores[0], scores[1])))
     return clips
@@ -143,11 +144,11 @@ def clip_frames(clip: Clip, video_root: Path, *, side: int = 144) -> list[Image.
 
 def layers_of(clip: Clip) -> list[Layer]:
     """Return what the annotation and both systems say, in the order of the bars."""
-    record, (sft, rl) = clip.record, clip.answers
+    events, (sft, rl) = events_of(clip.record), clip.answers
     return [
-        Layer(TRUE, (record["span"][0], record["span"][1]), true_track(record).boxes),
-        Layer(SFT, sft.span, sft.track.boxes),
-        Layer(RL, rl.span, rl.track.boxes),
+        Layer(TRUE, events, true_track(clip.record).boxes),
+        Layer(SFT, counted_spans(sft, events), sft.track.boxes),
+        Layer(RL, counted_spans(rl, events), rl.track.boxes),
     ]
 
 

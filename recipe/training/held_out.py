@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from trl.models.utils import unwrap_model_for_generation
 from data_prep.errors import StageError
 from data_prep.records import read_records
 from recipe.dashboards.media import Shown, write_media
-from recipe.evaluation.scores import metrics, score_records, scored
+from recipe.evaluation.apart import apart
+from recipe.evaluation.scores import Sample, metrics, score_records, scored
 from recipe.inference.answer_key import key_in_training
 from recipe.inference.generation import generate
 from recipe.inputs.arguments import StageArguments
@@ -34,8 +36,9 @@ class HeldOut(TrainerCallback):
 
     Args:
         trainer: the trainer whose model answers and whose log takes the numbers.
-        tracks: track file; its first `clips` records that have a true track are used. One whose video is of no use
-            is not answered and counts 0, as in evaluation.
+        tracks: track file; its first `clips` records that have a truth are used. One whose video is of no use is not
+            answered and counts 0, as in evaluation. Sentences without a target, and times without boxes, are logged
+            apart, as `held_out/no_target/score` and `held_out/temporal/m_tIoU`.
         every: optimiser steps.
         longest: most tokens of an answer.
         media_clips: of how many of them pictures and answers are kept (recipe/dashboards/media.py).
@@ -83,8 +86,10 @@ class HeldOut(TrainerCallback):
             answered = self._answers_of_the_model()
         scales = {name: scale for name, _, scale in answered}
         self.answers |= {name: text for name, text, _ in answered}
-        found = metrics(score_records(self.records, self.answers, lambda record: scales.get(record["id"], (1, 1))))
-        logged = {NAMES[name]: float(found[name]) for name in NAMES}
+        samples = score_records(self.records, self.answers, lambda record: scales.get(record["id"], (1, 1)))
+        found = metrics(samples)
+        logged = {NAMES[name]: float(found[name]) for name in NAMES if found[name] is not None}
+        logged |= {f"held_out/{part}/{name}": numbers[name] for part, numbers, name in _apart(samples)}
         # Not GRPOTrainer.log, which empties its metrics; and any log takes back that a training log is due.
         due = trainer.control.should_log
         Trainer.log(trainer, dict(logged))
@@ -121,6 +126,14 @@ class HeldOut(TrainerCallback):
                 ]
             model.train(was_training)
         return answered
+
+
+def _apart(samples: list[Sample]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield (part, its numbers, the name of the one to log) of what is reported apart."""
+    found = apart([samples])
+    for part, name in (("no_target", "score"), ("temporal", "m_tIoU")):
+        if part in found:
+            yield part, found[part], name
 
 
 def held_out(trainer: Any, builder: RowBuilder, processor: Any, args: StageArguments, longest: int) -> HeldOut:

@@ -46,7 +46,8 @@ def main(name: str, script_args: StageArguments, training_args: SFTConfig, model
     builder = row_builder(script_args, model, processor, completions=True)
     train_dataset = training_rows(script_args, training_args, builder)
     if script_args.validation_tracks:  # say before the training, not after it, that its videos cannot be used
-        load_mixture([script_args.validation_tracks], builder, limit=VALIDATED, max_missing=script_args.max_missing)
+        validated = [script_args.validation_tracks]
+        load_mixture(validated, builder, limit=VALIDATED, max_missing=script_args.max_missing, targets_only=True)
     eval_dataset = validation_rows(script_args, training_args, builder)
 
     # Trainer

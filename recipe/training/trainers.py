@@ -20,7 +20,7 @@ from recipe.training.response_ratio import ResponseRatio
 from recipe.training.row_order import PromptsByLength, RowsByLength
 from recipe.training.shared_prefix import SharedPrefix
 from stvg_rewards import format_reward, mviou_reward, tiou_reward, viou_reward
-from stvg_rewards.batch import score_completions
+from stvg_rewards.batch import COLUMNS, score_completions
 from stvg_rewards.rewards import log_scores
 
 LOG_SCORES = (tiou_reward, mviou_reward, viou_reward, format_reward)
@@ -80,8 +80,8 @@ class ScoresLogged:
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, *rest)  # type: ignore[misc]
         trainer: Any = self
         if not any(function in LOG_SCORES for function in trainer.reward_funcs):
-            track, *others = ([row.get(name) for row in inputs] for name in ("track", "span", "seconds", "box_scale"))
-            log_scores("scores", score_completions(completions, track, *others), trainer._log_metric, None)
+            columns = {name: [row.get(name) for row in inputs] for name in COLUMNS}
+            log_scores("scores", score_completions(completions, **columns), trainer._log_metric, None)
         return rewards
 
 

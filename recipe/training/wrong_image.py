@@ -26,11 +26,12 @@ def wrong_image_loss_ratio(
 
     Args:
         trainer: an SFTTrainer; its collator and its own loss are used, a row at a time: what training had memory for.
-        tracks: records that the model was not trained on.
+        tracks: records that the model was not trained on. Sentences without a target are passed over: their answer is
+            right for most other clips too, so it tells nothing of whether the model looks.
         rows: how many of them that have a usable video, all of one length so that frames can be exchanged.
         max_seconds: records with longer clips are left out.
     """
-    dataset = load_mixture(tracks, builder, limit=rows, max_seconds=max_seconds)
+    dataset = load_mixture(tracks, builder, limit=rows, max_seconds=max_seconds, targets_only=True)
     examples = [dataset[index] for index in range(len(dataset))]
     lengths = [len(example["images"]) for example in examples]
     common = max(set(lengths), key=lengths.count)

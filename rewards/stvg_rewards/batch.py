@@ -5,6 +5,7 @@ was seen last, and only for that one: a row's are used again if its text and all
 equal by value. Boxes are not kept: they would be nearly all of the memory.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from .aligned import TrueStates, copy_states, is_usual, score_aligned
 from .columns import (
     check_column,
     completion_text,
-    read_no_target,
+    read_flag,
     read_scale,
     read_seconds,
     read_span,
@@ -20,10 +21,13 @@ from .columns import (
     read_track,
 )
 from .diagnostics import Diagnostics, diagnose, diagnose_span
-from .overlap import Scores, score_answer
+from .overlap import Scores, score_answer, score_spans
 from .parsing import parse_answer
 from .plain import read_written
 from .tracks import Answer, Scale, Span, Track
+
+COLUMNS = ("track", "span", "seconds", "box_scale", "spans", "no_target", "temporal")
+"""The columns that the truth of a row and the reading of its answer take, in the order of `rows_of`."""
 
 
 class Row(NamedTuple):
@@ -37,6 +41,7 @@ class Row(NamedTuple):
     span: Span | None
     spans: list[Span] | None
     no_target: bool
+    temporal: bool
 
     def read_answer(self) -> Answer:
         """Read the answer."""
@@ -45,24 +50,32 @@ class Row(NamedTuple):
     def read_truth(self) -> tuple[Track, list[Span]]:
         """Return the true track and its spans in order: one, or those of several events; none without a target.
 
+        A temporal row has spans and a track without boxes.
+
         Raises:
-            ValueError: the row has a true track and no target.
+            ValueError: the row has a true track and no target or no boxes, or is temporal and has no span.
         """
-        true = read_track(self.states, self.position)
-        if true is None:
-            return Track("", {}), []
+        true, row = read_track(self.states, self.position), f"row {self.position}: got true, but"
+        for name, flag in (("no_target", self.no_target), ("temporal", self.temporal)):
+            if true is not None and flag:
+                raise ValueError(f"column {name!r} {row} its 'track' has states: drop one")
         if self.no_target:
-            raise ValueError(f"column 'no_target' row {self.position}: got true, but its 'track' has states: drop one")
+            if self.temporal or self.spans or self.span:
+                raise ValueError(f"column 'no_target' {row} it is temporal or has a span: drop one")
+            return Track("", {}), []
+        true = true or Track("", {})
         span = self.span or true.span
-        assert span is not None
-        return true, self.spans or [span]
+        if span is None and not self.spans:
+            raise ValueError(f"column 'temporal' {row} neither 'spans' nor 'span' is there")
+        return true, self.spans or ([span] if span else [])
 
 
 class Scored(NamedTuple):
     """The scores of one completion, and what its answer was like (see `Answer`)."""
 
-    scores: Scores
-    signs: Diagnostics | None  # None without a target
+    scores: Scores  # of a temporal row only tIoU is a number
+    signs: Diagnostics | None  # None where the truth has no boxes: without a target, or temporal
+    temporal: bool
     answer_span: Span | None
     true_spans: list[Span]
     parsed: bool
@@ -78,7 +91,7 @@ class _Kept(NamedTuple):
     """A row's scores with all that they depend on, by value."""
 
     text: str
-    settings: tuple[Any, ...]  # seconds, scale, span, spans, no_target
+    settings: tuple[Any, ...]  # seconds, scale, span, spans, no_target, temporal
     truth: TrueStates | None
     scored: Scored
 
@@ -98,13 +111,14 @@ def rows_of(
     *,
     spans: Sequence[Any] | None = None,
     no_target: Sequence[Any] | None = None,
+    temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> Iterator[Row | None]:
     """Yield the rows of a batch, None for those without a truth. Columns as in `stvg_rewards.rewards`.
 
     Raises:
         TypeError: a completion is neither a text nor a conversation.
-        ValueError: a column is wrong; the message names it and the row.
+        ValueError: a column is wrong; the message names it and the row. So are `spans` beside a column `schema` of 2.
     """
     given = {
         "track": track,
@@ -113,12 +127,15 @@ def rows_of(
         "box_scale": box_scale,
         "spans": spans,
         "no_target": no_target,
+        "temporal": temporal,
     }
     columns = [check_column(name, column, len(completions)) for name, column in given.items()]
-    for row, (completion, states, one, length, scale, several, absent) in enumerate(
+    _refuse_records(columns[4], check_column("schema", kwargs.get("schema"), len(completions)))
+    for row, (completion, states, one, length, scale, several, absent, boxless) in enumerate(
         zip(completions, *columns, strict=True)
     ):
-        if not states and not read_no_target(absent, row):
+        no_box = read_flag("no_target", absent, row), read_flag("temporal", boxless, row)
+        if not states and not any(no_box):
             yield None
             continue
         yield Row(
@@ -129,8 +146,21 @@ def rows_of(
             states,
             read_span(one, row),
             read_spans(several, row),
-            read_no_target(absent, row),
+            *no_box,
         )
+
+
+def _refuse_records(spans: Sequence[Any], schema: Sequence[Any]) -> None:
+    """Raise a ValueError where a track file itself is the data set: a record's spans are half-open, the column's not.
+
+    Read as the column, [[2, 4]] would be the seconds 2 to 4 without a word.
+    """
+    for row, (value, version) in enumerate(zip(spans, schema, strict=True)):
+        if version == 2 and value:
+            raise ValueError(
+                f"column 'spans' row {row}: those of a record (schema 2) are times [begin, end), expected [first, "
+                "last] seconds, both included: make the columns of the record (docs/data.md), or leave out 'schema'"
+            )
 
 
 def score_completions(
@@ -165,7 +195,7 @@ def score_completions(
 
 def _score_usual(row: Row, truth: TrueStates) -> Scored | None:
     """Read and score a row whose truth is usual; None if its answer is not, or asks for more than one span."""
-    if row.spans is not None or row.no_target:
+    if row.spans is not None or row.no_target or row.temporal:
         return None
     written = read_written(row.text, row.seconds, row.scale)
     true_span = row.span or (truth.seconds[0], truth.seconds[-1])
@@ -174,7 +204,7 @@ def _score_usual(row: Row, truth: TrueStates) -> Scored | None:
         return None
     span = (written.seconds[0], written.seconds[-1])
     signs = diagnose_span(span, len(written.seconds), true_span, row.seconds)
-    return Scored(scores, signs, span, [true_span], True, False, True, 0, {}, {}, "")
+    return Scored(scores, signs, False, span, [true_span], True, False, True, 0, {}, {}, "")
 
 
 def _score(row: Row) -> Scored:
@@ -184,6 +214,8 @@ def _score(row: Row) -> Scored:
     signs = None
     if row.no_target:
         scores = score_answer(answer, None, no_target=True)
+    elif row.temporal:
+        scores = Scores(score_spans(answer, true_spans), math.nan, math.nan)
     else:
         scores = score_answer(answer, true, true_spans[0], spans=row.spans)
         signs = diagnose(answer, (true_spans[0][0], true_spans[-1][1]), row.seconds)
@@ -191,6 +223,7 @@ def _score(row: Row) -> Scored:
     return Scored(
         scores,
         signs,
+        row.temporal,
         answer.span,
         true_spans,
         answer.parsed,

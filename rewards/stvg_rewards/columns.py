@@ -142,15 +142,15 @@ def read_spans(value: Any, row: int) -> list[Span] | None:
     return spans
 
 
-def read_no_target(value: Any, row: int) -> bool:
-    """Return whether a row's sentence has no target, so that the empty answer is right.
+def read_flag(name: str, value: Any, row: int) -> bool:
+    """Return what a column of yes and no says of a row; nothing is no.
 
     Raises:
         ValueError: it is no boolean.
     """
     if value is None or type(value) is bool:
         return bool(value)
-    raise ValueError(f"column 'no_target' row {row}: got {_short(value)}, expected true, false or nothing")
+    raise ValueError(f"column {name!r} row {row}: got {_short(value)}, expected true, false or nothing")
 
 
 def read_scale(value: Any, row: int) -> Scale:

@@ -1,6 +1,6 @@
 """Scores of one sample: box IoU, temporal IoU, mvIoU and vIoU. Pure functions of tracks and spans."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
 from .tracks import Answer, Span, Track
@@ -150,6 +150,27 @@ def score_answer(
     return _scores(answer.track, answer.span, true, spans[0] if spans else true_span or true.span)
 
 
+def score_spans(answer: Answer, spans: Sequence[Span]) -> float:
+    """Return the tIoU of an answer to a sentence whose events have spans and no boxes; 0 to 1.
+
+    Seconds count as in `score_answer`: of one event those from the first to the last that the answer lists, of
+    several the ones that it lists.
+
+    Args:
+        spans: (first, last) seconds of the events, both included; they share none.
+
+    >>> from stvg_rewards import parse_answer
+    >>> state = '[{"label": "dog", "bbox_2d": [0, 0, 9, 9]}]'
+    >>> answer = parse_answer(f'{{"2": {state}, "5": {state}}}')
+    >>> score_spans(answer, [(2, 5)]), score_spans(answer, [(2, 2), (5, 6)])  # 4 of 4; 2 of 3 seconds
+    (1.0, 0.6666666666666666)
+    """
+    if len(spans) == 1:
+        return temporal_iou(answer.span, spans[0])
+    num_shared, union = _seconds_of_sets(_listed(answer), spans)
+    return num_shared / union if num_shared else 0.0
+
+
 def shared_seconds(answer: Answer, true: Track, spans: Sequence[Span]) -> list[int]:
     """Return the seconds of both sides that have a true box; with several spans the answer's are those it lists."""
     if answer.span is None:
@@ -157,8 +178,19 @@ def shared_seconds(answer: Answer, true: Track, spans: Sequence[Span]) -> list[i
     if len(spans) == 1:
         first, last = max(answer.span[0], spans[0][0]), min(answer.span[1], spans[0][1])
         return [second for second in true.boxes if first <= second <= last]
-    listed = answer.track.boxes.keys() | set(answer.unboxed)
+    listed = _listed(answer)
     return [second for second in true.boxes if second in listed and _in_any(second, spans)]
+
+
+def _listed(answer: Answer) -> Set[int]:
+    """Return the seconds that list the target, with a valid box or not."""
+    return answer.track.boxes.keys() | set(answer.unboxed)
+
+
+def _seconds_of_sets(listed: Set[int], spans: Sequence[Span]) -> tuple[int, int]:
+    """Return how many seconds an answer and the spans share, and how many either has."""
+    num_shared = sum(_in_any(second, spans) for second in listed)
+    return num_shared, len(listed) + sum(last - first + 1 for first, last in spans) - num_shared
 
 
 def _in_any(second: int, spans: Sequence[Span]) -> bool:
@@ -167,9 +199,7 @@ def _in_any(second: int, spans: Sequence[Span]) -> bool:
 
 def _scores_of_sets(answer: Answer, true: Track, spans: Sequence[Span]) -> Scores:
     """Return the scores over sets of seconds; the spans do not meet."""
-    listed = answer.track.boxes.keys() | set(answer.unboxed)
-    num_shared = sum(_in_any(second, spans) for second in listed)
-    union = len(listed) + sum(last - first + 1 for first, last in spans) - num_shared
+    num_shared, union = _seconds_of_sets(_listed(answer), spans)
     seconds = shared_seconds(answer, true, spans)
     predicted = answer.track.boxes
     total = sum(box_iou(predicted[second], true.boxes[second]) for second in seconds if second in predicted)

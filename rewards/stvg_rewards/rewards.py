@@ -9,6 +9,8 @@ Each takes the columns of the data set by name, one value a completion:
 - `box_scale`: [units of the width, units of the height] of boxes in model text. Left out: [1000, 1000].
 - `spans`: a list of [first, last] where the sentence has several events; then seconds count as sets (`score_answer`).
 - `no_target`: true where the sentence has no target: an empty answer scores 1, any other 0. There is no `track` then.
+- `temporal`: true where the truth is `spans` (or `span`) without boxes: there is no `track`, tIoU is scored, and the
+  rewards that look at boxes are None.
 
 Each of them logs the means over the scored rows of a batch through `log_metric` under the same names
 (`METRIC_NAMES`), so that runs with different rewards can be compared.
@@ -87,7 +89,7 @@ def mviou_reward(
     """
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("mviou_reward", scored, log_metric, log_extra)
-    return [row and row.scores.mvIoU for row in scored]
+    return [None if row is None or row.temporal else row.scores.mvIoU for row in scored]
 
 
 def viou_reward(
@@ -112,7 +114,7 @@ def viou_reward(
     """
     scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
     log_scores("viou_reward", scored, log_metric, log_extra)
-    return [row and row.scores.vIoU for row in scored]
+    return [None if row is None or row.temporal else row.scores.vIoU for row in scored]
 
 
 def format_reward(
@@ -150,19 +152,23 @@ def log_scores(
 ) -> None:
     """Log the means of METRIC_NAMES over the rows with a true track, and columns of the reward's name for the table.
 
-    Rows without a target are reported apart, as `no_target/score`, where a batch has some.
+    Rows without a target are reported apart, as `no_target/score`, and temporal ones as `temporal/tIoU`, where a batch
+    has some.
     """
     if log_metric is not None:
         rows = [row for row in scored if row is not None and row.signs is not None]
         if rows:
             for metric, mean in zip(METRIC_NAMES, _means(rows), strict=True):
                 log_metric(metric, mean)
-        apart = [row.scores.tIoU for row in scored if row is not None and row.signs is None]
-        if apart:
-            log_metric("no_target/score", sum(apart) / len(apart))
+        for metric, temporal in (("no_target/score", False), ("temporal/tIoU", True)):
+            apart = [
+                row.scores.tIoU for row in scored if row is not None and row.signs is None and row.temporal is temporal
+            ]
+            if apart:
+                log_metric(metric, sum(apart) / len(apart))
     if log_extra is not None:
         # TRL appends the values of equal column names: two rewards in one trainer must not share one.
-        log_extra(f"{name}/vIoU", [row and row.scores.vIoU for row in scored])
+        log_extra(f"{name}/vIoU", [None if row is None or row.temporal else row.scores.vIoU for row in scored])
         log_extra(f"{name}/span", [row and _span_text(row) for row in scored])
 
 

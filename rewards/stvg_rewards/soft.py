@@ -73,6 +73,9 @@ def generalised_mviou_reward(
             rewards.append(None)
             continue
         true, true_spans = row.read_truth()
+        if row.temporal:
+            rewards.append(None)
+            continue
         answer = row.read_answer()
         if row.no_target:
             scores = score_answer(answer, None, no_target=True)

@@ -40,6 +40,23 @@ def caption(**changes):
     return question(kind="caption", query="Describe the video.", answer="A dog runs.") | changes
 
 
+def events(**changes):
+    """Return a sentence that happens twice; the target is hidden in second 8."""
+    twice = {"span": None, "spans": [[1, 3], [6.5, 9]], "track": [state(1), state(2), state(6), state(7)]}
+    return grounding(schema=2) | twice | changes
+
+
+def temporal(**changes):
+    """Return a sentence of which it is known when it happens, and not where."""
+    nothing = dict.fromkeys(("span", "track", "label", "fps", "width", "height"))
+    return events(task="temporal", spans=[[2.5, 4.0], [7, 9.3]]) | nothing | changes
+
+
+def no_target(**changes):
+    """Return a sentence that nothing in the clip fits."""
+    return without(temporal(no_target=True), "spans", "task") | changes
+
+
 def without(record, *fields):
     return {field: value for field, value in record.items() if field not in fields}
 
@@ -57,6 +74,16 @@ VALID = [
     (grounding(reasoning="first when, then where", generated=[1, {"a": None}]), "added fields"),
     (without(grounding(), "answer"), "answer may be missing"),
     (grounding(answer="because"), "or be there"),
+    (events(), "two events"),
+    (events(no_target=False, task=None), "what is not said may be there as such"),
+    (events(spans=[[6, 8.2]], track=[state(8)]), "one event, which a time ends within a second"),
+    (events(spans=[[0, 10]], track=[state(9)]), "one event that schema 1 could say"),
+    (events(schema=2.0), "a version may be written as a float"),
+    (temporal(), "times without boxes"),
+    (temporal(spans=[[0, 10.0]], fps=25, width=4, height=3, label="dog-1"), "with all that could be known"),
+    (without(temporal(), "span", "track", "label", "fps", "width", "height"), "times without boxes, in short"),
+    (no_target(), "a sentence without a target"),
+    (without(no_target(), "span", "track", "label", "fps", "width", "height"), "and in short"),
     (scene(), "a scene"),
     (scene(span=[0, 3]), "a scene with a span"),
     (without(scene(), "label", "span", "track", "answer"), "a scene without what it has not"),

@@ -57,7 +57,8 @@ class Teacher:
         text = content if isinstance(content, str) else content[-1]["text"]
         query = json.loads(re.search(r'^sentence: (".*")$', text, re.MULTILINE).group(1))
         kind = "rewrite" if isinstance(content, str) else "trace"
-        first, last = map(int, re.search(r"seconds(?: from)? (\d+) to (\d+)", text).groups())
+        stated = re.search(r"seconds(?: from)? (\d+) to (\d+)", text) or re.search(r"interval\": \[(\d+), (\d+)", text)
+        first, last = map(int, stated.groups()) if stated else (0, 0)  # without a target no second is stated
         with self.lock:
             self.asked.append((time.monotonic(), query, kind, body))
             number = sum(1 for _, other, step, _ in self.asked if (other, step) == (query, kind)) - 1

@@ -2,8 +2,9 @@
 
 A template is a text file with `$query` where the sentence goes; a folder of templates is a setting (`prompts:`), so a
 user can swap the wording without touching code. All wordings here are our own: the default asks for one target,
-`paper-contract` keeps the contract of the paper's appendix A.1 point by point, `short` is as brief as A.2. A folder of
-one's own holds other words, the paper's if wanted (docs/reproduce.md).
+`paper-contract` keeps the contract of the paper's appendix A.1 point by point, `short` is as brief as A.2, `events`
+asks for several events too and says what to answer where there is none (record schema 2). A folder of one's own holds
+other words, the paper's if wanted (docs/reproduce.md).
 
 Fields of a template; all but the first may be left out:
 

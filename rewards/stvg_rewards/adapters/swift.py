@@ -1,6 +1,7 @@
 """ms-swift's outcome rewards (checked against ms-swift 4.6.0): classes to put into its `orms` table.
 
-The data set's rows carry the columns `track`, `span`, `seconds` and `box_scale`, as for TRL.
+The data set's rows carry the columns `track`, `span`, `seconds` and `box_scale`, as for TRL, and `spans`, `no_target`
+and `temporal` where some rows have them.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class TIoU:
 
 
 class MVIoU(TIoU):
-    """mvIoU of each completion.
+    """mvIoU of each completion; None for temporal rows, whose truth has no boxes, too.
 
     >>> truth = [{"second": 0, "box": [0.0, 0.0, 0.5, 1.0]}]
     >>> MVIoU()(['{"0": [{"label": "a", "bbox_2d": [0, 0, 250, 1000]}]}'], track=[truth])
