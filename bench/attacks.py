@@ -2,8 +2,8 @@
 
     python -m bench.attacks
 
-Prints, for each reader, its worst attack in CPU nanoseconds a character at a million characters, that in units of the
-bare `json.loads` of plain answers, and the largest growth of a character's cost since 100,000 characters: 1 would be
+Measures, for each reader, its worst attack in CPU nanoseconds a character at a million characters against the bare
+`json.loads` of plain answers, and the largest growth of a character's cost since 100,000 characters: 1 would be
 linear, 10 quadratic.
 """
 
@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 
+from bench.table import Report, parser_of
 from stvg_rewards import Track, format_answer, parse_answer, parse_box, parse_intervals, parse_point, parse_tracks
 
 ENTRY = '{"label": "a", "bbox_2d": [1, 2, 3, 4]}'
@@ -97,21 +98,27 @@ def per_character(read: Callable[[str], object], text: str) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure every reader."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("attacks", options.rows)
+    short, long = (SHORT // 10, LONG // 10) if options.quick else (SHORT, LONG)
     track = Track("person-1", dict.fromkeys(range(60), (0.1, 0.2, 0.3, 0.4)))
     bare = per_character(json.loads, "[" + ",".join([format_answer(track, scale=(1000, 1000))] * 250) + "]")
-    print(f"json.loads of plain answers: {bare:.1f} ns a character")
-    print("| reader | worst attack | ns a character | json.loads = 1 | largest growth | in |")
-    print("|---|---|---|---|---|---|")
     for name, read in READERS.items():
         costs, growths = {}, {}
         for attack, make in ATTACKS.items():
-            costs[attack] = per_character(read, make(LONG))
+            costs[attack] = per_character(read, make(long))
             # Below a nanosecond a character the clock shows little else than itself.
-            growths[attack] = costs[attack] / max(1.0, per_character(read, make(SHORT)))
+            growths[attack] = costs[attack] / max(1.0, per_character(read, make(short)))
         worst, steepest = max(costs, key=costs.__getitem__), max(growths, key=growths.__getitem__)
-        cells = f"{costs[worst]:.0f} | {costs[worst] / bare:.0f} | {growths[steepest]:.1f} | {steepest}"
-        print(f"| {name} | {worst} | {cells} |")
+        report.add(
+            f"{name}: a character of its worst attack ({worst}); in texts 10 times as long "
+            f"{growths[steepest]:.1f} times as much at most ({steepest})",
+            costs[worst],
+            bare,
+            "ns",
+            "json.loads of plain answers",
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     STVG_SAMPLES=/path/to/samples python -m bench.converters [SOURCE ...]
 
-The parse alone is `json.load` (and `orjson.loads`, in the last column) of JSON files, and `csv.reader` with every
+The parse alone is `json.load` (and `orjson.loads`, in a row of its own) of JSON files, and `csv.reader` with every
 field made a float for files of rows. The files are those of the samples, repeated under new names until a parse takes
 long enough to be measured (the smallest take a millisecond; a command's own start takes some 15). VidSTG and HC-STVG
 get boxes made here, because the data sets' own are not among the samples; GOT-10k's rows are LaSOT's. Each ratio is
@@ -27,6 +27,7 @@ from typing import Any
 
 import orjson
 
+from bench.table import Report, parser_of
 from data_prep.__main__ import main as data_prep
 
 ROUNDS, VIDEOS = 5, 40
@@ -205,23 +206,24 @@ ROW_SOURCES = {"mot": mot, "trackingnet": trackingnet, "got10k": got10k, "lasot"
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure the sources."""
+    parser, sources = parser_of(__doc__), [*JSON_SOURCES, *ROW_SOURCES]
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help=", ".join(sources))
+    options = parser.parse_args()
+    report = Report("converters", options.rows)
     root = os.environ.get("STVG_SAMPLES")
     if not root:
-        print("STVG_SAMPLES is not set: nothing to convert")
+        report.leave_out("STVG_SAMPLES names no folder of annotations")
         return
-    wanted = sys.argv[1:] or [*JSON_SOURCES, *ROW_SOURCES]
-    print("| source | records | records/s | CPU time / that of json or csv | / that of orjson |")
-    print("|---|---:|---:|---:|---:|")
-    for source in wanted:
+    for source in options.sources or sources:
         with tempfile.TemporaryDirectory() as name:
             (Path(name) / "in").mkdir()
-            options, paths = (JSON_SOURCES | ROW_SOURCES)[source](Path(root) / "samples", Path(name) / "in")
-            print(row(source, options, paths, Path(name) / "out.jsonl"), flush=True)
+            words, paths = (JSON_SOURCES | ROW_SOURCES)[source](Path(root) / "samples", Path(name) / "in")
+            measure(source, words, paths, Path(name) / "out.jsonl", 2 if options.quick else ROUNDS, report)
 
 
-def row(source: str, options: list[str], paths: list[Path], out: Path) -> str:
-    """Return one line of the table."""
+def measure(source: str, options: list[str], paths: list[Path], out: Path, rounds: int, report: Report) -> None:
+    """Convert a source's files and parse them, in turn."""
 
     def convert() -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -229,18 +231,17 @@ def row(source: str, options: list[str], paths: list[Path], out: Path) -> str:
         if code:
             sys.exit(f"{source}: ended with {code}")
 
-    ratios, to_orjson, seconds = [], [], []
-    of_rows = source in ROW_SOURCES
-    for _ in range(ROUNDS):
-        alone = cpu_seconds(lambda: (parse_rows if of_rows else parse_json)(paths))
+    peers = {"csv": parse_rows} if source in ROW_SOURCES else {"json": parse_json, "orjson": parse_orjson}
+    seconds: list[float] = []
+    ratios: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(rounds):
         seconds.append(cpu_seconds(convert))
-        ratios.append(seconds[-1] / alone)
-        if not of_rows:
-            to_orjson.append(seconds[-1] / cpu_seconds(lambda: parse_orjson(paths)))
-    report = json.loads(Path(f"{out}.report.json").read_text())
-    fast = f"{statistics.median(to_orjson):.1f}x" if to_orjson else "-"
-    speed = f"{report['written'] / statistics.median(seconds):.0f}"
-    return f"| {source} | {report['written']} | {speed} | {statistics.median(ratios):.1f}x | {fast} |"
+        for name, parse in peers.items():
+            ratios[name].append(seconds[-1] / cpu_seconds(lambda parse=parse: parse(paths)))
+    spent, written = statistics.median(seconds), json.loads(Path(f"{out}.report.json").read_text())["written"]
+    for name, found in ratios.items():
+        what = f"{source}: {written} records, {written / spent:.0f} a second"
+        report.add(what, spent, spent / statistics.median(found), "CPU s", f"parsing with {name} only")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ adds to a step, and the whole step. On a GPU the update leaves the CPU idle; her
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -31,6 +30,7 @@ from trl import GRPOConfig
 from bench import sampler
 from bench.pixels import constant
 from bench.seconds_cost import texts
+from bench.table import Report, parser_of
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.prompts import load_prompts
@@ -90,27 +90,27 @@ def trained(folder: Path, records: list[dict[str, Any]], ahead: bool) -> tuple[f
 
 
 def main() -> None:
-    """Print both ways and their ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=60, help="length of the films")
-    parser.add_argument("--clips", type=int, default=8, help="how many films")
+    """Measure both ways."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--seconds", type=int, help="length of the films: 60, quick 10")
+    parser.add_argument("--clips", type=int, help="how many films: 8, quick 6")
     options = parser.parse_args()
+    seconds, clips = options.seconds or (10 if options.quick else 60), options.clips or (6 if options.quick else 8)
     torch.set_num_threads(1)
-    sampler.SECONDS = options.seconds
     found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
-        films = [f"{number}.mp4" for number in range(options.clips)]
-        sampler.film(Path(folder) / films[0], (640, 360), 60, 2)
+        films = [f"{number}.mp4" for number in range(clips)]
+        sampler.film(Path(folder) / films[0], (640, 360), 60, 2, seconds=seconds)
         for name in films[1:]:
             shutil.copy(Path(folder) / films[0], Path(folder) / name)
-        records = [record(name, options.seconds) for name in films]
-        for _ in range(TURNS):
+        records = [record(name, seconds) for name in films]
+        for _ in range(1 if options.quick else TURNS):
             for ahead in (False, True):
                 found[ahead].append(trained(Path(folder), records, ahead))
-    print("| seconds an optimiser step | without | decode_ahead | ratio |\n|---|---:|---:|---:|")
+    report = Report("decode_ahead", options.rows)
     for name, which in (("decoding", 0), ("whole step", 1)):
         without, ahead = (statistics.mean(turn[which] for turn in found[way]) for way in (False, True))
-        print(f"| {name} | {without:.2f} | {ahead:.2f} | {without / ahead:.2f} |")
+        report.add(f"{name}, clips of {seconds} s, an optimiser step", ahead, without, "s", "without decode_ahead")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.table import Report, parser_of
 from recipe.evaluation.breakdown import breakdown
 from recipe.evaluation.protocols import FRAME_PROTOCOLS, FrameTruth
 from recipe.evaluation.scores import metrics, score_records
@@ -96,12 +97,14 @@ def score(path: Path, records: list[dict[str, Any]], protocol: str, truths: dict
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Measure each protocol."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("evaluate", options.rows)
     rng = random.Random(0)
     for protocol in ("second", *FRAME_PROTOCOLS):
         times: list[tuple[float, float, float]] = []
-        count = SAMPLES if protocol == "second" else FRAME_SAMPLES
-        for _ in range(ROUNDS):
+        count = (SAMPLES if protocol == "second" else FRAME_SAMPLES) // (10 if options.quick else 1)
+        for _ in range(2 if options.quick else ROUNDS):
             records, lines, truths = make(rng, count)
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "p.jsonl"
@@ -109,12 +112,10 @@ def main() -> None:
                 gc.collect()  # what making the samples left is nobody's cost
                 parsed, loaded = parse(path, records), bare(path)
                 times.append((score(path, records, protocol, truths), parsed, loaded))
-        for column, peer in ((1, "parsed"), (2, "bare json.loads")):
-            ratios = sorted(row[0] / row[column] for row in times)
-            print(
-                f"{protocol}: {count} predictions parsed and scored / {peer}: {statistics.median(ratios):.2f}x "
-                f"(lowest {ratios[0]:.2f}, highest {ratios[-1]:.2f})"
-            )
+        spent = statistics.median(row[0] for row in times)
+        for column, peer in ((1, "parsing them"), (2, "bare json.loads")):
+            ratio = statistics.median(row[0] / row[column] for row in times)
+            report.add(f"{protocol}: {count} predictions read and scored", spent, spent / ratio, "CPU s", peer)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ checkpointing does again, are not counted.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import gc
 import platform
@@ -44,6 +43,7 @@ from transformers.models.glm4v.configuration_glm4v import Glm4vConfig
 from trl import GRPOConfig, SFTConfig
 
 from bench.seconds_cost import texts
+from bench.table import Pair, Report, parser_of
 from recipe.inputs.families import FAMILIES, is_vision
 from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.rewards import reward_functions
@@ -299,13 +299,16 @@ def measured(work: Callable[..., dict[str, float]], *args: Any) -> dict[str, flo
         return None
 
 
-def report(sizes: Sizes, device: str, peak: float | None) -> None:
-    """Measure and print tables."""
+def measure(sizes: Sizes, device: str, peak: float | None, report: Report) -> None:
+    """Measure and print tables, and add a row of each clip: second level against frame level, and the GRPO rollout."""
     make, processor = built(sizes, device)
     side = 48 if sizes.tiny else sizes.side
     print("LoRA SFT step, one clip a step\n")
     print("| clip | input | tokens | s a step | tokens/s | MFU | peak GiB |\n|---|---|---:|---:|---:|---:|---:|")
+    steps: dict[int, list[dict[str, float]]] = {}
+    rollouts: dict[int, dict[str, float]] = {}
     for seconds in sizes.seconds:
+        levels: dict[str, dict[str, float]] = {}
         for name, rate in (("second", 1), ("frame", sizes.frame_rate)):
             measurement = measured(
                 sft_step, make, processor, rows(seconds, rate, side, sizes.steps + 2), sizes, device
@@ -313,12 +316,15 @@ def report(sizes: Sizes, device: str, peak: float | None) -> None:
             if measurement is None:
                 print(f"| {seconds} s | {name} | | does not fit | | | |", flush=True)
                 continue
+            levels[name] = measurement
             share = f"{measurement['operations'] / measurement['seconds'] / peak:.1%}" if peak else ""
             print(
                 f"| {seconds} s | {name} | {measurement['tokens']:.0f} | {measurement['seconds']:.2f} "
                 f"| {measurement['tokens'] / measurement['seconds']:.0f} | {share} | {measurement['memory']:.1f} |",
                 flush=True,
             )
+        if "second" in levels:
+            steps[seconds] = list(levels.values())
     print(f"\nGRPO, a rollout of one prompt x {sizes.samples} samples of {sizes.tokens} tokens\n")
     print("| clip | rollout s | score s | reward s | update s | total s | peak GiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -329,20 +335,31 @@ def report(sizes: Sizes, device: str, peak: float | None) -> None:
             continue
         listed = " | ".join(f"{measurement[phase]:.2f}" for phase in PHASES)
         print(f"| {seconds} s | {listed} | {measurement['seconds']:.2f} | {measurement['memory']:.1f} |", flush=True)
+        rollouts[seconds] = measurement
+    print()
+    for seconds, found in steps.items():
+        step, tokens = (Pair(*(each[name] for each in found)) for name in ("seconds", "tokens"))
+        memory = Pair(*(each["memory"] * 2**30 for each in found))
+        frames = f"{sizes.frame_rate} frames a second"
+        report.add(f"LoRA SFT step, {seconds} s", step.ours, step.peer, "s", frames, tokens=tokens, memory=memory)
+    for seconds, each in rollouts.items():
+        what = f"GRPO rollout and its {STEPS_A_ROLLOUT} steps, {seconds} s x {sizes.samples} samples"
+        report.add(what, each["seconds"], unit="s", memory=Pair(each["memory"] * 2**30))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print the tables, or one line where there is no GPU."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = parser_of(__doc__)
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 30, 60, 120])
     parser.add_argument("--frame_rate", type=int, default=8, help="frames a second of frame-level input")
     parser.add_argument("--peak_tflops", type=float, help="of the card in dense bf16, where its name is unknown")
     parser.add_argument("--tiny", action="store_true", help="a tiny model, on a CPU: tries the path")
     args = parser.parse_args(argv)
+    report = Report("gpu", args.rows)
     if not args.tiny and not torch.cuda.is_available():
-        print("left out: no GPU here; with one: python -m bench.gpu, or --tiny to try the path without")
+        report.leave_out("no GPU here; python -m bench.gpu --tiny tries the path without")
         return
-    sizes = Sizes(tuple(args.seconds), args.frame_rate)
+    sizes = Sizes(tuple(args.seconds[: 1 if args.quick else None]), args.frame_rate)
     device, card, peak = "cpu", platform.machine(), None
     if args.tiny:
         sizes = Sizes((2, 4), 2, side=48, samples=2, tokens=8, steps=1, tiny=True)
@@ -352,7 +369,7 @@ def main(argv: list[str] | None = None) -> None:
         peak = args.peak_tflops * 1e12 if args.peak_tflops else known
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}, trl {trl.__version__}"
     print(f"{datetime.date.today()}, {card}, {versions}\n")
-    report(sizes, device, peak)
+    measure(sizes, device, peak, report)
 
 
 if __name__ == "__main__":

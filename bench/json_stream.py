@@ -7,6 +7,8 @@ Each reading runs in a process of its own: CPU seconds, and by how much the proc
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import random
 import statistics
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from bench.table import Pair, Report, parser_of
 from data_prep.convert.json_stream import BLOCK, read_list, read_object
 
 ROUNDS, BYTES = 5, 100_000_000
@@ -41,13 +44,13 @@ def tube(index: int, rng: random.Random) -> dict[str, Any]:
     return {"bbox": boxes, "st_time": 1.5, "ed_time": 9.25, "img_num": 600, "English": "The man walks to the door."}
 
 
-def write(path: Path, brackets: str, make: Callable[[int, random.Random], Any]) -> None:
-    """Write a document of about `BYTES` bytes."""
+def write(path: Path, brackets: str, make: Callable[[int, random.Random], Any], size: int) -> None:
+    """Write a document of about `size` bytes."""
     rng = random.Random(0)
     with path.open("w") as stream:
         stream.write(brackets[0])
         index = 0
-        while stream.tell() < BYTES:
+        while stream.tell() < size:
             key = f'"{index}.mp4": ' if brackets == "{}" else ""
             stream.write(("," if index else "") + key + json.dumps(make(index, rng)))
             index += 1
@@ -83,25 +86,36 @@ def read_once(reader: str, path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table."""
-    if len(sys.argv) == 3:
-        read_once(sys.argv[1], Path(sys.argv[2]))
+    """Measure both readers on both kinds of files."""
+    parser = parser_of(__doc__)
+    parser.add_argument("read", nargs="*", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.read:
+        read_once(options.read[0], Path(options.read[1]))
         return
-    print("| file | reader | CPU s | memory |\n|---|---|---:|---:|")
+    report = Report("json_stream", options.rows)
+    if importlib.util.find_spec("ijson") is None:
+        report.leave_out("pip install ijson")
+        return
+    size, rounds = (BYTES // 10, 2) if options.quick else (BYTES, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / "list.json", Path(folder) / "object.json"]
-        write(paths[0], "[]", sentence)
-        write(paths[1], "{}", tube)
+        write(paths[0], "[]", sentence, size)
+        write(paths[1], "{}", tube, size)
         for path in paths:
             measured: dict[str, list[tuple[float, float]]] = {"ours": [], "yajl2_c": []}
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 for reader, runs in measured.items():
                     command = [sys.executable, "-m", "bench.json_stream", reader, str(path)]
                     seconds, memory = subprocess.check_output(command, text=True).split()
                     runs.append((float(seconds), float(memory)))
-            for reader, runs in measured.items():
-                seconds, memory = (statistics.median(column) for column in zip(*runs, strict=True))
-                print(f"| {path.stem} | {reader} | {seconds:.2f} | +{memory:.1f} MB |", flush=True)
+            seconds, memory = (
+                Pair(*(statistics.median(run[which] for run in runs) for runs in measured.values()))
+                for which in (0, 1)
+            )
+            grown = Pair(1e6 * memory.ours, 1e6 * (memory.peer or 0.0))
+            what = f"JSON {path.stem} of {size / 1e6:.0f} MB read through"
+            report.add(what, seconds.ours, seconds.peer, "CPU s", "ijson", memory=grown)
 
 
 if __name__ == "__main__":

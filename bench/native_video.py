@@ -7,7 +7,7 @@
 clips of moving shapes in two sizes: that of the tiny recipe (48 x 48 to the model, patches of 12 pixels) and 448 x 448
 with patches of 14, as GLM-4.1V takes them. CPU times are medians of three turns, in which the inputs take turns;
 `again` is a clip that the cache holds, as for every further sample and step on it. A rollout is a prompt with eight
-samples of 32 tokens by a random model of the tiny recipe's size.
+samples of 32 tokens by a random model of the tiny recipe's size. Each input is compared with `frames@1`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from transformers import AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
 from bench.seconds_cost import texts
+from bench.table import Pair, Report, parser_of
 from data_prep.sources.synthetic_clips import PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip, draw_frame
 from recipe.inputs.dataset import RowBuilder, make_builder
 from recipe.inputs.families import FAMILIES
@@ -45,6 +46,7 @@ from recipe.tiny import TinyArguments, build_model, build_processor, build_token
 
 FPS, TURNS, SAMPLES, TOKENS = 24, 3, 8, 32
 LENGTHS = (10, 30, 60, 120)
+PARTS = ("decode", "processor", "decode again, from the cache", "rollout with vLLM")
 INPUTS = (("frames", 1), ("frames", 2), ("pairs", 2))
 SIZES = {"48 x 48": TinyArguments(), "448 x 448": TinyArguments(frame_side=448, patch_size=14)}
 
@@ -116,7 +118,8 @@ def engine_of(folder: Path, model: Any, tokens: int) -> Any:
     """Return vLLM's engine on a checkpoint."""
     from vllm import LLM
 
-    options = llm_options(SimpleNamespace(bf16=False, fp16=False), model)
+    options = llm_options(SimpleNamespace(bf16=False, fp16=False), model, video=True)
+    options["limit_mm_per_prompt"] = {"video": 1, "image": 2 * max(LENGTHS)}  # of one kind a prompt
     return LLM(str(folder), max_model_len=tokens, max_num_batched_tokens=tokens, disable_log_stats=True, **options)
 
 
@@ -143,29 +146,26 @@ def rollout(engine: Any, processor: Any, row: dict[str, Any], made: Any, units: 
     return sum(len(output.token_ids) for output in outputs[0].outputs)
 
 
-def measure(size: str, args: TinyArguments, with_vllm: bool) -> None:
-    """Print a table of one size."""
-    print(f"\n{size}, CPU ms, medians of {TURNS}\n")
-    print("| clip | input | prompt tokens | decode | processor | again: decode | rollout |")
-    print("|---|---|---:|---:|---:|---:|---:|")
+def measure(size: str, args: TinyArguments, lengths: Sequence[int], turns: int, vllm: bool, report: Report) -> None:
+    """Measure the inputs of one size of frames."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         tokenizer = build_tokenizer(iter(texts() * 3))
         stock = build_processor(tokenizer, args)
         stock.save_pretrained(folder / "model")
         engine = None
-        if with_vllm:
+        if vllm:
             model = build_model(tokenizer, args)
             model.save_pretrained(folder / "model")
             engine = engine_of(folder / "model", model, 4096)
         stock = AutoProcessor.from_pretrained(folder / "model")
-        for seconds in LENGTHS:
+        for seconds in lengths:
             name = f"{seconds}.mp4"
             write_clip(folder / name, seconds, args.frame_side)
             record = record_of(name, seconds, args.frame_side)
             found: dict[tuple[str, int], list[tuple[float, ...]]] = {each: [] for each in INPUTS}
             tokens = {}
-            for _ in range(TURNS):
+            for _ in range(turns):
                 for units, rate in INPUTS:
                     builder = builder_of(folder, args, units, rate)
                     processor = NativeVideoProcessor(stock) if units == PAIRS else stock
@@ -180,22 +180,33 @@ def measure(size: str, args: TinyArguments, with_vllm: bool) -> None:
                         times.append(cpu)
                     tokens[units, rate] = made["input_ids"].shape[1]
                     found[units, rate].append(tuple(times))
-            for (units, rate), turns in found.items():
-                cells = [f"{1000 * statistics.median(column):.1f}" for column in zip(*turns, strict=True)]
-                cells += [""] * (4 - len(cells))
-                print(f"| {seconds} s | `{units}@{rate}` | {tokens[units, rate]} | {' | '.join(cells)} |", flush=True)
+            usual, *others = INPUTS
+            for units, rate in others:
+                for place, what in enumerate(PARTS[: len(found[usual][0])]):
+                    ours, peer = (
+                        statistics.median(turn[place] for turn in found[each]) for each in ((units, rate), usual)
+                    )
+                    size_of = Pair(tokens[units, rate], tokens[usual])
+                    report.add(
+                        f"{what}, {seconds} s at {size}, {units}@{rate}",
+                        *(1000 * ours, 1000 * peer, "CPU ms", "frames@1"),
+                        tokens=size_of,
+                    )
 
 
 def main() -> None:
-    """Print a table for each size; rollouts only where vLLM is installed, and only in the tiny recipe's size."""
+    """Measure both sizes; rollouts only where vLLM is installed, and only in the tiny recipe's size."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("native_video", options.rows)
     vllm = importlib.util.find_spec("vllm") is not None
     if vllm:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the engine in this process, as when training
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     else:
-        print("rollouts left out: vLLM is not installed here (make install-vllm)")
+        report.leave_out("rollouts: make install-vllm, then .venv-vllm/bin/python -m bench.native_video")
+    lengths, turns = (LENGTHS[:1], 1) if options.quick else (LENGTHS, TURNS)
     for size, args in SIZES.items():
-        measure(size, args, vllm and args.frame_side == TinyArguments().frame_side)
+        measure(size, args, lengths, turns, vllm and args.frame_side == TinyArguments().frame_side, report)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from bench.table import Pair, Report, parser_of
 from data_prep.records import Record
 from recipe.inference.jobs import Batch
 from recipe.inference.predictions import in_file_order, of_similar_length
@@ -45,21 +46,21 @@ def padded(batches: Iterable[Batch], builder: RowBuilder) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Print both shares of padding, and the ratio of tokens, for some sizes of batches."""
+    """Measure the tokens of batches of some sizes in both orders."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("padding", options.rows)
     path = Path(os.environ.get("STVG_SAMPLES", ".")) / ANNOTATIONS
     if not path.is_file():
-        print(f"skipped: no {path}; set STVG_SAMPLES to a folder with {ANNOTATIONS}")
+        report.leave_out(f"STVG_SAMPLES names no folder with {ANNOTATIONS}")
         return
     builder = make_builder(Path(), load_prompts(None), FAMILIES["glm4v"], 28, 448 * 448, completions=False)
     records = records_of(json.loads(path.read_text(encoding="utf-8")))
     for size in SIZES:
         tokens, usual = padded(in_file_order(records, 0, size), builder)
         _, grouped = padded(of_similar_length(records, builder, 0, size), builder)
-        print(
-            f"{len(records)} prompts of {tokens / len(records):.0f} tokens, batches of {size}: padding "
-            f"{1 - tokens / usual:.1%} in the file's order, {1 - tokens / grouped:.1%} by length; "
-            f"{usual / grouped:.2f}x fewer tokens"
-        )
+        what = f"padding, {len(records)} prompts of {tokens / len(records):.0f} tokens, batches of {size}"
+        shares = (100 * (1 - tokens / held) for held in (grouped, usual))
+        report.add(what, *shares, "% of the tokens", "the file's order", tokens=Pair(grouped, usual))
 
 
 if __name__ == "__main__":

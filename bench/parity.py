@@ -3,13 +3,14 @@
     .venv-vllm/bin/python -m bench.parity                      # writes docs/parity.md
     .venv-vllm/bin/python -m bench.parity --families qwen3_vl  # prints those rows only
 
+`make bench` measures it too, and writes no page: with `--quick` GLM-4.1V only.
+
 For each family a small random checkpoint of the real classes trains five GRPO steps with the vision tower, two prompts
 of 3 to 17 seconds x 4 answers a step, in float32, rollouts from a colocated vLLM.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import tempfile
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import recipe  # noqa: F401  (before transformers: it lets torchvision be imported)
+
+# isort: split
+from bench.table import Report, parser_of
 
 PAGE = Path("docs/parity.md")
 FAMILIES = ("glm4v", "glm46v", "glmga", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
@@ -55,17 +59,26 @@ def measure(family: str, units: str) -> dict[str, Any]:
     }
 
 
-def row_of(family: str, units: str) -> str:
-    """Return a line of the table; where nothing could be measured it says why."""
+def row_of(family: str, units: str, report: Report) -> str:
+    """Return a line of the page's table, and add a row of the common one; where nothing was measured both say why."""
     begin = f"| `{family}` | {INPUTS[units]} | "
+    what = f"{family}, {INPUTS[units]}"
     if (family, units) in LEFT_OUT:
+        report.leave_out(f"{what}: {LEFT_OUT[family, units]}")
         return f"{begin}not run: {LEFT_OUT[family, units]} | | |"
     try:
         found = measure(family, units)
     except Exception as error:  # of whatever library: the table says which, and the other rows follow
         lines = [line.strip().replace("|", "/") for line in str(error).splitlines()]
         reason = max(lines, key=len, default=type(error).__name__)  # pydantic's says the cause between two others
-        return f"{begin}not run: {reason.removeprefix('Value error, ').split('. ')[0][:160]} | | |"
+        reason = reason.removeprefix("Value error, ").split(". ")[0][:160]
+        report.leave_out(f"{what}: {reason}")
+        return f"{begin}not run: {reason} | | |"
+    report.add(
+        f"{what}: largest difference of a token's log-probability between vLLM and the trainer, {found['steps']} "
+        f"steps; importance ratio {found['lowest']:.5f} to {found['highest']:.5f}",
+        found["difference"],
+    )
     ratio = f"{found['lowest']:.5f} to {found['highest']:.5f}"
     return f"{begin}at {found['steps']} of {STEPS} steps | {found['difference']:.1e} | {ratio} |"
 
@@ -101,24 +114,27 @@ pictures log-probabilities differ by up to 0.03. GRPO with vLLM refuses such a c
 
 def main() -> None:
     """Measure and write the page, or print some rows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, help="print the rows of these, and write nothing")
     asked = parser.parse_args()
+    report = Report("parity", asked.rows)
     if importlib.util.find_spec("vllm") is None:
-        print("left out: vLLM is not installed here; make install-vllm, then .venv-vllm/bin/python -m bench.parity")
+        report.leave_out("make install-vllm, then .venv-vllm/bin/python -m bench.parity")
         return
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the engine in this process, as when training
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     rows = []
-    for family in asked.families or FAMILIES:
+    for family in asked.families or FAMILIES[: 1 if asked.quick else None]:
         for units in INPUTS:
             # Where no engine could be made, a second try in this process ends in what the first has left.
             no_engine = units == "pairs" and "not run" in rows[-1]
             rows.append(
-                f"| `{family}` | {INPUTS[units]} | not run: as pictures | | |" if no_engine else row_of(family, units)
+                f"| `{family}` | {INPUTS[units]} | not run: as pictures | | |"
+                if no_engine
+                else row_of(family, units, report)
             )
             print(rows[-1], flush=True)
-    if not asked.families:
+    if not (asked.families or asked.quick or asked.rows):
         aside = PAGE.with_suffix(".part")
         aside.write_text(page(rows))
         aside.rename(PAGE)

@@ -1,12 +1,13 @@
 """What the pictures of a GRPO rollout cost between the data set and the update: this trainer's way against TRL's own.
 
     python -m bench.pixels
-    python -m bench.pixels --seconds 10 --side 112   # smaller: a process of TRL's way needs up to 14 GB by default
+    python -m bench.pixels --prompts 2 --samples 8   # 16 rows: a process of TRL's way needs up to 14 GB
 
-16 rows (2 prompts x 8 samples) of 60 s at 448 x 448 pixels, one frame a second, a model in bfloat16. Each way is a
-process of its own, so that its peak memory is its own: the rollout is tokenised and processed, answers are made up
-instead of generated, and the rows are put aside for the steps of the update. Printed are CPU seconds, the most memory
-above what the process had before, and what the rollout that waits keeps.
+4 rows (1 prompt x 4 samples) of 60 s at 448 x 448 pixels, one frame a second, a model in bfloat16: pixels kept
+once in bfloat16 take an eighth of 4 rows in float32, and more samples share more. Each way is a process of its own, so
+that its peak memory is its own: the rollout is tokenised and processed, answers are made up instead of generated, and
+the rows are put aside for the update. Measured are CPU seconds, the most memory above what the process had before, and
+what the rollout that waits keeps.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,11 +30,11 @@ from trl import GRPOConfig
 
 from bench.gpu import rows
 from bench.seconds_cost import texts
+from bench.table import Pair, Report, parser_of
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 from recipe.training.pixels import SharedPixels
 
-PROMPTS, SAMPLES = 2, 8
 WAYS = ("TRL's", "ours")
 
 
@@ -54,9 +54,10 @@ def constant(completions: list[Any], **kwargs: Any) -> list[float]:
     return [float(place % 2) for place in range(len(completions))]
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def status_bytes(name: str) -> int:
+    """Return this process's memory in bytes: VmRSS is what it has, VmHWM the most since the last reset."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 def held_bytes(batches: list[dict[str, Any]]) -> int:
@@ -66,16 +67,16 @@ def held_bytes(batches: list[dict[str, Any]]) -> int:
     return sum(storages.values())
 
 
-def measure(way: str, seconds: int, side: int) -> dict[str, float]:
+def measure(way: str, seconds: int, side: int, prompts: int, samples: int) -> dict[str, float]:
     """Measure one rollout, processed and put aside: CPU seconds, bytes at most and bytes that wait."""
     tokenizer = build_tokenizer(iter(texts() * 3))
     args = TinyArguments(frame_side=side, patch_size=14)
     model = build_model(tokenizer, args).to(torch.bfloat16)
-    data = rows(seconds, 1, side, PROMPTS)
+    data = rows(seconds, 1, side, prompts)
     with tempfile.TemporaryDirectory() as folder:
         settings = GRPOConfig(
-            output_dir=folder, per_device_train_batch_size=PROMPTS * SAMPLES // 2, steps_per_generation=2,
-            gradient_accumulation_steps=2, num_generations=SAMPLES, log_multimodal=False, use_cpu=True, bf16=False,
+            output_dir=folder, per_device_train_batch_size=prompts * samples // 2, steps_per_generation=2,
+            gradient_accumulation_steps=2, num_generations=samples, log_multimodal=False, use_cpu=True, bf16=False,
             dataloader_pin_memory=False, remove_unused_columns=False, report_to="none",
         )  # fmt: skip
         trainer = {"TRL's": MadeUp, "ours": Shared}[way](
@@ -85,44 +86,46 @@ def measure(way: str, seconds: int, side: int) -> dict[str, float]:
             train_dataset=data,
             processing_class=build_processor(tokenizer, args),
         )
-        # Two prompts, whose pictures are two sets of objects, as two clips of a data set are.
+        # The pictures of each prompt are objects of their own, as those of clips of a data set are.
         groups = [row | {"images": [picture.copy() for picture in row["images"]]} for row in data]
         trainer.model.train()
-        inputs = [dict(row) for row in groups for _ in range(SAMPLES)]
+        inputs = [dict(row) for row in groups for _ in range(samples)]
         gc.collect()
-        before, begun = peak_bytes(), time.process_time()
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak begins anew
+        before, begun = status_bytes("VmRSS"), time.process_time()
         trainer._prepare_inputs(inputs)
         spent = time.process_time() - begun
-        return {"seconds": spent, "peak": peak_bytes() - before, "held": held_bytes(trainer._buffered_inputs)}
+        return {"seconds": spent, "peak": status_bytes("VmHWM") - before, "held": held_bytes(trainer._buffered_inputs)}
 
 
 def main() -> None:
-    """Measure both ways, each in a process of its own, and print them with their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=60, help="length of the clips")
+    """Measure both ways, each in a process of its own."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--seconds", type=int, help="length of the clips: 60, quick 10")
     parser.add_argument("--side", type=int, default=448, help="of a square frame, pixels; a multiple of 28")
+    parser.add_argument("--prompts", type=int, default=1, help="different clips")
+    parser.add_argument("--samples", type=int, default=4, help="rows of each; an even number")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    seconds = options.seconds or (10 if options.quick else 60)
+    size = seconds, options.side, options.prompts, options.samples
     if options.way:
-        print(json.dumps(measure(options.way, options.seconds, options.side)))
+        print(json.dumps(measure(options.way, *size)))
         return
     found = {}
     for way in WAYS:
-        words = ["--way", way, "--seconds", str(options.seconds), "--side", str(options.side)]
+        names = ("--seconds", "--side", "--prompts", "--samples")
+        words = ["--way", way, *(str(word) for pair in zip(names, size, strict=True) for word in pair)]
         done = subprocess.run(
             [sys.executable, "-m", "bench.pixels", *words], stdout=subprocess.PIPE, text=True, check=True,
             cwd=Path(__file__).parent.parent,
         )  # fmt: skip
         found[way] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{PROMPTS} prompts x {SAMPLES} samples of {options.seconds} s at {options.side} x {options.side}")
-    print("| what | TRL's own way | this trainer | ratio |\n|---|---:|---:|---:|")
-    for name, key, unit, digits in (
-        ("CPU seconds", "seconds", 1, 1),
-        ("peak memory, GB", "peak", 1e9, 2),
-        ("pixels that wait for the update, GB", "held", 1e9, 2),
-    ):
-        theirs, ours = (found[way][key] / unit for way in WAYS)
-        print(f"| {name} | {theirs:.{digits}f} | {ours:.{digits}f} | {theirs / ours:.1f} |")
+    report = Report("pixels", options.rows)
+    spent, peak, held = (Pair(*(found[way][key] for way in reversed(WAYS))) for key in ("seconds", "peak", "held"))
+    what = f"{options.prompts} prompt x {options.samples} samples of {seconds} s at {options.side} x {options.side}"
+    report.add(f"pictures of a rollout: {what}", spent.ours, spent.peer, "CPU s", "TRL's way", memory=peak)
+    report.add(f"pixels that wait for the update: {what}", held.ours, held.peer, "B", "TRL's way")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import statistics
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.table import Report, parser_of
 from data_prep.records import validate_record
 
 ROUNDS, CALLS = 15, 2000
@@ -58,25 +58,26 @@ def loaded(path: Path) -> Callable[[Any], Any]:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure records of some lengths."""
+    parser = parser_of(__doc__)
     parser.add_argument("--against", type=Path, help="another file with a validate_record")
     args = parser.parse_args()
     functions: dict[str, Callable[[Any], Any]] = {"validate_record": validate_record}
     if args.against:
         functions[args.against.name] = loaded(args.against)
-    print(f"| record | {' | '.join(functions)} | json.loads |\n|---|{'---:|' * (len(functions) + 1)}")
+    report = Report("records", args.rows)
     for name, make in (("sentence", made_record), ("scene of three", made_scene)):
         for states in STATES:
             record = make(states)
             line = json.dumps(record)
             times: dict[str, list[float]] = {name: [] for name in (*functions, "json.loads")}
-            for _ in range(ROUNDS):
+            for _ in range(3 if args.quick else ROUNDS):
                 for key, function in functions.items():
                     times[key].append(microseconds(function, record))
                 times["json.loads"].append(microseconds(json.loads, line))
-            cells = " | ".join(f"{statistics.median(values):.1f} us" for values in times.values())
-            print(f"| {name}, {states} boxes a track | {cells} |", flush=True)
+            ours, *peers = (statistics.median(values) for values in times.values())
+            for peer, against in zip(peers, list(times)[1:], strict=True):
+                report.add(f"check of a {name}, {states} boxes a track", ours, peer, "us", against)
 
 
 if __name__ == "__main__":

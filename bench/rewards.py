@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.table import Report, parser_of
 from stvg_rewards import Track, format_answer, mviou_reward, parse_answer, score_answer, tiou_reward
 
 COMPLETIONS, SECONDS, ROUNDS = 1024, 60, 7
@@ -160,32 +161,37 @@ def void(_: object) -> None:
     """Discard a result."""
 
 
-def print_reward_calls(rng: random.Random) -> None:
-    """Print the ratios of the public reward calls."""
+def compare(report: Report, what: str, rounds: list[dict[str, float]], name: str, peer: str) -> None:
+    """Add a row: the median of the rounds' ratios, and how far they reach."""
+    ratios = sorted(times[name] / times[peer] for times in rounds)
+    spent = statistics.median(times[name] for times in rounds)
+    reach = f"{what} (ratios {ratios[len(ratios) // 10]:.2f} to {ratios[-1 - len(ratios) // 10]:.2f})"
+    report.add(reach, 1000 * spent, 1000 * spent / statistics.median(ratios), "CPU ms", peer)
+
+
+def measure_reward_calls(rng: random.Random, rounds: int, report: Report) -> None:
+    """Measure the public reward calls."""
     for group in (1, GROUP):
-        rounds = [reward_calls(rng, group) for _ in range(ROUNDS * COMPLETIONS // BATCH)]
+        times = [reward_calls(rng, group) for _ in range(rounds * COMPLETIONS // BATCH)]
+        shared = "a truth each" if group == 1 else f"{group} completions a truth"
         for name in ("one reward", "two rewards"):
-            ratios = sorted(times[name] / times["json.loads"] for times in rounds)
-            low, high = ratios[len(ratios) // 10], ratios[-len(ratios) // 10]
-            shared = "a truth each" if group == 1 else f"{group} completions a truth"
-            middle = statistics.median(ratios)
-            print(f"{name}, {shared} / json.loads: {middle:.2f}x (8 in 10 from {low:.2f} to {high:.2f})")
+            compare(report, f"{name} of {BATCH} completions, {shared}", times, name, "json.loads")
 
 
 def main() -> None:
-    """Print the ratios."""
-    rng = random.Random(0)
-    print_reward_calls(rng)
-    rounds = [one_round(rng, COMPLETIONS, SECONDS) for _ in range(ROUNDS)]
+    """Measure reading and scoring."""
+    options = parser_of(__doc__).parse_args()
+    report, rng = Report("rewards", options.rows), random.Random(0)
+    count = 2 if options.quick else ROUNDS
+    measure_reward_calls(rng, count, report)
+    rounds = [one_round(rng, COMPLETIONS, SECONDS) for _ in range(count)]
     for peer in ("json.loads", "regex and loop", "regex and numpy"):
-        ratios = sorted(times["ours"] / times[peer] for times in rounds)
-        low, middle, high = ratios[0], statistics.median(ratios), ratios[-1]
-        print(f"parse and score / {peer}: {middle:.2f}x (lowest {low:.2f}, highest {high:.2f})")
-    base = statistics.median(one_round(rng, 64, 60)["ours"] for _ in range(ROUNDS))
-    for seconds in (240, 900, 3600):
-        spent = statistics.median(one_round(rng, 64 * 60 // seconds or 1, seconds)["ours"] for _ in range(ROUNDS))
-        states = (64 * 60 // seconds or 1) * seconds
-        print(f"a state of a {seconds}-second track / of a 60-second one: {spent / states / (base / (64 * 60)):.2f}x")
+        compare(report, f"{COMPLETIONS} completions parsed and scored", rounds, "ours", peer)
+    base = statistics.median(one_round(rng, 64, 60)["ours"] for _ in range(count)) / (64 * 60)
+    for seconds in (240,) if options.quick else (240, 900, 3600):
+        spent = statistics.median(one_round(rng, 64 * 60 // seconds or 1, seconds)["ours"] for _ in range(count))
+        state = spent / ((64 * 60 // seconds or 1) * seconds)
+        report.add(f"a state of a {seconds}-second track", 1e6 * state, 1e6 * base, "CPU us", "of a 60-second one")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Random models of the tiny recipe's architecture in two sizes; a rollout is 8 pro
 ways in float32 on as many threads as OMP_NUM_THREADS says. `even`: each sample has 96 tokens. `ragged`: 8 to 96, as
 trained answers end where they end; Hugging Face's batch runs until its longest does. `copies`: vLLM with a copy of the
 prompt for each sample, as TRL asks, over vLLM asked once for 8 answers. vLLM starts each rollout with empty caches, as
-after a weight sync. The ways take turns; ratios are taken within a round, and the median is printed.
+after a weight sync. The ways take turns; ratios are taken within a round, and their median counts.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
+from bench.table import Report, parser_of
 from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.rollouts.distinct import AskedOnce
 from recipe.rollouts.vllm import collapse_runs, llm_options
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
 
-WAYS = {
-    "even": "even lengths: Hugging Face / vLLM",
-    "ragged": "ragged lengths: Hugging Face / vLLM",
-    "copies": "vLLM asked with copies / once for all answers:",
+WAYS = {  # what, and the peer
+    "even": ("answers of even lengths through vLLM", "Hugging Face's generate"),
+    "ragged": ("answers of ragged lengths through vLLM", "Hugging Face's generate"),
+    "copies": ("vLLM asked once for all answers of a prompt", "asked with copies"),
 }
+Times = tuple[float, float]  # CPU seconds and seconds on the clock
 PROMPTS, SAMPLES, PICTURES, SHORTEST, LONGEST, ROUNDS = 8, 8, 12, 8, 96, 3
 SIZES = {
     "tiny recipe": TinyArguments(),
@@ -84,7 +86,7 @@ def inputs_of(processor: Any, pictures: list[list[Image.Image]]) -> Any:
     )
 
 
-def spent(work: Callable[[], int], tokens: int) -> tuple[float, float]:
+def spent(work: Callable[[], int], tokens: int) -> Times:
     """Return (CPU seconds, seconds on the clock) of a rollout, and check the number of its tokens."""
     cpu, clock = time.process_time(), time.perf_counter()
     made = work()
@@ -92,12 +94,12 @@ def spent(work: Callable[[], int], tokens: int) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - clock
 
 
-def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
-    """Return the (CPU, clock) ratios of the ways in `WAYS`, one for each round."""
+def measure(args: TinyArguments, rounds: int) -> tuple[str, dict[str, list[tuple[Times, Times]]]]:
+    """Return the size, and of each way in `WAYS` ours and the peer's times in each round."""
     from vllm import LLM, SamplingParams
 
     shortest = {"even": LONGEST, "ragged": SHORTEST}
-    ratios: dict[str, list[tuple[float, float]]] = {kind: [] for kind in (*shortest, "copies")}
+    times: dict[str, list[tuple[Times, Times]]] = {kind: [] for kind in WAYS}
     with tempfile.TemporaryDirectory() as temporary:
         model, processor = built(Path(temporary), args)
         options = llm_options(SimpleNamespace(bf16=False, fp16=False), model)
@@ -113,7 +115,7 @@ def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
             for number, (ids, mask) in enumerate(zip(inputs["input_ids"], inputs["attention_mask"], strict=True))
         ]
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        print(f"prompts of {inputs['input_ids'].shape[1]} tokens, {parameters:,} parameters")
+        size = f"prompts of {inputs['input_ids'].shape[1]} tokens, {parameters:,} parameters"
 
         def with_vllm(lengths: list[int]) -> int:
             engine.llm_engine.reset_encoder_cache()
@@ -147,36 +149,38 @@ def measure(args: TinyArguments) -> dict[str, list[tuple[float, float]]]:
             return int(output[:, inputs["input_ids"].shape[1] :].numel())
 
         rng = random.Random(1)
-        for turn in range(ROUNDS + 1):
+        for turn in range(rounds + 1):
             for kind, least in shortest.items():
                 lengths = [rng.randint(least, LONGEST) for _ in prompts]
                 ours = spent(lambda lengths=lengths: with_vllm(lengths), sum(lengths))
                 theirs = spent(lambda lengths=lengths: with_hugging_face(lengths), max(lengths) * len(lengths))
                 if turn:  # the first warms both up
-                    ratios[kind].append((theirs[0] / ours[0], theirs[1] / ours[1]))
+                    times[kind].append((ours, theirs))
             tokens = LONGEST * len(prompts)
             once = spent(with_vllm_once, tokens)
             copies = spent(lambda: with_vllm([LONGEST] * len(prompts)), tokens)
             if turn:
-                ratios["copies"].append((copies[0] / once[0], copies[1] / once[1]))
-    return ratios
+                times["copies"].append((once, copies))
+    return size, times
 
 
 def main() -> None:
-    """Print the ratios, or one line where vLLM is not installed."""
+    """Measure both sizes, or say that vLLM is not installed."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("rollouts", options.rows)
     if importlib.util.find_spec("vllm") is None:
-        print("left out: vLLM is not installed here; make install-vllm, then .venv-vllm/bin/python -m bench.rollouts")
+        report.leave_out("make install-vllm, then .venv-vllm/bin/python -m bench.rollouts")
         return
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the engine in this process, as when training
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    for name, args in SIZES.items():
-        print(f"{name}: ", end="", flush=True)
-        for kind, rounds in measure(args).items():
-            cpu, clock = ([times[which] for times in rounds] for which in (0, 1))
-            print(
-                f"  {WAYS[kind]} {statistics.median(cpu):.2f}x in CPU time "
-                f"({min(cpu):.2f} to {max(cpu):.2f}), {statistics.median(clock):.2f}x on the clock"
-            )
+    for name, args in list(SIZES.items())[: 1 if options.quick else None]:
+        size, found = measure(args, 1 if options.quick else ROUNDS)
+        for kind, rounds in found.items():
+            what, peer = WAYS[kind]
+            for which, unit in enumerate(("CPU s", "s")):
+                middle = statistics.median(ours[which] for ours, _ in rounds)
+                ratio = statistics.median(theirs[which] / ours[which] for ours, theirs in rounds)
+                report.add(f"{what}, {name} ({size})", middle, ratio * middle, unit, peer)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The frame sampler against its peers: CPU time, and which frames they give.
 
     python -m bench.sampler            # writes its films to a temporary folder
-    python -m bench.sampler --quick    # only 360p
+    python -m bench.sampler --quick    # shorter, and only 360p
     python -m bench.sampler --videos FOLDER    # real files instead, those of 5 seconds and more
 
 Films of 60 seconds at 360p, 720p and 1080p, key frames every 15, 60 or 250 frames, with and without B-frames; one of
@@ -14,7 +14,6 @@ installed are left out.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import resource
@@ -30,6 +29,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from bench.table import Report, parser_of
 from data_prep.video.decoding import decode_ranges
 from data_prep.video.packets import open_video
 from data_prep.video.pictures import displayed_picture
@@ -40,7 +40,14 @@ Ways = dict[str, Callable[[Path, list[float], tuple[int, int]], list[Image.Image
 
 
 def film(
-    path: Path, size: tuple[int, int], gop: int, b_frames: int, *, variable: bool = False, late: bool = False
+    path: Path,
+    size: tuple[int, int],
+    gop: int,
+    b_frames: int,
+    *,
+    variable: bool = False,
+    late: bool = False,
+    seconds: int = SECONDS,
 ) -> list[float]:
     """Write a film whose frames show their number as bars over moving noise; returns when each appears, seconds."""
     rng = np.random.default_rng(0)
@@ -54,7 +61,7 @@ def film(
         stream.gop_size, stream.max_b_frames = gop, b_frames
         tick = stream.codec_context.time_base = Fraction(1, 1000 if variable else RATE)
         stamps, stamp = [], 30 if late else 0
-        for index in range(SECONDS * RATE):
+        for index in range(seconds * RATE):
             picture = np.kron(np.roll(noise, index * 2, axis=1), np.ones((8, 8, 1), np.uint8))
             picture = np.ascontiguousarray(picture[:height, :width])
             bar = width // BITS
@@ -190,11 +197,11 @@ def cpu_seconds() -> float:
 
 
 def main() -> None:
-    """Print a table: CPU time as a share of sequential decoding, with a mark where frames were wrong."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="only 360p")
+    """Measure CPU time against sequential decoding and other libraries, and count wrong frames."""
+    parser = parser_of(__doc__)
     parser.add_argument("--videos", type=Path, help="folder of real files to measure instead")
     args = parser.parse_args()
+    report = Report("sampler", args.rows)
     if args.videos:
         real_files(args.videos)
         return
@@ -204,14 +211,15 @@ def main() -> None:
     ]
     kinds += [("GOP 60, variable rate", {"variable": True}, 60, 2), ("GOP 60, late start", {"late": True}, 60, 2)]
     samplers = ways()
-    print("CPU time / that of sequential decoding; wrong frames of 60 in brackets where there are any\n")
-    print(f"| film | {' | '.join(samplers)} |\n|---|{'---:|' * len(samplers)}")
+    seconds, rounds = SECONDS, ROUNDS
+    if args.quick:
+        kinds, seconds, rounds = kinds[1::3], SECONDS // 4, 1
     with tempfile.TemporaryDirectory() as folder:
         for name, size in list(sizes.items())[: 1 if args.quick else 3]:
             for kind, options, gop, b_frames in kinds:
                 path = Path(folder) / "film.mp4"
-                stamps = film(path, size, gop, b_frames, **options)
-                print(f"| {name}, {kind} | {row(path, stamps, samplers)} |", flush=True)
+                stamps = film(path, size, gop, b_frames, **options, seconds=seconds)
+                measure(f"{seconds} frames of a film, {name}, {kind}", path, stamps, samplers, rounds, report)
                 os.remove(path)
 
 
@@ -252,25 +260,27 @@ def frames_a_key(path: Path) -> float:
     return len(keys) / max(1, sum(keys))
 
 
-def row(path: Path, stamps: list[float], samplers: Ways) -> str:
-    """Return the table's cells for one film."""
-    times = [k + 0.5 for k in range(probe(path).seconds)][:SECONDS]
+def measure(what: str, path: Path, stamps: list[float], samplers: Ways, rounds: int, report: Report) -> None:
+    """Add a row for each other way of sampling one film."""
+    times = [k + 0.5 for k in range(probe(path).seconds)]
     true = [int(np.searchsorted(stamps, t + 1e-9, side="right")) - 1 for t in times]
     size = (448, 252)
     spent: dict[str, list[float]] = {name: [] for name in samplers}
     wrong = {}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, way in samplers.items():
             begin = cpu_seconds()
             pictures = way(path, times, size)
             spent[name].append(cpu_seconds() - begin)
             numbers = [number_of(picture) for picture in pictures]
             wrong[name] = len(true) - sum(a == b for a, b in zip(numbers, true, strict=False))
-    cells = []
+    middle = statistics.median(spent["ours"])
     for name in samplers:
-        share = statistics.median(a / b for a, b in zip(spent[name], spent["sequential"], strict=True))
-        cells.append(f"{share:.2f}" + (f" ({wrong[name]})" if wrong[name] else ""))
-    return " | ".join(cells)
+        if name == "ours":
+            continue
+        ratio = statistics.median(a / b for a, b in zip(spent["ours"], spent[name], strict=True))
+        mark = "".join(f", {wrong[way]} wrong frames of {way}" for way in ("ours", name) if wrong[way])
+        report.add(what + mark, middle, middle / ratio, "CPU s", name)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
+from bench.table import Pair, Report, parser_of
 from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.studies.frame_cost import latency
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
@@ -61,20 +62,18 @@ def answer_tokens(processor: Any, states: int) -> int:
 
 
 def main() -> None:
-    """Print a table of ratios."""
-    print("| clip | prompt tokens, second / frame | answer tokens | latency, frame / second |\n|---|---:|---:|---:|")
+    """Measure both levels."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("seconds_cost", options.rows)
     with tempfile.TemporaryDirectory() as folder:
         model, processor = built(Path(folder))
-        for seconds in (10, 30, 60):
+        for seconds in (10,) if options.quick else (10, 30, 60):
             inputs = [prompt(processor, seconds, rate) for rate in (1, FPS)]
             prompts = [each["input_ids"].shape[1] for each in inputs]
             answers = [answer_tokens(processor, seconds * rate) for rate in (1, FPS)]
             spent = [latency(model, each, tokens) for each, tokens in zip(inputs, answers, strict=True)]
-            print(
-                f"| {seconds} s | {prompts[0]} / {prompts[1]} | {answers[0]} / {answers[1]} "
-                f"| {spent[1] / spent[0]:.1f}x |",
-                flush=True,
-            )
+            what, frames = f"answer about {seconds} s, {answers[0]} tokens for {answers[1]}", f"{FPS} frames a second"
+            report.add(what, *spent, "s", frames, tokens=Pair(*prompts))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig
 
+from bench.table import Pair, Report, parser_of
 from recipe.inference.generation import prompt_inputs
 from recipe.inputs.prompts import load_prompts, question, user_message
 from recipe.tiny import TinyArguments, build_model, build_processor, build_tokenizer
@@ -56,26 +57,27 @@ class Shape:
 SHAPES = (Shape(8, 4, 1, 4), Shape(12, 16, 8, 64), Shape(60, 8, 1, 8))
 
 
-def built(folder: str) -> Any:
-    """Build a trainer with a random model of the tiny recipe's architecture."""
+def built(folder: str, tiny: TinyArguments | None = None) -> Any:
+    """Build a trainer with a random model of the tiny recipe's architecture, in its size or in another."""
+    tiny = tiny or TinyArguments()
     box = '"{}": [{{"label": "circle-1", "bbox_2d": [{}, {}, {}, {}]}}]'
     texts = [f"{k}s " + box.format(k, k, k * 2 % 1000, k + 9, k * 3 % 1000) for k in range(600)]
     torch.manual_seed(0)
     tokenizer = build_tokenizer(iter(texts * 3))
-    model = build_model(tokenizer, TinyArguments())
+    model = build_model(tokenizer, tiny)
     args = GRPOConfig(output_dir=folder, bf16=False, use_cpu=True, report_to="none", gradient_checkpointing=False)
     return GroundingGRPOTrainer(
         model=model,
         reward_funcs=[len],
         args=args,
         train_dataset=Dataset.from_list([{"prompt": "never trained on"}]),
-        processing_class=build_processor(tokenizer, TinyArguments()),
+        processing_class=build_processor(tokenizer, tiny),
     )
 
 
-def micro_batch(trainer: Any, shape: Shape) -> dict[str, Any]:
+def micro_batch(trainer: Any, shape: Shape, side: int = TinyArguments().frame_side) -> dict[str, Any]:
     """Make a micro-batch as TRL's rollout leaves it: rows shuffled, prompts padded left and answers right."""
-    rng, side = random.Random(0), TinyArguments().frame_side
+    rng = random.Random(0)
     prompts = load_prompts("tiny")
     rows: list[dict[str, Any]] = []
     for number in range(shape.prompts):
@@ -102,7 +104,7 @@ def micro_batch(trainer: Any, shape: Shape) -> dict[str, Any]:
     }
 
 
-def peak_megabytes(work: Callable[[], Any]) -> float:
+def peak_bytes(work: Callable[[], Any]) -> float:
     """Return the most memory that the work's tensors take beyond what there was before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
@@ -112,7 +114,7 @@ def peak_megabytes(work: Callable[[], Any]) -> float:
     for _, size in changes:
         held += size
         peak = max(peak, held)
-    return peak / 1e6
+    return float(peak)
 
 
 def flops(work: Callable[[], Any]) -> float:
@@ -133,7 +135,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Print one Markdown table: a row for each shape, each figure TRL's, ours and their ratio."""
+    """Measure each shape."""
+    options = parser_of(__doc__).parse_args()
+    report = Report("shared_prefix", options.rows)
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         trainer = built(folder)
@@ -143,8 +147,7 @@ def main() -> None:
     model.base_model.register_forward_pre_hook(
         lambda module, args, kwargs: tokens.append(kwargs["input_ids"].numel()), with_kwargs=True
     )
-    print("| micro-batch | tokens | GFLOP | peak MB | seconds |\n|---|---:|---:|---:|---:|")
-    for shape in SHAPES:
+    for shape in SHAPES[: 1 if options.quick else None]:
         inputs = micro_batch(trainer, shape)
 
         def update(shared: bool, inputs: dict[str, Any] = inputs) -> None:
@@ -152,22 +155,17 @@ def main() -> None:
             model.zero_grad()
             trainer._compute_loss(model, inputs).backward()
 
-        cells = []
-        for measure in (flops, peak_megabytes):
-            tokens.clear()
-            cells.append(tuple(measure(lambda shared=shared: update(shared)) for shared in (False, True)))
-        sizes = (tokens[0], sum(tokens[1:]))
-        rounds = [
-            tuple(seconds(lambda shared=shared: update(shared)) for shared in (False, True)) for _ in range(ROUNDS)
-        ]
-        times = tuple(statistics.median(taken[which] for taken in rounds) for which in (0, 1))
-        ratio = statistics.median(own / ours for own, ours in rounds)
-        row = [f"{own:,} / {ours:,} = {own / ours:.1f}x" for own, ours in (sizes,)]
-        row += [
-            f"{own / scale:.1f} / {ours / scale:.1f} = {own / ours:.1f}x"
-            for scale, (own, ours) in zip((1e9, 1), cells, strict=True)
-        ]
-        print(f"| {shape} | {' | '.join(row)} | {times[0]:.2f} / {times[1]:.2f} = {ratio:.1f}x |", flush=True)
+        counted, memory = (
+            Pair(*(measure(lambda shared=shared: update(shared)) for shared in (True, False)))
+            for measure in (flops, peak_bytes)
+        )
+        tokens.clear()
+        rounds = [[seconds(lambda shared=shared: update(shared)) for shared in (False, True)] for _ in range(ROUNDS)]
+        size = Pair(sum(tokens[1:]) / ROUNDS, tokens[0])
+        spent = statistics.median(ours for _, ours in rounds)
+        peer = spent * statistics.median(own / ours for own, ours in rounds)
+        what = f"forward and backward of a micro-batch, {shape}"
+        report.add(what, spent, peer, "s", "TRL's rows", tokens=size, flops=counted, memory=memory)
 
 
 if __name__ == "__main__":

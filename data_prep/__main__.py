@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import yaml
 
+from data_prep.annotations import command as boxes
 from data_prep.chain import command as build
 from data_prep.command_line import OneLineParser
 from data_prep.leaks import check_trace
-from data_prep.mixing import mix
+from data_prep.mixing import mix, split
 from data_prep.records import RecordError
 from data_prep.show import command as show
 from data_prep.sources import (
     activitynet,
+    charades,
     davis,
     got10k,
     hcstvg,
     lasot,
+    mevis,
     mot,
     nextgqa,
     qa,
+    qvhighlights,
+    refer_youtube_vos,
+    revos,
     sav,
     synthetic,
+    timelens,
+    tnl2k,
     trackingnet,
     vidstg,
     vspw,
@@ -34,6 +43,7 @@ from data_prep.traces import command as traces
 from data_prep.video import frames
 
 COMMANDS: dict[str, Any] = {
+    "boxes": boxes,
     "synthetic": synthetic,
     "vidstg": vidstg,
     "hcstvg": hcstvg,
@@ -45,11 +55,19 @@ COMMANDS: dict[str, Any] = {
     "vspw": vspw,
     "sav": sav,
     "davis": davis,
+    "tnl2k": tnl2k,
+    "refer-youtube-vos": refer_youtube_vos,
+    "mevis": mevis,
+    "revos": revos,
+    "charades": charades,
+    "qvhighlights": qvhighlights,
+    "timelens": timelens,
     "activitynet": activitynet,
     "nextgqa": nextgqa,
     "qa": qa,
     "build": build,
     "mix": mix,
+    "split": split,
     "frames": frames,
     "show": show,
     "traces": traces,
@@ -57,6 +75,7 @@ COMMANDS: dict[str, Any] = {
 }
 
 
+@cache  # a plan reads a command line for each of its steps
 def parser() -> OneLineParser:
     """Return the parser of all commands."""
     parser = OneLineParser(prog="python -m data_prep", description=__doc__)

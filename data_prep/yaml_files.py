@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -73,6 +75,12 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise YamlError(f"{name}: more than {MOST_BYTES} bytes, expected a file of settings")
+    return copy.deepcopy(_parse(name, content))  # a copy, because callers fill in what they were given
+
+
+@lru_cache(maxsize=64)  # a command looks into each of its files several times: for keys, values and the run's folder
+def _parse(name: str, content: bytes) -> Any:
+    """Return what the bytes of a settings file hold, see `read_yaml`; `name` is for the messages."""
     loader = None
     try:
         loader = _Loader(content.decode("utf-8-sig"))

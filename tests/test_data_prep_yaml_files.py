@@ -60,3 +60,11 @@ def test_a_list_is_no_mapping(tmp_path):
     with pytest.raises(YamlError, match="holds a list, expected a YAML mapping") as error:
         read_mapping(path)
     assert isinstance(error.value, (StageError, ValueError))
+
+
+def test_a_reader_may_change_what_it_was_given_and_a_changed_file_is_read_anew(tmp_path):
+    path = write(tmp_path / "a.yaml", "a: {b: [1]}")
+    read_yaml(path)["a"]["b"].append(2)
+    assert read_yaml(path) == {"a": {"b": [1]}}
+    write(path, "a: {b: [3]}")
+    assert read_yaml(path) == {"a": {"b": [3]}}

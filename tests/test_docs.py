@@ -63,7 +63,7 @@ def test_files_that_a_page_names_exist(page):
 
 def test_the_readme_is_short_and_begins_with_result_and_commands():
     lines = README.splitlines()
-    assert len(lines) < 200
+    assert len(lines) < 150
     first_screen = "\n".join(lines[:20])
     for word in ("m_vIoU", "make grpo", "make test", "docs/images/tiny-sft-vs-rl.png"):
         assert word in first_screen
@@ -150,9 +150,9 @@ def test_targets_named_by_yaml_files_exist(path):
 
 
 @pytest.mark.slow
-def test_the_readmes_commands_train_on_other_data(tiny_data, tiny_base, tmp_path):
-    """What the README says to do with one's own files, with the synthetic ones under those names."""
-    section = README.split("## Your own videos and sentences")[1].split("\n## ")[0]
+def test_the_pages_commands_train_on_other_data(tiny_data, tiny_base, tmp_path):
+    """What docs/data.md says to do with one's own files, with the synthetic ones under those names."""
+    section = Path("docs/data.md").read_text().split("## Training and scoring")[1].split("\n## ")[0]
     block = re.search(r"```bash\n(.*?)```", section, re.DOTALL).group(1)
     shutil.copy(tiny_data / "ground.jsonl", tmp_path / "train.jsonl")
     shutil.copy(tiny_data / "test.jsonl", tmp_path / "val.jsonl")
@@ -190,11 +190,10 @@ def tracked_files():
     return [path for path in map(Path, done.stdout.split("\0")) if path.is_file()]
 
 
-def test_the_tree_names_every_folder_at_the_top():
+def test_the_readme_names_every_folder_at_the_top():
     top = {path.parts[0] for path in tracked_files() if len(path.parts) > 1 and not path.parts[0].startswith(".")}
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL).group(1)
-    lines = [line for line in tree.splitlines() if not line.startswith(" ")]
-    assert top == {word.split("/")[0] for line in lines for word in re.findall(r"(?:^|(?<=/ ))[a-z_]+/", line)}
+    places = README.split("## Where things are")[1].split("\n## ")[0]
+    assert top == set(re.findall(r"(?<=`)[a-z_]+(?=/`)", places)) | {"docs"}
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
@@ -219,22 +218,14 @@ def test_a_packages_readme_names_each_file_and_nothing_else(package):
     assert named == {path.name for path in package.glob("*.py")} - {"__init__.py", "version.py"}
 
 
-def test_the_tree_names_every_folder_and_nothing_else():
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL).group(1)
-    folder, named = Path(), set()
-    for line in tree.splitlines():
-        words = re.match(r" *(\S+(?: \S+/)*)", line).group(1).split()
-        if not line.startswith(" "):
-            folder = Path(words[0])
-        for word in words:
-            path = Path(word) if not line.startswith(" ") else folder / word
-            assert path.is_dir(), path
-            named.add(path)
-    assert {package for package in PACKAGES if package.parent.name in ("recipe", "data_prep")} <= named
+@pytest.mark.parametrize("package", ["recipe", "data_prep"])
+def test_a_packages_readme_names_each_of_its_packages(package):
+    named = set(re.findall(r"\]\(([a-z_]+)/README.md\)", Path(package, "README.md").read_text()))
+    assert named == {path.name for path in PACKAGES if path.parent == Path(package)}
 
 
-def test_the_readmes_record_is_valid():
-    text = re.search(r"```json\n(.*?)\n```", README, re.DOTALL).group(1)
+def test_the_record_of_the_page_is_valid():
+    text = re.search(r"```json\n(.*?)\n```", Path("docs/data.md").read_text(), re.DOTALL).group(1)
     validate_record(json.loads(text))
 
 

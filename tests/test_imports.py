@@ -47,7 +47,9 @@ def test_launch_holds_no_python():
 
 # Lowest first: a room imports those before it. `top` is the record and its clock, or the recipe's commands.
 ROOMS = {
-    "data_prep": ["top", "leaks", "video", "drawing", "convert", "sources", "mixing", "traces", "show", "chain"],
+    "data_prep": [
+        "top", "leaks", "video", "drawing", "convert", "sources", "annotations", "mixing", "traces", "show", "chain",
+    ],  # fmt: skip
     "recipe": [
         "variants", "inputs", "rollouts", "inference", "evaluation", "checks", "drawing", "dashboards", "asking",
         "training", "top", "studies",

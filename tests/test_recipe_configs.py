@@ -318,9 +318,8 @@ def test_the_stages_of_a_large_recipe_follow_each_other(recipe):
 
 
 @pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
-@pytest.mark.parametrize("recipe", FAMILIES)
-def test_the_lora_overlay_changes_what_it_states(recipe, stage):
-    parse, own, overlay = STAGES[stage], full(recipe, stage), "recipe/configs/peft/lora.yaml"
+def test_the_lora_overlay_changes_what_it_states(stage):
+    parse, own, overlay = STAGES[stage], full("qwen3-vl-2b", stage), "recipe/configs/peft/lora.yaml"
     plain, over = parse(own), parse([*own, "--config", overlay])
     before = {key: value for part in plain for key, value in vars(part).items()}
     after = {key: value for part in over for key, value in vars(part).items()}

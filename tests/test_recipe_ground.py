@@ -8,10 +8,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from transformers import AutoProcessor
 
-from data_prep.drawing.boxes import clock
+from data_prep.drawing.boxes import PREDICTED, TRUE, Layer, clock
 from data_prep.drawing.overlay import Overlay, frame_times_of, write_overlay
 from data_prep.records import read_records
 from data_prep.video.sampling import probe, sample_frames
@@ -281,7 +281,7 @@ def test_a_sheet_holds_pictures_of_the_size_of_its_tiles(answering, tmp_path, mo
     assert sizes == [(200, 112)] * 3
     with Image.open(tmp_path / "s.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
-    assert pixels.shape[1] == 3 * (200 + 4)
+    assert pixels.shape[1] == 3 * (200 + 4) - 4
     first, second = pixels[16 : 16 + 112, :200], pixels[16 : 16 + 112, 204 : 204 + 200]
     assert np.ptp(first) < 12, "no box in second 0"
     assert np.ptp(second[:3, :100]) > 50, "the outline of second 1's box"
@@ -443,7 +443,8 @@ def test_the_overlay_keeps_times_and_draws_box_and_bar(tiny_data, tmp_path):
     times = frame_times_of(source)
     seconds = probe(source).seconds
     boxes = dict.fromkeys(range(len(times) // 2), (0.25, 0.25, 0.75, 0.75))
-    overlay = Overlay("a <b> query", "square-1", seconds, (0, 0), boxes, true_span=(0, 0))
+    layers = [Layer(TRUE, (0, 0)), Layer(PREDICTED, (0, 0), boxes, "square-1")]
+    overlay = Overlay("a <b> query", seconds, layers)
     out = write_overlay(source, tmp_path / "o.mp4", overlay)
     assert frame_times_of(out) == pytest.approx(times, abs=1e-4)
     with av.open(str(out)) as container:
@@ -518,6 +519,14 @@ def test_a_second_that_is_listed_without_a_box_ends_no_event(four, answering, tm
     assert (result["spans"], [state["second"] for state in result["track"]]) == ([[0, 4]], [0, 3])
 
 
+def quarters_of_a_bar(sheet, look):
+    """Return in which quarters of a sheet's width its row with most of a look's colour has that colour."""
+    pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
+    close = np.abs(pixels - ImageColor.getrgb(look.colour)).sum(axis=2) < 10
+    row = close[close.sum(axis=1).argmax()]
+    return [part.mean() > 0.5 for part in np.array_split(row, 4)]
+
+
 def test_no_frame_of_an_event_moves_towards_the_next_one(four, answering, tmp_path):
     """Boxes of frames are drawn from their own event: the last second of one does not lean to the next."""
     near, far = (100, 200, 300, 400), (600, 600, 800, 800)
@@ -529,17 +538,11 @@ def test_no_frame_of_an_event_moves_towards_the_next_one(four, answering, tmp_pa
     for state in frames:
         expected = near if state["time_s"] < 1 else far
         assert state["box"] == pytest.approx([side / 1000 for side in expected], abs=1e-6)
-    sheet = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
-    bar = sheet[-7]  # the middle of the one bar
-    blue = np.abs(bar - [0, 114, 178]).sum(axis=1) < 10
-    quarters = [part.mean() > 0.5 for part in np.array_split(blue, 4)]
-    assert quarters == [True, False, False, True]
+    assert quarters_of_a_bar(tmp_path / "a.png", PREDICTED) == [True, False, False, True]
 
 
 def test_several_true_spans_are_drawn(four, answering, tmp_path):
     answering("{}")
     words = [four, "q", "--model", "m", "--sheet", tmp_path / "a.png"]
     assert ends(*words, "--true_span", 0, 0, "--true_span", 2, 3) == 0
-    bar = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)[-7]
-    green = np.abs(bar - [0, 158, 115]).sum(axis=1) < 10
-    assert [part.mean() > 0.5 for part in np.array_split(green, 4)] == [True, False, True, True]
+    assert quarters_of_a_bar(tmp_path / "a.png", TRUE) == [True, False, True, True]

@@ -72,3 +72,9 @@ def test_the_weights_of_the_rewards_reach_the_trainer(words, functions, weights,
     given = seen.value.args[0]
     assert [function.__name__ for function in given["reward_funcs"]] == functions
     assert given["args"].reward_weights == weights
+
+
+@pytest.mark.parametrize(("words", "printed"), [([], 4), (["--num_completions_to_print", "2"], 2)])
+def test_a_log_prints_a_few_answers_and_not_all(words, printed):
+    _, training, _ = grpo.parse(["--config", "recipe/configs/tiny/grpo.yaml", "--log_completions", "true", *words])
+    assert training.num_completions_to_print == printed

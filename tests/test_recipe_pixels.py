@@ -31,7 +31,7 @@ def variety(completions, **kwargs):
     return [len(set(completion[0]["content"])) / 50 for completion in completions]
 
 
-def trainer_of(cls, checkpoint, data, folder, dtype="float32", **settings):
+def trainer_of(cls, checkpoint, data, folder, dtype="float32", peft_config=None, **settings):
     script = StageArguments(video_root=str(data / "videos"), prompts="tiny", max_frame_pixels=2304)
     model_args = ModelConfig(model_name_or_path=str(checkpoint), dtype=dtype)
     model, processor = load_model(model_args, script), load_processor(model_args)
@@ -39,7 +39,8 @@ def trainer_of(cls, checkpoint, data, folder, dtype="float32", **settings):
     steps = {"per_device_train_batch_size": PROMPTS * SAMPLES // 2, "steps_per_generation": 2, "max_steps": 2}
     sampling = {"num_generations": SAMPLES, "max_completion_length": 4, "log_multimodal": False, "seed": 5}
     args = GRPOConfig(output_dir=str(folder), logging_steps=1, **(COMMON | steps | sampling | settings))
-    return cls(model=model, reward_funcs=[variety], args=args, train_dataset=rows, processing_class=processor)
+    given = {"train_dataset": rows, "processing_class": processor, "peft_config": peft_config}
+    return cls(model=model, reward_funcs=[variety], args=args, **given)
 
 
 def images_processed(trainer, monkeypatch):

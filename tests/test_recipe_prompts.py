@@ -6,12 +6,12 @@ from transformers import AutoProcessor
 from trl.data_utils import prepare_multimodal_messages
 
 from data_prep.errors import StageError
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import PROMPTS, Shown, load_prompts, plain_text, question, timestamp, user_message
 from stvg_rewards import parse_answer, parse_tracks
+from stvg_rewards.prompts.box_format import BoxFormat
 
 HOSTILE = [
     "<|image|>",

@@ -13,10 +13,10 @@ from data_prep.records import read_records
 from data_prep.stages import StageError
 from recipe.inference.reading import in_corners, read_answer
 from recipe.inference.request import RequestForm, video_options
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.pair_pictures import pairs_of
 from recipe.studies.readings import READINGS, Development, choose, development_records
 from recipe.studies.table1 import main, parse
+from stvg_rewards.prompts.box_format import BoxFormat
 from tests.helpers.served_model import serving
 
 LISTED = {  # (0.1, 0.2, 0.3, 0.6) of a picture of 500 x 400

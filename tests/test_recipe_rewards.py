@@ -248,8 +248,8 @@ def test_the_packages_code_counts_but_for_its_adapters(tmp_path):
     assert digest() == before
     edit(
         "rewards.py",
-        "[row and row.scores.mvIoU for row in scored]",
-        "[row and 1 - row.scores.mvIoU for row in scored]",
+        "row.temporal else row.scores.mvIoU for row in scored]",
+        "row.temporal else 1 - row.scores.mvIoU for row in scored]",
     )
     assert digest() != before
 

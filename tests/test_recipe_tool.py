@@ -156,4 +156,4 @@ def test_the_skills_file():
     assert head["description"]
     assert head["metadata"]["openclaw"]["requires"]["bins"] == ["python3"]
     assert "recipe.ground" in body
-    assert "recipe/inputs/prompts/short" in body
+    assert "rewards/stvg_rewards/prompts/short" in body

@@ -30,13 +30,13 @@ from recipe.checks.labels import end_ids, labels_are_the_completion, prompts_are
 from recipe.checks.native_video import size_kept
 from recipe.inference.answer_key import key_of
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import make_builder
 from recipe.inputs.families import FAMILIES, family_of, frame_grid
 from recipe.inputs.loading import load_processor, row_builder
 from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video
 from recipe.inputs.pair_pictures import frames_shown, video_of
 from recipe.inputs.prompts import load_prompts
+from stvg_rewards.prompts.box_format import BoxFormat
 from tests.helpers.films import index_of, make_video
 from tests.test_recipe_family_steps import run
 from tests.test_recipe_native_video import NATIVE

@@ -157,9 +157,8 @@ def test_verifiers(monkeypatch):
     ("value", "message"),
     [
         ("{", "is no JSON"),
-        (7, "got int, expected a dict"),
-        ({}, "no 'track'"),
-        ({"track": []}, "no 'track'"),
+        ({"tracks": TRUTH["track"], "span": [2, 3]}, "span without 'track'"),
+        ({"spans": [[2, 3]]}, "spans without 'track', and neither 'no_target' nor 'temporal' is true"),
         ({"track": [{"second": 0, "box": [0, 0, 2, 1]}]}, "not normalised"),
         ({"track": TRUTH["track"], "seconds": 0}, "at least 1"),
     ],
@@ -167,6 +166,22 @@ def test_verifiers(monkeypatch):
 def test_a_wrong_truth_is_refused_and_named(value, message):
     with pytest.raises(ValueError, match=message):
         truth.score_text(HALF, value)
+
+
+OF_OTHER_TASKS = [None, float("nan"), "", "B", "42", 42, "[1, 2]", {}, {"answer": "B"}, {"track": None}, {"track": []}]
+
+
+@pytest.mark.parametrize("other", OF_OTHER_TASKS, ids=str)
+def test_rows_of_other_tasks_get_what_the_trainer_calls_nothing(other):
+    """None where the trainer skips it; a zero with all the usual names where it adds up numbers."""
+    assert truth.score_text("The answer is B.", other) is None
+    ours = verl.compute_score("stvg", HALF, TRUTH)
+    assert verl.compute_score("math", HALF, other) == dict.fromkeys(ours, 0.0)
+    rows = [{"response": HALF, "ground_truth": value} for value in (TRUTH, other)]
+    assert [row["overall"] for row in easyr1.compute_score(rows)] == [1.5, 0.0]
+    result = openrlhf.reward_func([HALF, HALF], ["", ""], [TRUTH, other], tensor=torch.tensor)
+    assert result["rewards"].tolist() == [1.5, 0.0]
+    assert {name: len(values) for name, values in result["extra_logs"].items()} == dict.fromkeys(list(ours)[1:], 2)
 
 
 @pytest.mark.parametrize("text", ["", "{" * 1000, "\ud800", "NaN", '{"0": 1}'])

@@ -96,7 +96,9 @@ def test_a_truth_that_is_changed_in_place_is_seen():
     with pytest.raises(ValueError, match="row 0 second 2: it is there twice"):
         mviou_reward(**batch)
     batch["track"][0][1]["second"] = 3.0
-    with pytest.raises(ValueError, match=r"row 0 second 3\.0: expected a whole number"):
+    assert mviou_reward(**batch)[0] == 0.75
+    batch["track"][0][1]["second"] = 3.5
+    with pytest.raises(ValueError, match=r"row 0 second 3\.5: expected a whole number"):
         mviou_reward(**batch)
     batch["track"][0][1] = {"second": 3, "box": [0.0, 0.0, 0.5]}
     with pytest.raises(ValueError, match="row 0 second 3: box .* not four"):

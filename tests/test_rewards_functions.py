@@ -3,6 +3,7 @@
 import inspect
 import json
 import pickle
+import re
 
 import pytest
 
@@ -169,8 +170,12 @@ def test_names_signatures_and_pickles(reward):
     assert reward is getattr(stvg_rewards, reward.__name__)
     assert pickle.loads(pickle.dumps(reward)) is reward
     assert list(inspect.signature(reward).parameters) == [
-        *("completions", "track", "span", "seconds", "box_scale", "log_metric", "log_extra", "kwargs")
+        *("completions", "track", "span", "seconds", "box_scale", "log_metric", "log_extra"),
+        *("spans", "no_target", "temporal", "kwargs"),
     ]
+    text = inspect.getdoc(reward)
+    named = set(re.findall(r"^    (\w+(?:, \w+)*):", text.split("Args:")[1].split("Raises:")[0], re.MULTILINE))
+    assert {name for names in named for name in names.split(", ")} == set(inspect.signature(reward).parameters)
     with pytest.raises(TypeError, match="track"):
         reward(COMPLETIONS)
 
@@ -194,7 +199,12 @@ def test_names_signatures_and_pickles(reward):
         ({"track": [TRUTH, [{"second": 2, "box": [0.44, 0, 0.31, 1]}]]}, "row 1 second 2: box .* inverted"),
         ({"span": [[2, 3], [3, 2]]}, "column 'span' row 1"),
         ({"span": [[2, 3], [2, 3, 4]]}, "column 'span' row 1"),
-        ({"span": [[2, 3], [2.0, 3.0]]}, "column 'span' row 1"),
+        ({"span": [[2, 3], [2.0, 3.5]]}, "column 'span' row 1"),
+        ({"span": [[2, 3], [2.0, float("nan")]]}, "column 'span' row 1"),
+        ({"seconds": [4, 4.5]}, "column 'seconds' row 1: got 4.5"),
+        ({"seconds": [4, True]}, "column 'seconds' row 1: got True"),
+        ({"track": [TRUTH, {"second": [2, 3], "box": [HALF]}]}, "column 'track' row 1: got .*expected"),
+        ({"track": [TRUTH, "[]"]}, "column 'track' row 1: got .*expected"),
         ({"box_scale": [[1000, 1000], [0, 1000]]}, "column 'box_scale' row 1"),
         ({"seconds": [4, 0]}, "column 'seconds' row 1"),
     ],

@@ -20,7 +20,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import GenerationConfig, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import WandbCallback
 from transformers.models.glm4v import modeling_glm4v
 from transformers.models.qwen3_vl import modeling_qwen3_vl
@@ -63,6 +63,50 @@ def stub(**others):
     accelerator = SimpleNamespace(device="cpu", is_main_process=True)
     args = SimpleNamespace(report_to=[])
     return SimpleNamespace(accelerator=accelerator, args=args, state=SimpleNamespace(global_step=0), **others)
+
+
+@pytest.fixture
+def small():
+    """A small model of text that has no generation config of its own."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=20, pad_token_id=0, eos_token_id=None, **sizes))
+
+
+def caches_of(model, monkeypatch, prompts):
+    """Generate two tokens; return what its prefill gets as cache, and the shape of the ids that it reads."""
+    seen = []
+    upstream = type(model)._prefill
+
+    def prefill(self, ids, config, kwargs, **rest):
+        seen.append((kwargs.get("past_key_values"), tuple(ids.shape)))
+        return upstream(self, ids, config, kwargs, **rest)
+
+    monkeypatch.setattr(type(model), "_prefill", prefill)
+    model.generate(prompts, max_new_tokens=2, do_sample=False)
+    return seen[0]
+
+
+def test_a_trainer_turns_the_cache_of_generate_off(small, tmp_path, monkeypatch):
+    ids = torch.tensor([[5, 6, 7]])
+    small.generation_config = GenerationConfig.from_model_config(small.config)
+    assert caches_of(small, monkeypatch, ids)[0] is not None
+    Trainer(small, TrainingArguments(str(tmp_path), report_to=[], use_cpu=True))
+    small.generation_config = GenerationConfig.from_model_config(small.config)
+    assert caches_of(small, monkeypatch, ids)[0] is None
+
+
+def test_generate_reads_copies_of_a_prompt(small, monkeypatch):
+    assert caches_of(small, monkeypatch, torch.tensor([[5, 6, 7]] * 4))[1] == (4, 3)
+
+
+def test_transformers_repeats_keys_where_there_is_a_mask():
+    from transformers.integrations.sdpa_attention import use_gqa_in_sdpa
+
+    key = torch.zeros(1, 2, 3, 8)
+    assert use_gqa_in_sdpa(None, key, key)
+    assert not use_gqa_in_sdpa(torch.ones(1, 1, 1, 3, dtype=torch.bool), key, key)
 
 
 def test_trl_hands_vllm_expanded_image_tokens():
@@ -258,6 +302,7 @@ def test_qwen3_vl_interleaves_positions_whatever_its_config_says():
     assert turned == [False, True, True, False]  # side by side would be [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_torchvision_does_not_import_beside_a_cpu_torch():
     if not torch.__version__.endswith("+cpu") or importlib.metadata.version("torchvision").endswith("+cpu"):
         pytest.skip("no CUDA build of torchvision beside a CPU build of torch")

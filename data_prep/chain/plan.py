@@ -13,7 +13,13 @@ from data_prep.command_line import did_you_mean
 from data_prep.mixing.config import MixRecipe, read_recipe
 from data_prep.stages import StageError
 
-PATHS = ("annotations", "vidor", "classes", "categories")  # options of sources that name what lies in a data set
+PATHS = (
+    "annotations",
+    "vidor",
+    "classes",
+    "categories",
+    "lengths",
+)  # options of sources that name what lies in a data set
 
 
 @dataclass(frozen=True)

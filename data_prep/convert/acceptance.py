@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from data_prep.records import Record, RecordError, State
+from data_prep.records import SCHEMA_VERSION, Record, RecordError, State
 from data_prep.validation import TEXT_KINDS, check_video_path
 
 
@@ -19,6 +19,8 @@ def is_sound(record: Record) -> bool:
     False means only that `data_prep.validation.validate_record` has to look at it, which says what is wrong. Halves of
     surrogate pairs and added fields are not looked at here: the writer meets them.
     """
+    if record["schema"] != SCHEMA_VERSION:
+        return False
     if not (record["id"].strip() and record["split"].strip() and record["query"].strip()):
         return False
     clip, seconds = record["clip"], record["seconds"]

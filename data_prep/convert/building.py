@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -13,15 +14,20 @@ import orjson
 from data_prep.aggregate import aggregate_rows
 from data_prep.boxes import FrameBoxes, normalised
 from data_prep.convert.audit import Audit
-from data_prep.convert.items import Question, Scene, Target, Text
-from data_prep.convert.media import Media, check_record, media_of, note_half
+from data_prep.convert.items import Moments, Question, Scene, Target, Text
+from data_prep.convert.media import Media, check_record, length_of, media_of, note_half
 from data_prep.convert.reasons import Drop, Reason
+from data_prep.events import spans_of
+from data_prep.record_shape import EVENTS_VERSION, TEMPORAL
 from data_prep.records import SCHEMA_VERSION, ObjectTrack, Record, State
-from data_prep.seconds import exact_fps, length_problem, seconds_of, span_of_frames
+from data_prep.seconds import exact_fps, frame_time, length_problem, seconds_of, span_of_frames
+from data_prep.validation import quote
+from data_prep.video.looks import GRACE_S
 
 SLOWEST, FASTEST = 1e-3, 1e4  # frames a second
 LONGEST = 1 << 31  # frames
 EMPTY = "boxes of no width or height, left out"
+CUT = "events that go on after the video's end, cut there"
 OUTSIDE = "boxes inverted or wholly outside the picture, left out"
 
 
@@ -46,6 +52,29 @@ def text_record(source: str, item: Text, args: argparse.Namespace, audit: Audit)
     record["answer"] = _outer_blanks_off(item.answer)
     if item.extra:
         record.update(cast(Record, item.extra))
+    return record
+
+
+def moments_record(source: str, item: Moments, args: argparse.Namespace, audit: Audit) -> Record:
+    """Return the record of a sentence of which it is known when it happens, or that it does not.
+
+    Raises:
+        Drop: it cannot become one, with the reason.
+    """
+    media = media_of(item, args, audit)
+    _check_numbers(media)
+    duration, seconds = length_of(item, media)
+    if problem := length_problem(seconds, most=audit.most_seconds):
+        raise Drop(Reason.BAD_SPAN, problem)
+    spans = spans_of(item.events, seconds)
+    if not spans and item.events:
+        raise Drop(Reason.BAD_SPAN, f"events {quote(list(item.events))} of a video of {duration:g} s")
+    audit.note(CUT, item.id, int(any(end > seconds + GRACE_S for _, end in item.events)))
+    record = _record(source, item, item.kind, [0.0, duration], media.fps, media.size, seconds)
+    check_record(record, media, args)
+    record["schema"], record["label"] = EVENTS_VERSION, item.label
+    record.update({"spans": spans, "task": TEMPORAL} if spans else {"no_target": True})
+    record.update(cast(Record, item.extra))
     return record
 
 
@@ -80,7 +109,7 @@ def target_record(source: str, item: Target, args: argparse.Namespace, audit: Au
     begin, end = item.begin, item.end
     if not 0 <= begin < end <= item.num_frames:
         raise Drop(Reason.BAD_SPAN, f"frames [{begin}, {end}) of a clip of {item.num_frames}")
-    of_event = item.boxes.between(begin, end)
+    of_event = _of_events(item.boxes.between(begin, end), item.events)
     track, boxes = states(of_event, media.sizes_at(of_event.frames + item.first_frame), fps, args.aggregation)
     if not track:
         raise Drop(Reason.NO_BOX, f"no visible box in frames [{begin}, {end})")
@@ -90,13 +119,26 @@ def target_record(source: str, item: Target, args: argparse.Namespace, audit: Au
     audit.note(OUTSIDE, item.id, len(of_event.frames) - len(boxes.frames))
     audit.note(EMPTY, item.id, item.num_empty)
     record["label"], record["span"], record["track"] = item.label, list(span_of_frames(begin, end, fps)), track
+    if len(item.events) > 1:
+        times = [(float(frame_time(first, fps)), float(frame_time(last, fps))) for first, last in item.events]
+        record["schema"], record["span"], record["spans"] = EVENTS_VERSION, None, spans_of(times, seconds)
     record.update(cast(Record, item.extra))
     return record, boxes
 
 
+def _of_events(boxes: FrameBoxes, events: Sequence[tuple[int, int]]) -> FrameBoxes:
+    """Return the boxes on frames of one of several events; all boxes where there is one event."""
+    if len(events) < 2:
+        return boxes
+    kept = np.zeros(len(boxes.frames), bool)
+    for begin, end in events:
+        kept |= (begin <= boxes.frames) & (boxes.frames < end)
+    return FrameBoxes(boxes.frames[kept], boxes.boxes[kept])
+
+
 def _record(
     source: str,
-    item: Target | Scene | Text,
+    item: Target | Scene | Text | Moments,
     kind: str,
     clip: list[float] | None,
     fps: float | None,

@@ -1,7 +1,7 @@
 """Any source of annotations to second-level records: the loop that all sources share.
 
-A source yields what it reads as `Target`, `Scene`, `Text` or `Dropped`; here each becomes a record and a line of frame
-boxes, or is counted with its reason. Nothing is kept in memory but the counts.
+A source yields what it reads as `Target`, `Scene`, `Text`, `Moments` or `Dropped`; here each becomes a record and a
+line of frame boxes, or is counted with its reason. Nothing is kept in memory but the counts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from data_prep.convert.building import (
     FASTEST,
     SLOWEST,
     frame_line,
+    moments_record,
     question_line,
     scene_record,
     target_record,
     text_record,
 )
-from data_prep.convert.items import Dropped, Item, Question, Scene, Target, Text
+from data_prep.convert.items import Dropped, Item, Moments, Question, Scene, Target, Text
 from data_prep.convert.media import forget_paths
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.files import atomic_write, remove_leftovers
@@ -39,7 +40,7 @@ from data_prep.records import Record, RecordError, RecordWriter
 from data_prep.stages import StageError
 from data_prep.validation import check_video_path
 
-__all__ = ["Dropped", "Item", "Question", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
+__all__ = ["Dropped", "Item", "Moments", "Question", "Scene", "Source", "Target", "Text", "add_arguments", "convert"]
 Source = Callable[[argparse.Namespace, Audit], Iterator[Item]]
 
 
@@ -49,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video_root", "--videos", type=Path, help="look at each video, and take its size and rate")
     parser.add_argument(
         "--video_prefix",
-        type=_folder,
+        type=read_folder,
         help="folder to write before each record's video: that of --video_root below the root that training reads",
     )
     parser.add_argument("--split", default=None, help="which split, where PATH holds several; else its name")
     parser.add_argument("--out", type=Path, required=True, help="track file to write (JSONL)")
     parser.add_argument("--size", type=_size, help="WxH where neither source nor pictures state a size")
-    parser.add_argument("--fps", type=_rate, help="frames a second where neither source nor video does")
+    parser.add_argument("--fps", type=read_rate, help="frames a second where neither source nor video does")
     parser.add_argument("--aggregation", choices=METHODS, default="mean", help="frame boxes to one box a second")
     parser.add_argument("--seed", type=int, default=0, help="chooses among the wordings of prompts")
     parser.add_argument("--strict", action="store_true", help="the first dropped record is an error")
@@ -68,14 +69,24 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _folder(text: str) -> str:
+def read_folder(text: str) -> str:
+    """Return an option's folder below the video root.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such path.
+    """
     try:
         return check_video_path(text.rstrip("/"))
     except RecordError:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a folder's path below the video root") from None
 
 
-def _rate(text: str) -> float:
+def read_rate(text: str) -> float:
+    """Return an option's frames a second.
+
+    Raises:
+        argparse.ArgumentTypeError: no video has this rate.
+    """
     try:
         rate = float(text)
     except ValueError:
@@ -153,6 +164,8 @@ def _write(name: str, source: Source, args: argparse.Namespace, audit: Audit, fr
                 boxes = None
                 if isinstance(item, Text):
                     record = text_record(name, item, args, audit)
+                elif isinstance(item, Moments):
+                    record = moments_record(name, item, args, audit)
                 elif isinstance(item, Scene):
                     record = scene_record(name, item, args, audit)
                 else:
@@ -228,7 +241,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _reason_of(item: Target | Scene | Text) -> Reason:
+def _reason_of(item: Target | Scene | Text | Moments) -> Reason:
     """Return why the record of an item is not valid: its path or anything else."""
     try:
         check_video_path(item.video)

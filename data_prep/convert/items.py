@@ -1,8 +1,8 @@
-"""What a source yields: targets, scenes, texts, and what it leaves out."""
+"""What a source yields: targets, scenes, texts, moments, and what it leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class Target:
         begin, end: the event, frames of the clip, half-open.
         boxes: on frames of the clip, in pixels, half-open; none where the target is not visible.
         extra: added fields of the record.
+        events: [begin, end) of each of several events, frames of the clip, in order and apart; else `begin` to `end`.
         num_empty: boxes of no width or height that the source left out, though nothing says that they are hidden.
     """
 
@@ -52,6 +53,7 @@ class Target:
     first_frame: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
     num_empty: int = 0
+    events: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(slots=True)
@@ -85,6 +87,30 @@ class Text:
 
 
 @dataclass(slots=True)
+class Moments:
+    """A sentence of which it is known when it happens, and not where.
+
+    Attributes:
+        events: [begin, end) each, seconds of the video; none: nothing in the video fits the sentence.
+        duration: of the video, seconds, or None where the source does not say.
+        num_frames: of the video, or None where the source does not say.
+    """
+
+    id: str
+    split: str
+    kind: str
+    video: str
+    query: str
+    events: Sequence[tuple[float, float]]
+    duration: float | None = None
+    num_frames: int | None = None
+    label: str | None = None
+    fps: float | None = None
+    size: tuple[int, int] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Question:
     """A sentence whose answer is not published (test splits): no record, but `recipe.ground --tracks` can be asked."""
 
@@ -94,4 +120,4 @@ class Question:
     query: str
 
 
-Item = Target | Scene | Text | Question | Dropped
+Item = Target | Scene | Text | Moments | Question | Dropped

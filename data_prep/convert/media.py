@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 
 from data_prep.boxes import FrameBoxes
 from data_prep.convert.audit import Audit
-from data_prep.convert.items import Scene, Target, Text
+from data_prep.convert.items import Moments, Scene, Target, Text
 from data_prep.convert.reasons import Drop, Reason
 from data_prep.records import Record, RecordError, resolve_video
+from data_prep.seconds import seconds_of
 from data_prep.video.looks import Fault, fault_of, look
 from data_prep.video.numbered import Pictures, frame_sizes, pictures_of
 from data_prep.video.sampling import VideoError, VideoInfo, probe
@@ -60,7 +62,7 @@ class Media:
         return found
 
 
-def media_of(item: Target | Scene | Text, args: argparse.Namespace, audit: Audit) -> Media:
+def media_of(item: Target | Scene | Text | Moments, args: argparse.Namespace, audit: Audit) -> Media:
     """Return the size and rate of an item's pictures: the source's own, else the video's, else the options'.
 
     Raises:
@@ -77,7 +79,7 @@ def media_of(item: Target | Scene | Text, args: argparse.Namespace, audit: Audit
     if path.is_dir():
         pictures = pictures_of(path)
         _note_folder(path, pictures, audit)
-        if size is None and not isinstance(item, Text):
+        if size is None and isinstance(item, (Target, Scene)):
             found = _sizes_of(pictures)
             if isinstance(found, VideoError):
                 raise Drop(Reason.UNREADABLE, str(found))
@@ -97,6 +99,32 @@ def media_of(item: Target | Scene | Text, args: argparse.Namespace, audit: Audit
         if args.size is not None and args.size != size:
             audit.note(OTHER_THAN_SIZE, f"{item.id}: {size[0]}x{size[1]}")
     return Media(size, fps, path, pictures if sizes is not None else None, sizes)
+
+
+def length_of(item: Moments, media: Media) -> tuple[float, int]:
+    """Return the seconds of an item's video, and K: of the video where it is at hand, else as the source states.
+
+    Raises:
+        Drop: Neither is known.
+    """
+    if media.path is not None and media.path.is_dir() and media.fps is not None:
+        frames = look(media.path).frames
+        return frames / media.fps, seconds_of(frames, media.fps)
+    if media.path is not None and media.path.is_file():
+        info = _probed(media.path)
+        if isinstance(info, VideoError):
+            raise Drop(Reason.UNREADABLE, str(info))
+        return float(info.duration_s), info.seconds
+    if item.num_frames is not None and media.fps is not None:
+        return item.num_frames / media.fps, seconds_of(item.num_frames, media.fps)
+    if item.duration is None:
+        missing = (
+            "duration; give --video_root" if item.num_frames is None else "frame rate; give --fps or --video_root"
+        )
+        raise Drop(Reason.UNKNOWN_LENGTH, f"the source states no {missing}")
+    if not 0 < item.duration < math.inf:
+        raise Drop(Reason.BAD_SPAN, f"a video of {item.duration} s")
+    return item.duration, max(1, math.ceil(item.duration))
 
 
 def check_record(record: Record, media: Media, args: argparse.Namespace) -> None:
@@ -134,7 +162,7 @@ def _stated(size: tuple[int, int] | None, fps: float | None) -> Media:
     return Media(size, fps)
 
 
-def _path_of(item: Target | Scene | Text, args: argparse.Namespace) -> Path | None:
+def _path_of(item: Target | Scene | Text | Moments, args: argparse.Namespace) -> Path | None:
     # Trackers' data sets come as folders with the boxes beside the frames.
     if args.video_root is not None:
         return _video_under(args.video_root, item.video)

@@ -23,6 +23,7 @@ class Reason(str, Enum):
     BAD_MASK = "bad_mask"  # a mask that is no picture, or of another size than the video
     UNKNOWN_SIZE = "unknown_size"  # the source does not state the picture's size (--size, --video_root)
     UNKNOWN_FPS = "unknown_fps"  # the source does not state the rate (--fps, --video_root)
+    UNKNOWN_LENGTH = "unknown_length"  # the source does not state the video's duration (--video_root)
     BAD_PATH = "bad_path"  # the video's path leads out of the video folder
     MISSING_VIDEO = "missing_video"  # no such video under --video_root
     UNREADABLE = "unreadable"  # the video cannot be read

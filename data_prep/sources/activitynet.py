@@ -1,6 +1,7 @@
-"""ActivityNet Captions: sentences about parts of a video, as caption records.
+"""ActivityNet Captions: sentences about parts of a video, as captions to write or as sentences to find in time.
 
 python -m data_prep activitynet --annotations val_1.json --out captions.jsonl
+python -m data_prep activitynet --annotations val_1.json --task temporal --out moments.jsonl
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.convert.audit import Audit
-from data_prep.convert.conversion import Dropped, Item, Text, convert
+from data_prep.convert.conversion import Dropped, Item, Moments, Text, convert
 from data_prep.convert.conversion import add_arguments as add_common
 from data_prep.convert.json_stream import read_object
 from data_prep.convert.reasons import Reason
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_common(parser)
     parser.add_argument("--extension", default="mp4", help="file name extension of the videos")
+    parser.add_argument("--task", choices=("caption", "temporal"), default="caption", help="what is asked (caption)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -77,4 +79,8 @@ def items_of(vid: str, record: Any, clip_id: str, split: str, args: argparse.Nam
         elif not sentence or sentence.isspace():
             yield Dropped(name, Reason.NO_QUERY, "the caption is empty")
         else:
-            yield Text(name, split, "caption", video, QUESTION, sentence, (start, end))
+            yield (
+                Text(name, split, "caption", video, QUESTION, sentence, (start, end))
+                if args.task == "caption"
+                else Moments(name, split, "declarative", video, sentence, [(start, end)], duration)
+            )

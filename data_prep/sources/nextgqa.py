@@ -1,8 +1,9 @@
-"""NExT-GQA: questions about VidOR videos with options, as question records.
+"""NExT-GQA: questions about VidOR videos with options, to answer or to find the moments of their answer in time.
 
     python -m data_prep nextgqa --annotations nextgqa_val.json --out questions.jsonl
+    python -m data_prep nextgqa --annotations nextgqa_val.json --task temporal --out moments.jsonl
 
-The moments that ground an answer are kept in the added field `moments`.
+A question to answer keeps the moments that ground its answer in the added field `moments`; train has none.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.convert.audit import Audit
-from data_prep.convert.conversion import Dropped, Item, Text, add_arguments, convert
+from data_prep.convert.conversion import Dropped, Item, Moments, Text, convert
+from data_prep.convert.conversion import add_arguments as add_common
 from data_prep.convert.json_stream import read_list
 from data_prep.convert.reasons import Reason
 
-__all__ = ["add_arguments", "run"]
 NAME = "nextgqa"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_common(parser)
+    parser.add_argument("--task", choices=("qa", "temporal"), default="qa", help="what is asked (qa)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -36,11 +43,15 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
             continue
         split = args.split or split
         for index, record in enumerate(read_list(path)):
-            yield item_of(record, split, index)
+            yield item_of(record, split, index, args.task)
 
 
-def item_of(record: Any, split: str, index: int) -> Item:
-    """Return the item of one question."""
+def item_of(record: Any, split: str, index: int, task: str = "qa") -> Item:
+    """Return the item of one question.
+
+    Args:
+        task: "qa" to answer it, "temporal" to find when.
+    """
     record_id = f"{NAME}/{split}/{index}"
     try:
         record_id = f"{NAME}/{split}/{record['id']}"
@@ -62,6 +73,11 @@ def item_of(record: Any, split: str, index: int) -> Item:
         return Dropped(record_id, Reason.MALFORMED, detail)
     if not 0 < duration < math.inf:
         return Dropped(record_id, Reason.BAD_SPAN, f"record {index}: duration {duration} s")
+    if task == "temporal":
+        if not spans:
+            return Dropped(record_id, Reason.NO_TRUTH, f"record {index}: no moment, as in the train split")
+        events = [(start, end) for start, end in spans]
+        return Moments(record_id, split, "interrogative", video, query, events, duration)
     query = query.strip()
     text = "\n".join([query, *options]) if query else ""
     return Text(record_id, split, "qa", video, text, full[0], (0.0, duration), extra={"moments": spans})

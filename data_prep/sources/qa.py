@@ -18,11 +18,11 @@ import orjson
 
 from data_prep.convert.audit import Audit
 from data_prep.convert.conversion import Dropped, Item, Text, add_arguments, convert
+from data_prep.convert.json_lines import LONGEST, read_lines
 from data_prep.convert.reasons import Reason
 
 __all__ = ["add_arguments", "run"]
 NAME = "qa"
-LONGEST = 1 << 20  # bytes of a line
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,17 +37,12 @@ def read(args: argparse.Namespace, audit: Audit) -> Iterator[Item]:
         if root.is_dir() and args.split not in (None, path.stem):
             continue
         split = args.split or path.stem
-        with path.open("rb") as stream:
-            number = 0
-            while line := stream.readline(LONGEST):
-                number += 1
-                if len(line) == LONGEST and not line.endswith(b"\n"):
-                    while (rest := stream.readline(LONGEST)) and not rest.endswith(b"\n"):
-                        pass
-                    detail = f"{path}:{number}: a line of {LONGEST} bytes or more"
-                    yield Dropped(f"{NAME}/{split}/{number}", Reason.MALFORMED, detail)
-                elif not line.isspace():
-                    yield item_of(line, number, split, path)
+        for number, line in read_lines(path):
+            if line is None:
+                detail = f"{path}:{number}: a line of {LONGEST} bytes or more"
+                yield Dropped(f"{NAME}/{split}/{number}", Reason.MALFORMED, detail)
+            else:
+                yield item_of(line, number, split, path)
 
 
 def item_of(line: bytes, number: int, split: str, path: Path) -> Item:

@@ -21,7 +21,7 @@ from data_prep.convert.conversion import Dropped, Item, Target, add_arguments, c
 from data_prep.convert.reasons import Reason
 from data_prep.convert.wording import prompt
 from data_prep.sources.masks import box_of_any, masks_of, numbered_masks
-from data_prep.sources.rle import boxes_of
+from data_prep.sources.rle import boxes_of_each
 from data_prep.sources.rows import BadFile, read_bytes
 from data_prep.sources.splits import names_in
 
@@ -77,15 +77,15 @@ def items_of(path: Path, clip_id: str, args: argparse.Namespace) -> Iterator[Ite
     folder = path.parent.relative_to(args.annotations).as_posix() if args.annotations.is_dir() else "."
     if not ids:
         yield Dropped(clip_id, Reason.NO_BOX, f"{path}: no masklet in it")
-    for index, number in enumerate(ids):
+    video_path = f"{name}.mp4" if folder == "." else f"{folder}/{name}.mp4"
+    objects = list(map(list, zip(*masklet, strict=True)))
+    found = boxes_of_each(objects, size, [f"{path} masklet {number}" for number in ids])
+    for number, boxes in zip(ids, found, strict=True):
         item = f"{clip_id}/{number}"
-        try:
-            boxes = boxes_of([row[index] for row in masklet], size, f"{path} masklet {number}")
-        except BadFile as error:
-            yield Dropped(item, error.reason, str(error))
+        if isinstance(boxes, BadFile):
+            yield Dropped(item, boxes.reason, str(boxes))
             continue
         boxes = FrameBoxes(boxes.frames * STEP, boxes.boxes)
-        video_path = f"{name}.mp4" if folder == "." else f"{folder}/{name}.mp4"
         yield masklet_item(item, split, video_path, number, count, boxes, frames, size, args)
 
 

@@ -17,12 +17,12 @@ from recipe.checks.labels import kind_of
 from recipe.checks.native_video import spelled
 from recipe.checks.weights import count_weights, linear_layers, model_without_memory
 from recipe.inputs.arguments import GRPOArguments, StageArguments
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.dataset import completion_text
 from recipe.inputs.families import Family, fit_frame
 from recipe.inputs.loading import control_tokens
 from recipe.inputs.prompts import Shown, load_prompts, question, user_message
 from recipe.inputs.video_units import IN_A_GRID, PAIRS, grid_starts
+from stvg_rewards.prompts.box_format import BoxFormat
 
 OF_A_KIND = 16  # records of a kind that its shortest is chosen from, for the labels gate
 SAMPLED = 256  # answers that are tokenised, besides the longest

@@ -10,13 +10,10 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from accelerate import PartialState
-from transformers.integrations import WandbCallback
 
 from data_prep.files import atomic_write
 from data_prep.stages import file_digest
@@ -44,6 +41,8 @@ def keep_run(folder: Path, report_to: Iterable[str]) -> str | None:
     Returns:
         The run's id; None if the stage does not log to W&B, and in all processes but the first, which do not either.
     """
+    from accelerate import PartialState
+
     if "wandb" not in report_to or not PartialState().is_main_process:
         return None
     path = folder / FILE
@@ -129,10 +128,19 @@ def quiet(function: Callable[..., Any]) -> Callable[..., None]:
 
 def keep_training(trainer: Any) -> None:
     """Make the W&B callback of Trainer print errors instead of ending training."""
+    from transformers.integrations import WandbCallback
+
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, WandbCallback):
             for event in ("on_train_begin", "on_log", "on_save", "on_train_end"):
                 setattr(callback, event, quiet(getattr(callback, event)))
+
+
+def keep_results(results: Mapping[str, Any]) -> None:
+    """Put a stage's results into the summary of this process's W&B run, if there is one."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        quiet(wandb.run.summary.update)(dict(results))
 
 
 def end_run() -> None:

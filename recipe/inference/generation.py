@@ -9,6 +9,7 @@ import torch
 from transformers import LogitsProcessor
 from trl.data_utils import prepare_multimodal_messages
 
+from recipe.inference.decode_attention import without_copies
 from recipe.inference.decoding import sampling_of_transformers
 
 
@@ -38,7 +39,9 @@ def generate(
     if seeds is not None and temperature > 0:
         decoding = sampling_of_transformers(0.0) | {"suppress_tokens": decoding["suppress_tokens"]}
         decoding["logits_processor"] = [OwnStreams(seeds, temperature, inputs["input_ids"].device)]
-    output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens)
+    with without_copies():
+        # Said here, because a Trainer turns it off in the model's config, and held-out clips are answered in training.
+        output = model.generate(**inputs, **decoding, max_new_tokens=max_new_tokens, use_cache=True)
     answers: list[str] = processor.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return answers
 

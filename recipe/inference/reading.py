@@ -17,7 +17,7 @@ def in_corners(text: str, order: str) -> str:
     Text and not values, so that the parser's rules for broken and cut answers stay the only ones.
 
     Args:
-        order: the text's own order: "xyxy", "yxyx" or "xywh", see `recipe.inputs.box_format`.
+        order: the text's own order: "xyxy", "yxyx" or "xywh", see `stvg_rewards.prompts.box_format`.
 
     >>> in_corners('{"2": [{"label": "a", "bbox_2d": [20, 10, 40, 30]}]}', "yxyx")
     '{"2": [{"label": "a", "bbox_2d": [10, 20, 30, 40]}]}'

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.pair_pictures import RATE, split, video_of
+from stvg_rewards.prompts.box_format import BoxFormat
 
 MEDIA = ("png", "jpeg", "video_url", "video_file")
 JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}

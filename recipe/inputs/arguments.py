@@ -134,6 +134,10 @@ class GRPOArguments(StageArguments):
             "help": "most rounds in which groups whose rewards do not vary are replaced by other prompts' in a rollout"
         },
     )
+    frozen_features: bool = field(
+        default=True,
+        metadata={"help": "compute the features of a vision tower that does not learn once a rollout"},
+    )
     shared_prefix: bool = field(
         default=True,
         metadata={"help": "compute a prompt once for all its answers of a micro-batch, where the model allows it"},

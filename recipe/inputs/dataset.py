@@ -24,13 +24,13 @@ from data_prep.records import Record, State
 from data_prep.video.frame_store import FrameStore
 from data_prep.video.rates import FRAME_BUDGET, Policy
 from recipe.inputs.arguments import StageArguments
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.families import Family
 from recipe.inputs.frames import ClipFrames
 from recipe.inputs.media import sift_file
 from recipe.inputs.prompts import Shown, plain_text, question, user_message
 from recipe.inputs.video_units import FRAMES, IN_A_GRID, PAIRS
 from stvg_rewards import Track, format_answer, format_tracks
+from stvg_rewards.prompts.box_format import BoxFormat
 
 logger = logging.getLogger(__name__)
 

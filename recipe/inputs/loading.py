@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ from recipe.inputs.native_video import NativeVideoProcessor, accept_native_video
 from recipe.inputs.precision import attention_of, packing_of
 from recipe.inputs.prompts import load_prompts
 from recipe.inputs.video_units import FRAMES, PAIRS, check_pairs
+
+FEW_WEIGHTS = 50_000_000  # of a model that one thread computes as fast as several
 
 
 def check_checkpoint(name_or_path: str | None) -> str:
@@ -145,9 +148,20 @@ def load_model(model_args: ModelConfig, script_args: StageArguments) -> Any:
         use_safetensors=True,
         **packed,
     )
+    limit_threads(model)
     if script_args.vision_learning_rate == 0:
         freeze_vision(model)
     return accept_native_video(model) if script_args.video_units == PAIRS else model
+
+
+def limit_threads(model: nn.Module) -> None:
+    """Compute a small model on one thread, unless OMP_NUM_THREADS says otherwise.
+
+    Its layers are too small to be worth dividing, and threads that wait for each other crawl where other work shares
+    the cores. Models on an accelerator, and large ones, keep PyTorch's number.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and sum(p.numel() for p in model.parameters()) < FEW_WEIGHTS:
+        torch.set_num_threads(1)
 
 
 def freeze_vision(model: nn.Module) -> None:

@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
-
-from accelerate import PartialState
-from accelerate.state import AcceleratorState
-from trl import GRPOConfig, ModelConfig, SFTConfig
+from typing import TYPE_CHECKING, Any
 
 from data_prep.stamps import plain
 from recipe.cli import whatever_the_machine
 from recipe.inputs.arguments import GRPOArguments, StageArguments
 from recipe.rewards import variant_of
 from recipe.variants.names import variant_of_settings
+
+if TYPE_CHECKING:  # seconds of imports, which pages about runs that have ended can do without
+    from trl import ModelConfig
 
 # How long is trained: more of it is a longer run of the same kind, which goes on from the last checkpoint.
 LENGTHS = {"max_steps", "num_train_epochs"}
@@ -39,8 +38,9 @@ BY_CONTENT = {"frames", "model_name_or_path", "prompts", "tracks", "video_root"}
 # saved, evaluated or shown.
 HARMLESS = {
     # this recipe's
-    "cache_clips", "decode_ahead", "held_out_clips", "held_out_every", "held_out_tokens", "max_missing", "media_clips",
-    "overwrite_output_dir", "reasoning_share", "shared_prefix", "shared_prefix_tokens", "validation_tracks",
+    "cache_clips", "decode_ahead", "frozen_features", "held_out_clips", "held_out_every", "held_out_tokens",
+    "max_missing", "media_clips", "overwrite_output_dir", "reasoning_share", "shared_prefix", "shared_prefix_tokens",
+    "validation_tracks",
     # ScriptArguments' fields for TRL's own data sets, which the stages do not read
     "dataset_config", "dataset_name", "dataset_streaming", "dataset_test_split", "dataset_train_split",
     "ignore_bias_buffers",
@@ -110,8 +110,6 @@ COUNTS = {
 # Never written anywhere: a stamp is shown, copied and published.
 SECRETS = {"hub_token", "vllm_server_base_url"}
 
-Arguments = tuple[StageArguments, SFTConfig | GRPOConfig, ModelConfig]
-
 
 def flat(script_args: StageArguments, training_args: Any, model_args: ModelConfig) -> dict[str, Any]:
     """Return all settings of a stage by name, as JSON gives them back, and GRPO's variant of the rewards."""
@@ -123,6 +121,8 @@ def flat(script_args: StageArguments, training_args: Any, model_args: ModelConfi
 
 @cache
 def _defaults(grpo: bool) -> dict[str, Any]:
+    from trl import GRPOConfig, ModelConfig, SFTConfig
+
     with whatever_the_machine(), _state_kept():
         training_args = (GRPOConfig if grpo else SFTConfig)(output_dir="unused")
     return flat(GRPOArguments() if grpo else StageArguments(), training_args, ModelConfig())
@@ -135,6 +135,9 @@ def _state_kept() -> Iterator[None]:
     Every new TrainingArguments resets it: with the class's defaults, two processes on CPUs would go on as two single
     ones, without barriers, and both as the main one.
     """
+    from accelerate import PartialState
+    from accelerate.state import AcceleratorState
+
     kinds = (PartialState, AcceleratorState)
     kept = [dict(kind._shared_state) for kind in kinds]
     try:
@@ -195,4 +198,6 @@ def beside(settings: Mapping[str, Any], *, grpo: bool, processes: int) -> dict[s
 
 def processes() -> int:
     """Return how many processes run this stage."""
+    from accelerate import PartialState
+
     return int(PartialState().num_processes)

@@ -68,6 +68,10 @@ class ImageGRPOTrainer(GRPOTrainer):
                 options = llm_options(args, model, video=video)
         with extra_llm_options(options), client_for_device(args):
             super().__init__(model=model, args=args, processing_class=processing_class, **kwargs)
+        # Trainer turns the cache off in the model's config, and a generation config that was made of such a config
+        # keeps it off: each token would be computed from the whole prompt.
+        if not args.use_vllm:
+            self.generation_config.use_cache = True
         if video and self.ref_model is not None:  # of beta above 0: TRL loads it anew, as the checkpoint is
             accept_native_video(self.accelerator.unwrap_model(self.ref_model))
         if args.use_vllm and args.vllm_mode == "colocate":

@@ -54,12 +54,14 @@ def summarise(stages: dict[str, Path], before: Results, after: Results) -> dict[
     """
     stamps = {name: read_stamp(stages[name]) or {} for name in ("cpt", "sft")}
     ratios = {name: stamp.get("results", {}).get("wrong_image_loss_ratio") for name, stamp in stamps.items()}
-    settings = (read_stamp(stages["grpo"]) or {}).get("settings", {})
+    stamps["grpo"] = read_stamp(stages["grpo"]) or {}
+    settings = stamps["grpo"].get("settings", {})
     return {
         "sft": summary_metrics(before),
         "rl": summary_metrics(after),
         "gain": gains(before, after),
         "wrong_image_loss_ratio": ratios,
+        "signs": {name: stamp.get("results", {}).get("signs", []) for name, stamp in stamps.items()},
         "clip_ratio_region_mean": mean_logged(stages["grpo"], "clip_ratio/region_mean"),
         "reward": variant_of_settings(settings),
         "seed": settings.get("seed", GRPOConfig.seed),  # a stamp leaves out what is as the class has it

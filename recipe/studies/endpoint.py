@@ -16,8 +16,8 @@ from recipe.inference.backends import Decoding, Server, openai_server
 from recipe.inference.ground_file import ground_file, tokens_of
 from recipe.inference.grounding import Policy
 from recipe.inference.request import RequestForm
-from recipe.inputs.box_format import BoxFormat
 from recipe.inputs.families import FAMILIES
+from stvg_rewards.prompts.box_format import BoxFormat
 
 
 @dataclass(frozen=True)

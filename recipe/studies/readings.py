@@ -25,8 +25,8 @@ from recipe.inference.backends import Decoding, openai_server
 from recipe.inference.grounding import on_the_videos_clock
 from recipe.inference.reading import read_answer
 from recipe.inference.windows import join
-from recipe.inputs.box_format import CORNERS, UNITS, BoxFormat
 from recipe.studies.endpoint import Endpoint
+from stvg_rewards.prompts.box_format import CORNERS, UNITS, BoxFormat
 
 READINGS = tuple(BoxFormat(order, unit) for unit in UNITS for order in CORNERS)
 VIDEOS = "data/videos"  # as the evaluation has it

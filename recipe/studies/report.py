@@ -246,6 +246,7 @@ def write_report(
             n=summary["sft"]["greedy"]["n"],
             rows=table_rows(summary),
             checks=checks(summary),
+            signs=[(stage, sign) for stage, found in summary.get("signs", {}).items() for sign in found],
             # The figures are ours; everything else in the page is escaped.
             curves=[(title, [Markup(svg) for svg in svgs]) for title, svgs in drawn],  # noqa: S704
             rule=RULE,

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import BatchFeature
 from trl.trainer.utils import pad
 
+from recipe.inference.decode_attention import without_copies
 from recipe.inputs.families import is_vision
+from recipe.rollouts.shared_prefill import first_rows, prefill_once
 from recipe.training.shared_rows import SharedRows
 
 PIXELS, GRID = "pixel_values", "image_grid_thw"
@@ -26,7 +29,8 @@ class SharedPixels:
 
     Rows are alike where their prompts have the same texts and the very same pictures, which `ClipFrames` gives to the
     rows of a clip. Pixels are kept in the dtype to which the model's forward pass casts them. The ids, the pixels that
-    reach the model, loss and gradients are TRL's own.
+    reach the model, loss and gradients are TRL's own. Hugging Face's generate reads each distinct prompt once
+    (`recipe.rollouts.shared_prefill`).
 
     Overrides `_generate`, `_tokenize_prompts`, `_generate_single_turn` and `_generate_and_score_completions`. Prompts
     of environments or with tools, and processors without `image_grid_thw`, are left to TRL. It can go when TRL
@@ -44,7 +48,6 @@ class SharedPixels:
         self._processed = None
         if trainer.tools or trainer.environment_factories is not None:  # type: ignore[attr-defined]
             return one(prompts)
-        dtype = pixel_dtype(trainer.model, trainer.accelerator.mixed_precision)  # type: ignore[attr-defined]
         seen: dict[Any, tuple[list[int], Any, dict[str, Any]]] = {}
         rows = []
         for prompt in prompts:
@@ -53,19 +56,33 @@ class SharedPixels:
                 ids, images, fields = one([prompt])
                 if not images or GRID not in fields:
                     return one(prompts)
-                seen[key] = ids[0], images[0], fields | {PIXELS: fields[PIXELS].to(dtype)}
+                seen[key] = ids[0], images[0], fields | {PIXELS: self._to_keep(fields)}
             rows.append(seen[key])
         fields = joined([fields for _, _, fields in rows])
         self._processed = len(rows), fields
         return [ids for ids, _, _ in rows], [images for _, images, _ in rows], fields
 
+    def _to_keep(self, fields: dict[str, Any]) -> torch.Tensor:
+        """Return what the rollout keeps of a prompt's pictures, (patches, values), from its processed fields."""
+        trainer: Any = self
+        pixels: torch.Tensor = fields[PIXELS]
+        return pixels.to(pixel_dtype(trainer.model, trainer.accelerator.mixed_precision))
+
     def _generate_single_turn(
         self, prompt_ids: Any, images: Any, multimodal_fields: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
+        trainer, one = self, super()._generate_single_turn  # type: ignore[misc]
         pixels = multimodal_fields.get(PIXELS)
-        if isinstance(pixels, SharedRows) and not self.use_vllm:  # type: ignore[attr-defined]
-            multimodal_fields = multimodal_fields | {PIXELS: pixels[:]}  # generate() takes a tensor
-        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)  # type: ignore[misc]
+        if not isinstance(pixels, SharedRows) or trainer.use_vllm:  # type: ignore[attr-defined]
+            return one(prompt_ids, images, multimodal_fields, *args, **kwargs)
+        distinct: dict[Any, int] = {}
+        rows = [
+            distinct.setdefault((tuple(ids), id(part)), len(distinct))
+            for ids, part in zip(prompt_ids, pixels.parts, strict=True)
+        ]
+        few = torch.cat([pixels.parts[row] for row in first_rows(rows)])  # generate() takes a tensor
+        with without_copies(), prefill_once(generating(trainer), rows, [len(row) for row in images]):
+            return one(prompt_ids, images, multimodal_fields | {PIXELS: few}, *args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         trainer: Any = self
@@ -83,6 +100,12 @@ class Prompts(list[Any]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
         return [copied(prompt) for prompt in self]
+
+
+def generating(trainer: Any) -> Any:
+    """Return the transformers model whose `generate` makes a trainer's rollouts, without the shells around it."""
+    model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def copied(value: Any) -> Any:

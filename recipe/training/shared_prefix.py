@@ -18,6 +18,7 @@ from trl.extras.profiling import profiling_context
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from recipe.inputs.families import other_attention
+from recipe.rollouts.steps import step_size
 from recipe.training.prefix_attention import ARGUMENT, IMPLEMENTATIONS, install
 from recipe.training.prefix_packing import PICTURE, VIDEO, Row, divide, divide_further, group, pack_rows
 
@@ -249,19 +250,6 @@ def only_scored(backbone: Any, scored: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def step_size(args: Any, loss_type: str) -> int:
-    """Return how many micro-batches of a rollout one optimiser step takes; 1 where their rows must not be exchanged.
-
-    `bnpo` divides by the tokens of a micro-batch, so there it matters which rows meet.
-    """
-    accumulated, there = args.gradient_accumulation_steps, args.steps_per_generation
-    if loss_type == "bnpo":
-        return 1
-    if there % accumulated == 0:
-        return int(accumulated)
-    return int(there) if accumulated % there == 0 else 1
 
 
 def gathered(buffer: list[dict[str, Any]], size: int) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from recipe.rollouts.dynamic_sampling import DynamicSampling
 from recipe.rollouts.vllm import ImageGRPOTrainer
 from recipe.training.checkpoints import WholeCheckpoints
 from recipe.training.decode_ahead import DecodesAhead
+from recipe.training.frozen_features import FrozenFeatures
 from recipe.training.phases import PhaseTimes
 from recipe.training.pixels import SharedPixels
 from recipe.training.response_ratio import ResponseRatio
@@ -122,6 +123,7 @@ class GroundingGRPOTrainer(
     ResponseRatio,
     DynamicSampling,
     SharedPrefix,
+    FrozenFeatures,
     SharedPixels,
     ImageGRPOTrainer,
 ):

@@ -5,6 +5,8 @@ from .images import box_reward, generalised_box_reward, parse_box, parse_point, 
 from .metrics import summarize
 from .overlap import Scores, box_iou, mviou, score_answer, temporal_iou, viou
 from .parsing import parse_answer, parse_tracks
+from .prompts import Shown, prompt, user_message
+from .prompts.box_format import BoxFormat
 from .rewards import METRIC_NAMES, format_reward, mviou_reward, tiou_reward, viou_reward
 from .soft import generalised_mviou_reward, scaled_tiou_reward
 from .spans import interval_iou, parse_intervals
@@ -17,8 +19,10 @@ __all__ = [
     "METRIC_NAMES",
     "Answer",
     "Box",
+    "BoxFormat",
     "Scale",
     "Scores",
+    "Shown",
     "Span",
     "Track",
     "__version__",
@@ -40,6 +44,7 @@ __all__ = [
     "parse_point",
     "parse_tracks",
     "point_reward",
+    "prompt",
     "scaled_interval_reward",
     "scaled_tiou_reward",
     "score_answer",
@@ -49,6 +54,7 @@ __all__ = [
     "tiou_reward",
     "tubes_reward",
     "tubes_score",
+    "user_message",
     "viou",
     "viou_reward",
 ]

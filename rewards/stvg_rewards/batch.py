@@ -20,6 +20,7 @@ from .columns import (
     read_spans,
     read_track,
 )
+from .data_frames import read_items, to_python
 from .diagnostics import Diagnostics, diagnose, diagnose_span
 from .overlap import Scores, score_answer, score_spans
 from .parsing import parse_answer
@@ -114,7 +115,7 @@ def rows_of(
     temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> Iterator[Row | None]:
-    """Yield the rows of a batch, None for those without a truth. Columns as in `stvg_rewards.rewards`.
+    """Yield the rows of a batch, None for those without a truth. Columns as in `stvg_rewards.tiou_reward`.
 
     Raises:
         TypeError: a completion is neither a text nor a conversation.
@@ -134,6 +135,7 @@ def rows_of(
     for row, (completion, states, one, length, scale, several, absent, boxless) in enumerate(
         zip(completions, *columns, strict=True)
     ):
+        states = read_items(states)
         no_box = read_flag("no_target", absent, row), read_flag("temporal", boxless, row)
         if not states and not any(no_box):
             yield None
@@ -156,7 +158,7 @@ def _refuse_records(spans: Sequence[Any], schema: Sequence[Any]) -> None:
     Read as the column, [[2, 4]] would be the seconds 2 to 4 without a word.
     """
     for row, (value, version) in enumerate(zip(spans, schema, strict=True)):
-        if version == 2 and value:
+        if version is not None and to_python(version) == 2 and to_python(value):
             raise ValueError(
                 f"column 'spans' row {row}: those of a record (schema 2) are times [begin, end), expected [first, "
                 "last] seconds, both included: make the columns of the record (docs/data.md), or leave out 'schema'"

@@ -1,10 +1,14 @@
-"""Read what a reward function receives: completions, and the data set's columns that hold the truth."""
+"""Read what a reward function receives: completions, and the data set's columns that hold the truth.
+
+Columns may be as JSON has them, or as pandas, Parquet and numpy do (`stvg_rewards.data_frames`).
+"""
 
 import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from .data_frames import read_items, to_python, whole
 from .tracks import Box, Scale, Span, Track
 
 # What rounding to single precision can add to a box that ends at the picture's edge.
@@ -23,6 +27,8 @@ def completion_text(completion: Any) -> str:
     """
     if isinstance(completion, str):
         return completion
+    if not isinstance(completion, list):
+        completion = to_python(completion)
     if not isinstance(completion, list) or not all(isinstance(message, dict) for message in completion):
         raise TypeError(f"completion: got {_short(completion)}, expected a string or a list of messages")
     for message in reversed(completion):
@@ -53,6 +59,7 @@ def read_track(value: Any, row: int) -> Track | None:
     Raises:
         ValueError: the track is wrong. It would change the scores silently otherwise.
     """
+    value = read_items(value)
     if not value:
         return None
     try:
@@ -80,9 +87,12 @@ def _right_types(boxes: dict[int, Box]) -> bool:
 
 def _check_states(value: Any, row: int) -> dict[int, Box]:
     boxes: dict[int, Box] = {}
-    for state in value:
+    value = to_python(value)
+    for state in value if isinstance(value, list) else [value]:
         try:
-            second, box = state["second"], tuple(state["box"])
+            second, box = whole(state["second"]), tuple(state["box"])
+            if isinstance(second, list):  # a dict of lists that are not equally long
+                raise TypeError
         except (TypeError, KeyError):
             raise ValueError(
                 f"column 'track' row {row}: got {_short(state)}, "
@@ -117,11 +127,20 @@ def read_span(value: Any, row: int) -> Span | None:
     """
     if value is None:
         return None
-    if not _is_pair(value) or not all(type(second) is int for second in value) or not 0 <= value[0] <= value[1]:
-        raise ValueError(
-            f"column 'span' row {row}: got {_short(value)}, expected [first, last] seconds, 0 <= first <= last"
-        )
+    if not _is_span(value):
+        given, value = value, to_python(value)
+        if value is None:
+            return None
+        value = [whole(second) for second in value] if isinstance(value, list) else value
+        if not _is_span(value):
+            raise ValueError(
+                f"column 'span' row {row}: got {_short(given)}, expected [first, last] seconds, 0 <= first <= last"
+            )
     return (value[0], value[1])
+
+
+def _is_span(value: Any) -> bool:
+    return _is_pair(value) and all(type(second) is int for second in value) and 0 <= value[0] <= value[1]
 
 
 def read_spans(value: Any, row: int) -> list[Span] | None:
@@ -130,9 +149,9 @@ def read_spans(value: Any, row: int) -> list[Span] | None:
     Raises:
         ValueError: it is no list of spans that neither meet nor touch.
     """
-    if value is None:
+    if value is None or (value := to_python(value)) is None:
         return None
-    if not isinstance(value, (list, tuple)) or not value:
+    if not isinstance(value, list) or not value:
         raise ValueError(f"column 'spans' row {row}: got {_short(value)}, expected a list of [first, last] seconds")
     spans = sorted(span for one in value if (span := read_span(one, row)) is not None)
     if len(spans) < len(value) or any(before[1] >= after[0] for before, after in zip(spans, spans[1:], strict=False)):
@@ -150,6 +169,8 @@ def read_flag(name: str, value: Any, row: int) -> bool:
     """
     if value is None or type(value) is bool:
         return bool(value)
+    if (value := to_python(value)) is None or type(value) is bool:
+        return bool(value)
     raise ValueError(f"column {name!r} row {row}: got {_short(value)}, expected true, false or nothing")
 
 
@@ -159,8 +180,10 @@ def read_scale(value: Any, row: int) -> Scale:
     Raises:
         ValueError: it is something else.
     """
-    if value is None:
+    if value is None or (not _is_pair(value) and (value := to_python(value)) is None):
         return (1000, 1000)
+    if _is_pair(value) and not _NUMBERS.issuperset(map(type, value)):
+        value = to_python(value)
     if not _is_pair(value) or not all(isinstance(units, (int, float)) and 0 < units < math.inf for units in value):
         raise ValueError(f"column 'box_scale' row {row}: got {_short(value)}, expected two positive numbers")
     return (value[0], value[1])
@@ -172,7 +195,7 @@ def read_seconds(value: Any, row: int) -> int | None:
     Raises:
         ValueError: it is something else.
     """
-    if value is None:
+    if value is None or (type(value) is not int and (value := whole(to_python(value))) is None):
         return None
     if type(value) is not int or value < 1:
         raise ValueError(f"column 'seconds' row {row}: got {_short(value)}, expected a whole number of at least 1")

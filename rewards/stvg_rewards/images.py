@@ -1,7 +1,7 @@
 """Reward grounding in one image: the answer is a box, or a point in a box.
 
 Columns: `box`, (x_min, y_min, x_max, y_max) normalised to [0, 1], None for rows of other tasks; `box_scale` as in
-`stvg_rewards.rewards`.
+`stvg_rewards.tiou_reward`.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .columns import check_column, completion_text, read_scale, read_track
+from .data_frames import to_python
 from .locate import after_reasoning
 from .overlap import box_iou
 from .parsing import read_box
@@ -136,6 +137,7 @@ def _rows(
         completions, check_column("box", box, num_rows), check_column("box_scale", box_scale, num_rows), strict=True
     )
     for row, (completion, true, scale) in enumerate(columns):
+        true = None if true is None else to_python(true)
         # Read as a track of one second: the same checks, the same errors.
         track = None if true is None else read_track([{"second": 0, "box": true}], row)
         rows.append((completion_text(completion), track.boxes[0] if track else None, read_scale(scale, row)))

@@ -1,19 +1,8 @@
 """Reward functions in TRL's form: thin adapters from completions and data set columns to scores.
 
-Each takes the columns of the data set by name, one value a completion:
-
-- `track`: list of {"second": int, "box": [x_min, y_min, x_max, y_max]}, normalised to [0, 1]. Empty or None: the row
-  has no true track (or belongs to another task) and its reward is None, which TRL skips.
-- `span`: [first, last] true seconds, both included. Left out: those of the track.
-- `seconds`: K, the clip's number of seconds; keys from K on are discarded. Left out: no limit.
-- `box_scale`: [units of the width, units of the height] of boxes in model text. Left out: [1000, 1000].
-- `spans`: a list of [first, last] where the sentence has several events; then seconds count as sets (`score_answer`).
-- `no_target`: true where the sentence has no target: an empty answer scores 1, any other 0. There is no `track` then.
-- `temporal`: true where the truth is `spans` (or `span`) without boxes: there is no `track`, tIoU is scored, and the
-  rewards that look at boxes are None.
-
-Each of them logs the means over the scored rows of a batch through `log_metric` under the same names
-(`METRIC_NAMES`), so that runs with different rewards can be compared.
+Each takes the columns of the data set by name, one value a completion; `tiou_reward` describes them. Each logs the
+means over the scored rows of a batch through `log_metric` under the same names (`METRIC_NAMES`), so that runs with
+different rewards can be compared.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,18 +39,42 @@ def tiou_reward(
     box_scale: Sequence[Any] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
+    *,
+    spans: Sequence[Any] | None = None,
+    no_target: Sequence[Any] | None = None,
+    temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
     """Return tIoU (the paper's equation 5) of each completion: how well its seconds meet the true ones.
 
-    The columns are described in the module's docstring.
+    Args:
+        completions: texts, or conversations whose last message of the assistant is the answer.
+        track: the true boxes of each row, `[{"second": 3, "box": [x_min, y_min, x_max, y_max]}, ...]` normalised to
+            [0, 1]. Empty or None: the row belongs to another task, and its reward is None, which TRL skips.
+        span: [first, last] true seconds, both included. Left out: those of the track.
+        seconds: the clip's number of seconds; later keys of an answer are discarded. Left out: no limit.
+        box_scale: [width, height] of the picture in the units of boxes in the text. Left out: [1000, 1000].
+        spans: [[first, last], ...] of a sentence with several events; seconds then count as sets (`score_answer`).
+        no_target: true where the sentence has no target and the row no track: an empty answer scores 1, any other 0.
+        temporal: true where `spans` or `span` are all that is known, without boxes: rewards of boxes are None.
+        log_metric, log_extra: TRL's functions that log; None logs nothing.
+        kwargs: other columns and what a trainer adds. Only `schema` is looked at: see Raises.
+
+    Raises:
+        TypeError: a completion is neither a text nor a conversation.
+        ValueError: a column is wrong, and not only the model's text; the message names column and row. So are `spans`
+            beside a column `schema` of 2: those of a track file are times [begin, end).
+
+    Columns may hold lists, arrays of numpy, pandas or Arrow, and dicts of lists; 8.0 is a whole number.
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
     >>> tiou_reward(completions, track=[truth, truth, None])  # second 2 of 2..3
     [0.5, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
+    scored = score_completions(
+        completions, track, span, seconds, box_scale, spans=spans, no_target=no_target, temporal=temporal, **kwargs
+    )
     log_scores("tiou_reward", scored, log_metric, log_extra)
     return [row and row.scores.tIoU for row in scored]
 
@@ -74,20 +87,44 @@ def mviou_reward(
     box_scale: Sequence[Any] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
+    *,
+    spans: Sequence[Any] | None = None,
+    no_target: Sequence[Any] | None = None,
+    temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
     """Return mvIoU (equation 6) of each completion: the mean box IoU over the seconds that answer and truth share.
 
-    The columns are described in the module's docstring.
-
     On its own it is highest for one confident second; the paper adds `tiou_reward` to it (equation 4).
+
+    Args:
+        completions: texts, or conversations whose last message of the assistant is the answer.
+        track: the true boxes of each row, `[{"second": 3, "box": [x_min, y_min, x_max, y_max]}, ...]` normalised to
+            [0, 1]. Empty or None: the row belongs to another task, and its reward is None, which TRL skips.
+        span: [first, last] true seconds, both included. Left out: those of the track.
+        seconds: the clip's number of seconds; later keys of an answer are discarded. Left out: no limit.
+        box_scale: [width, height] of the picture in the units of boxes in the text. Left out: [1000, 1000].
+        spans: [[first, last], ...] of a sentence with several events; seconds then count as sets (`score_answer`).
+        no_target: true where the sentence has no target and the row no track: an empty answer scores 1, any other 0.
+        temporal: true where `spans` or `span` are all that is known, without boxes: rewards of boxes are None.
+        log_metric, log_extra: TRL's functions that log; None logs nothing.
+        kwargs: other columns and what a trainer adds. Only `schema` is looked at: see Raises.
+
+    Raises:
+        TypeError: a completion is neither a text nor a conversation.
+        ValueError: a column is wrong, and not only the model's text; the message names column and row. So are `spans`
+            beside a column `schema` of 2: those of a track file are times [begin, end).
+
+    Columns may hold lists, arrays of numpy, pandas or Arrow, and dicts of lists; 8.0 is a whole number.
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
     >>> mviou_reward(completions, track=[truth, truth, None])  # half of the box in the one shared second
     [0.5, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
+    scored = score_completions(
+        completions, track, span, seconds, box_scale, spans=spans, no_target=no_target, temporal=temporal, **kwargs
+    )
     log_scores("mviou_reward", scored, log_metric, log_extra)
     return [None if row is None or row.temporal else row.scores.mvIoU for row in scored]
 
@@ -100,19 +137,44 @@ def viou_reward(
     box_scale: Sequence[Any] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
+    *,
+    spans: Sequence[Any] | None = None,
+    no_target: Sequence[Any] | None = None,
+    temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
     """Return vIoU, the field's tube metric, of each completion.
 
-    It is the sum of the box IoUs of the shared seconds divided by the seconds in either. The columns are described
-    in the module's docstring.
+    It is the sum of the box IoUs of the shared seconds divided by the seconds in either.
+
+    Args:
+        completions: texts, or conversations whose last message of the assistant is the answer.
+        track: the true boxes of each row, `[{"second": 3, "box": [x_min, y_min, x_max, y_max]}, ...]` normalised to
+            [0, 1]. Empty or None: the row belongs to another task, and its reward is None, which TRL skips.
+        span: [first, last] true seconds, both included. Left out: those of the track.
+        seconds: the clip's number of seconds; later keys of an answer are discarded. Left out: no limit.
+        box_scale: [width, height] of the picture in the units of boxes in the text. Left out: [1000, 1000].
+        spans: [[first, last], ...] of a sentence with several events; seconds then count as sets (`score_answer`).
+        no_target: true where the sentence has no target and the row no track: an empty answer scores 1, any other 0.
+        temporal: true where `spans` or `span` are all that is known, without boxes: rewards of boxes are None.
+        log_metric, log_extra: TRL's functions that log; None logs nothing.
+        kwargs: other columns and what a trainer adds. Only `schema` is looked at: see Raises.
+
+    Raises:
+        TypeError: a completion is neither a text nor a conversation.
+        ValueError: a column is wrong, and not only the model's text; the message names column and row. So are `spans`
+            beside a column `schema` of 2: those of a track file are times [begin, end).
+
+    Columns may hold lists, arrays of numpy, pandas or Arrow, and dicts of lists; 8.0 is a whole number.
 
     >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}, {"second": 3, "box": [0.0, 0.0, 0.5, 0.5]}]
     >>> completions = ['{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}', "no idea", "another task"]
     >>> viou_reward(completions, track=[truth, truth, None])  # half a box in one of two seconds
     [0.25, 0.0, None]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
+    scored = score_completions(
+        completions, track, span, seconds, box_scale, spans=spans, no_target=no_target, temporal=temporal, **kwargs
+    )
     log_scores("viou_reward", scored, log_metric, log_extra)
     return [None if row is None or row.temporal else row.scores.vIoU for row in scored]
 
@@ -125,12 +187,35 @@ def format_reward(
     box_scale: Sequence[Any] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
+    *,
+    spans: Sequence[Any] | None = None,
+    no_target: Sequence[Any] | None = None,
+    temporal: Sequence[Any] | None = None,
     **kwargs: Any,
 ) -> list[float | None]:
     """Return 1 if the text keeps the answer contract exactly (whole JSON, nothing discarded or salvaged), else 0.
 
-    A word outside the reasoning part and the answer breaks the contract too. The paper has no such term. The columns
-    are described in the module's docstring.
+    A word outside the reasoning part and the answer breaks the contract too. The paper has no such term.
+
+    Args:
+        completions: texts, or conversations whose last message of the assistant is the answer.
+        track: the true boxes of each row, `[{"second": 3, "box": [x_min, y_min, x_max, y_max]}, ...]` normalised to
+            [0, 1]. Empty or None: the row belongs to another task, and its reward is None, which TRL skips.
+        span: [first, last] true seconds, both included. Left out: those of the track.
+        seconds: the clip's number of seconds; later keys of an answer are discarded. Left out: no limit.
+        box_scale: [width, height] of the picture in the units of boxes in the text. Left out: [1000, 1000].
+        spans: [[first, last], ...] of a sentence with several events; seconds then count as sets (`score_answer`).
+        no_target: true where the sentence has no target and the row no track: an empty answer scores 1, any other 0.
+        temporal: true where `spans` or `span` are all that is known, without boxes: rewards of boxes are None.
+        log_metric, log_extra: TRL's functions that log; None logs nothing.
+        kwargs: other columns and what a trainer adds. Only `schema` is looked at: see Raises.
+
+    Raises:
+        TypeError: a completion is neither a text nor a conversation.
+        ValueError: a column is wrong, and not only the model's text; the message names column and row. So are `spans`
+            beside a column `schema` of 2: those of a track file are times [begin, end).
+
+    Columns may hold lists, arrays of numpy, pandas or Arrow, and dicts of lists; 8.0 is a whole number.
 
         >>> truth = [{"second": 2, "box": [0.0, 0.0, 0.5, 0.5]}]
         >>> whole = '{"2": [{"label": "cat-1", "bbox_2d": [0, 0, 500, 250]}]}'
@@ -139,7 +224,9 @@ def format_reward(
         >>> format_reward([f"<think>It sits.</think>{whole}", f"Here it is: {whole}"], track=[truth, truth])
         [1.0, 0.0]
     """
-    scored = score_completions(completions, track, span, seconds, box_scale, **kwargs)
+    scored = score_completions(
+        completions, track, span, seconds, box_scale, spans=spans, no_target=no_target, temporal=temporal, **kwargs
+    )
     log_scores("format_reward", scored, log_metric, log_extra)
     return [
         row and float(row.complete and stands_alone(completion_text(completion)))

@@ -1,6 +1,6 @@
 """Soft variants of the tube reward from published work. The paper's own reward is tiou_reward + mviou_reward.
 
-The columns are those of `stvg_rewards.rewards`.
+The columns are those of `stvg_rewards.tiou_reward`.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .columns import check_column, completion_text
+from .data_frames import to_python
 from .spans import Interval, interval_iou, merge, parse_intervals
 
 
@@ -85,6 +86,7 @@ def _rows(
         strict=True,
     )
     for number, (completion, true, length) in enumerate(columns):
+        true, length = to_python(true), to_python(length)
         if not true:
             rows.append(None)
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from .assignment import best_assignment
 from .columns import check_column, completion_text, read_scale, read_seconds, read_track
+from .data_frames import read_items
 from .overlap import viou
 from .parsing import parse_tracks
 from .tracks import Track
@@ -61,7 +62,8 @@ def tubes_reward(
         strict=True,
     )
     for row, (completion, truth, length, scale) in enumerate(columns):
-        true = [track for item in truth or [] if (track := read_track(_states(item, row), row)) is not None]
+        tubes = read_items(truth) or []
+        true = [track for item in tubes if (track := read_track(_states(item, row), row)) is not None]
         if not true:
             rewards.append(None)
             continue

@@ -33,13 +33,12 @@ def run(command, env=None, cwd=None, capture_output=False, stdout=None, stderr=N
 
     `stdout` is a file, and `stderr` goes there too; with `capture_output` both are in the result, as text.
     """
-    assert command[0] == sys.executable and command[1] in ("-m", "-c"), command
     assert text and stderr in (None, subprocess.STDOUT)
     out, err = (os.memfd_create(name) for name in ("out", "err"))
     streams = {"stdout": out, "stderr": err}
     if stdout is not None:
         streams = dict.fromkeys(streams, stdout.fileno())
-    process = start(_main, command[1], command[2], command[3:], env, cwd, **streams)
+    process = begin(command, env, cwd, **streams)
     process.join(timeout)
     if process.is_alive():
         process.kill()
@@ -54,7 +53,18 @@ def run(command, env=None, cwd=None, capture_output=False, stdout=None, stderr=N
     return subprocess.CompletedProcess(command, process.exitcode, *outputs)
 
 
-def _main(option, what, argv, env, cwd):
+def begin(command, env=None, cwd=None, own_group=False, **streams):
+    """Return the begun process of such a command, which nothing waits for; see `start`.
+
+    With `own_group` it leads a process group of its own, as a shell's job does.
+    """
+    assert command[0] == sys.executable and command[1] in ("-m", "-c"), command
+    return start(_main, command[1], command[2], command[3:], env, cwd, own_group, **streams)
+
+
+def _main(option, what, argv, env, cwd, own_group):
+    if own_group:
+        os.setpgid(0, 0)
     if env is not None:
         os.environ.clear()
         os.environ.update(env)

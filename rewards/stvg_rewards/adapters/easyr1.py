@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .truth import score_text
+from .truth import score_or_zeros
 
 
 def compute_score(
     reward_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, w_t: float = 1.0, w_m: float = 1.0
 ) -> dict[str, float] | list[dict[str, float]]:
     """Return the scores of one response (`reward_type: sequential`) or of a batch (`batch`); `overall` is the reward.
+
+    Rows of other tasks get zeros: EasyR1 wants a number for each row.
 
     Args:
         reward_inputs: {"response", "response_length", "ground_truth"}, or a list of them; `ground_truth` as
@@ -27,5 +29,5 @@ def compute_score(
 
 
 def _one(row: Mapping[str, Any], w_t: float, w_m: float) -> dict[str, float]:
-    scores = score_text(row["response"], row["ground_truth"], (w_t, w_m))
+    scores = score_or_zeros(row["response"], row["ground_truth"], (w_t, w_m))
     return {"overall": scores.pop("score"), **scores}

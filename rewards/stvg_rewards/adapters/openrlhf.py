@@ -7,7 +7,7 @@ docs/trainers.md.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .truth import score_text
+from .truth import score_or_zeros
 
 _TAIL = 64  # characters
 
@@ -24,6 +24,8 @@ def reward_func(
 ) -> dict[str, Any]:
     """Return `rewards` (w_t * tIoU + w_m * mvIoU), `scores` (vIoU, in [0, 1]) and `extra_logs` of a batch.
 
+    Rows of other tasks get zeros: OpenRLHF wants a tensor of one number a row.
+
     Args:
         queries: prompt and response of each row in one text, special tokens included.
         prompts: the prompts.
@@ -36,7 +38,7 @@ def reward_func(
     [1.5]
     """
     texts = [response_of(query, prompt) for query, prompt in zip(queries, prompts, strict=True)]
-    rows = [score_text(text, label, (w_t, w_m)) for text, label in zip(texts, labels, strict=True)]
+    rows = [score_or_zeros(text, label, (w_t, w_m)) for text, label in zip(texts, labels, strict=True)]
     logged = {name: tensor([row[name] for row in rows]) for name in ("tIoU", "mvIoU", "vIoU", "parsed")}
     return {"rewards": tensor([row["score"] for row in rows]), "scores": logged["vIoU"], "extra_logs": logged}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .truth import score_text
+from .truth import score_or_zeros
 
 
 def compute_score(
@@ -17,6 +17,8 @@ def compute_score(
 ) -> dict[str, float]:
     """Return the reward of one response, w_t * tIoU + w_m * mvIoU, as `score`; tIoU, mvIoU, vIoU and parsed for logs.
 
+    Rows of other tasks get zeros: verl adds a number for each row, and stacks the logged values by name.
+
     Args:
         data_source: not used; verl passes it.
         solution_str: the response.
@@ -26,5 +28,7 @@ def compute_score(
     >>> truth = {"track": [{"second": 0, "box": [0.0, 0.0, 0.5, 1.0]}]}
     >>> compute_score("stvg", '{"0": [{"label": "a", "bbox_2d": [0, 0, 500, 1000]}]}', truth)["score"]
     2.0
+    >>> compute_score("math", "The answer is 42.", "42")["score"]
+    0.0
     """
-    return score_text(solution_str, ground_truth, (w_t, w_m))
+    return score_or_zeros(solution_str, ground_truth, (w_t, w_m))

@@ -1,0 +1,1 @@
+"""Read the files of annotation tools, and tables and lines of one's own."""
