@@ -130,9 +130,9 @@ def answer_question(
         said = partial(progress, system.look.name)
         found.append((system.look, ground(video, query, *system.backend(), system.policy, progress=said)))
     seconds = found[0][1].seconds
-    layers = [Layer(look, one.span, asker.native_track(video, one)[1], one.label) for look, one in found]
+    layers = [Layer(look, one.events, asker.native_track(video, one)[1], one.label) for look, one in found]
     overlay = write_overlay(video, folder / "answer.mp4", Overlay(query, seconds, layers))
-    tiles, sheet = _tiles(video, info, seconds, [Layer(look, one.span, one.boxes) for look, one in found])
+    tiles, sheet = _tiles(video, info, seconds, [Layer(look, one.events, one.boxes) for look, one in found])
     listed = sorted({second for _, one in found for second in one.boxes})
     names = [look.name for look, _ in found]
     return Found(
