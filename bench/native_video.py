@@ -114,12 +114,12 @@ def spent(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
-def engine_of(folder: Path, model: Any, tokens: int) -> Any:
+def engine_of(folder: Path, model: Any, tokens: int, pictures: int) -> Any:
     """Return vLLM's engine on a checkpoint."""
     from vllm import LLM
 
     options = llm_options(SimpleNamespace(bf16=False, fp16=False), model, video=True)
-    options["limit_mm_per_prompt"] = {"video": 1, "image": 2 * max(LENGTHS)}  # of one kind a prompt
+    options["limit_mm_per_prompt"] = {"video": 1, "image": pictures}  # of one kind a prompt
     return LLM(str(folder), max_model_len=tokens, max_num_batched_tokens=tokens, disable_log_stats=True, **options)
 
 
@@ -157,7 +157,7 @@ def measure(size: str, args: TinyArguments, lengths: Sequence[int], turns: int, 
         if vllm:
             model = build_model(tokenizer, args)
             model.save_pretrained(folder / "model")
-            engine = engine_of(folder / "model", model, 4096)
+            engine = engine_of(folder / "model", model, 4096, 2 * max(lengths))
         stock = AutoProcessor.from_pretrained(folder / "model")
         for seconds in lengths:
             name = f"{seconds}.mp4"
@@ -196,7 +196,9 @@ def measure(size: str, args: TinyArguments, lengths: Sequence[int], turns: int, 
 
 def main() -> None:
     """Measure both sizes; rollouts only where vLLM is installed, and only in the tiny recipe's size."""
-    options = parser_of(__doc__).parse_args()
+    parser = parser_of(__doc__)
+    parser.add_argument("--seconds", type=int, nargs="+", help=f"lengths of the clips: {LENGTHS}, quick {LENGTHS[:1]}")
+    options = parser.parse_args()
     report = Report("native_video", options.rows)
     vllm = importlib.util.find_spec("vllm") is not None
     if vllm:
@@ -204,7 +206,7 @@ def main() -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     else:
         report.leave_out("rollouts: make install-vllm, then .venv-vllm/bin/python -m bench.native_video")
-    lengths, turns = (LENGTHS[:1], 1) if options.quick else (LENGTHS, TURNS)
+    lengths, turns = options.seconds or LENGTHS[: 1 if options.quick else None], 1 if options.quick else TURNS
     for size, args in SIZES.items():
         measure(size, args, lengths, turns, vllm and args.frame_side == TinyArguments().frame_side, report)
 
