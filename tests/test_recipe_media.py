@@ -38,21 +38,21 @@ def pixel(drawn, x, y):
 
 def test_boxes_and_bars_are_in_the_pixels():
     drawn = picture(shown(answer(1, 3)), side=100)
-    assert drawn.size == (4 * 100 + 3 * 4, 100 + 4 + 2 * 12 + 4 + 18)  # strip, bars, legend
+    assert drawn.size == (4 * 100 + 3 * 4, 16 + 100 + 2 * 12 + 4 + 18)  # times, tiles, bars, a gap, the legend
     true, predicted = TRUE.colour, PREDICTED.colour
-    assert [pixel(drawn, second * 104, 0) == true for second in range(4)] == [False, True, True, False]
+    assert [pixel(drawn, second * 104, 16) == true for second in range(4)] == [False, True, True, False]
     # Inside the true box, or on the outermost pixels where it is alone.
-    rows = [{pixel(drawn, second * 104 + x, 60) for x in (96, 99)} for second in range(4)]
+    rows = [{pixel(drawn, second * 104 + x, 76) for x in (96, 99)} for second in range(4)]
     assert [predicted in row for row in rows] == [False, True, True, True]
     quarter = drawn.width // 4
-    bars = [[pixel(drawn, quarter * second + 20, 104 + 12 * line + 6) for second in range(4)] for line in range(2)]
+    bars = [[pixel(drawn, quarter * second + 20, 116 + 12 * line + 6) for second in range(4)] for line in range(2)]
     assert [colour == true for colour in bars[0]] == [False, True, True, False]
     assert [colour == predicted for colour in bars[1]] == [False, True, True, True]
 
 
 def test_boxes_that_agree_are_both_seen():
     drawn = picture(shown(answer(1, 2, (0.0, 0.0, 0.5, 0.5))), side=100)
-    assert [pixel(drawn, 104 + inset, 25) for inset in (0, 3)] == [TRUE.colour, PREDICTED.colour]
+    assert [pixel(drawn, 104 + inset, 41) for inset in (0, 3)] == [TRUE.colour, PREDICTED.colour]
 
 
 @pytest.mark.parametrize("text", ["", "no answer", '{"0": [{"label": "a", "bbox_2d": [0, 0', "\x00<script>"])
@@ -69,7 +69,7 @@ def test_frames_of_other_rates():
 
 
 def test_a_long_clip_shows_twelve_seconds():
-    assert picture(shown("", frames=300, seconds=300), side=48).width == 12 * 48 + 11 * 4
+    assert picture(shown("", frames=300, seconds=300), side=48).size == (6 * 48 + 5 * 4, 2 * (16 + 48 + 24 + 4) + 18)
 
 
 def test_the_tables_row():

@@ -15,6 +15,7 @@ Spans = Span | Sequence[Span]
 HALO = "white"  # between a line and a picture of the line's own colour
 TRACK = "#d4d4d4"  # of a bar where nothing happens
 INK = "#222222"
+SHARP_SIDE = 120  # pixels: made clips are smaller, and stay sharp squares
 THICKNESS = 2  # pixels of a box's line
 
 
@@ -56,6 +57,11 @@ class Layer:
     spans: Spans | None = None
     boxes: Mapping[int, Box] = field(default_factory=dict)
     label: str = ""
+
+
+def is_photograph(frame: Image.Image) -> bool:
+    """Return whether a frame is to be scaled smoothly; the small pictures of made clips keep their sharp squares."""
+    return max(frame.size) > SHARP_SIDE
 
 
 def draw_boxes(

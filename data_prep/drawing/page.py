@@ -13,7 +13,6 @@ from PIL import Image
 
 from data_prep.drawing.boxes import Layer, boxes_at, clock, draw_boxes, shares
 
-SHARP_SIDE = 120  # pixels: made clips are smaller, and stay sharp squares
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -22,11 +21,6 @@ def page_environment(*folders: Path) -> Environment:
     return Environment(
         loader=FileSystemLoader([*folders, TEMPLATES]), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-
-
-def is_photograph(frame: Image.Image) -> bool:
-    """Return whether a frame is to be scaled smoothly; the small pictures of made clips keep their sharp squares."""
-    return max(frame.size) > SHARP_SIDE
 
 
 def as_uri(content: bytes, kind: str) -> str:

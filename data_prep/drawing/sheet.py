@@ -7,7 +7,18 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from data_prep.drawing.boxes import INK, Layer, bars_of, boxes_at, clock, draw_boxes, legend, stack, time_bars
+from data_prep.drawing.boxes import (
+    INK,
+    Layer,
+    bars_of,
+    boxes_at,
+    clock,
+    draw_boxes,
+    is_photograph,
+    legend,
+    stack,
+    time_bars,
+)
 from data_prep.files import atomic_write
 
 CAPTION = 16
@@ -56,7 +67,8 @@ def contact_sheet(
         strip = Image.new("RGB", (wide, CAPTION + height), "white")
         draw = ImageDraw.Draw(strip)
         for place, index in enumerate(row):
-            picture = draw_boxes(frames[index], boxes_at(seconds[index], layers), side=tile, smooth=True)
+            frame = frames[index]
+            picture = draw_boxes(frame, boxes_at(seconds[index], layers), side=tile, smooth=is_photograph(frame))
             strip.paste(picture, (place * (width + GAP), CAPTION))
             draw.text((place * (width + GAP) + 2, 0), clock(seconds[index]), fill=INK, font=font)
         window = (row[0] * length / len(frames), (row[-1] + 1) * length / len(frames))

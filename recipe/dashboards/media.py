@@ -16,19 +16,8 @@ from typing import Any
 
 from PIL import Image
 
-from data_prep.drawing.boxes import (
-    PREDICTED,
-    TRUE,
-    Layer,
-    bars_of,
-    boxes_at,
-    contact_strip,
-    draw_boxes,
-    legend,
-    stack,
-    time_bars,
-)
-from data_prep.drawing.sheet import write_sheet
+from data_prep.drawing.boxes import PREDICTED, TRUE, Layer
+from data_prep.drawing.sheet import contact_sheet, write_sheet
 from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record
@@ -39,7 +28,7 @@ from stvg_rewards.locate import after_reasoning
 FOLDER, ANSWERS = "media", "answers.jsonl"
 CLIPS, TABLE = "media/clips", "media/answers"  # their names in W&B
 COLUMNS = ("id", "query", "reasoning", "answer", "tIoU", "mvIoU", "vIoU")
-GAP = 4  # pixels between frames
+COLUMNS_OF_FRAMES = 6  # a longer row would be too small to see where two runs stand side by side
 MOST_FRAMES = 12  # of a clip's picture
 
 
@@ -59,7 +48,7 @@ class Shown:
 
 
 def picture(clip: Shown, *, side: int = 144) -> Image.Image:
-    """Draw frames with the true and the predicted box, above both time bars and their legend.
+    """Draw frames with the true and the predicted box, a sheet of tiles with both time bars below each row.
 
     At most twelve seconds are drawn, spread evenly.
     """
@@ -71,12 +60,9 @@ def picture(clip: Shown, *, side: int = 144) -> Image.Image:
         Layer(PREDICTED, counted_spans(answer, events), answer.track.boxes),
     ]
     count = min(record["seconds"], MOST_FRAMES)
-    # Each frame stands for an equal part of the clip, which the bars below it show.
     seconds = [(2 * index + 1) * record["seconds"] // (2 * count) for index in range(count)]
-    frames = [draw_boxes(frame_of(clip, second), boxes_at(second, layers), side=side) for second in seconds]
-    strip = contact_strip(frames, gap=GAP)
-    bars = time_bars(record["seconds"], bars_of(layers), width=strip.width, tiles=count, gap=GAP)
-    return stack([strip, bars, legend([layer.look for layer in layers], strip.width)])
+    frames = [frame_of(clip, second) for second in seconds]
+    return contact_sheet(frames, layers, seconds=seconds, of=record["seconds"], tile=side, columns=COLUMNS_OF_FRAMES)
 
 
 def frame_of(clip: Shown, second: int) -> Image.Image:

@@ -18,9 +18,9 @@ from markupsafe import Markup
 from PIL import Image
 from trl import ModelConfig
 
-from data_prep.drawing.boxes import RL, SFT, TRUE, Layer, boxes_at, draw_boxes
+from data_prep.drawing.boxes import RL, SFT, TRUE, Layer, boxes_at, draw_boxes, is_photograph
 from data_prep.drawing.overlay import film_of_seconds
-from data_prep.drawing.page import as_uri, is_photograph, tile_values
+from data_prep.drawing.page import as_uri, tile_values
 from data_prep.events import events_of
 from data_prep.files import atomic_write
 from data_prep.records import Record, read_records, resolve_video
